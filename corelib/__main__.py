@@ -1,0 +1,130 @@
+"""The command line: python -m corelib train | evaluate | score | course."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+
+from corelib.course.cli import course
+from corelib.data.clips import load_clip
+from corelib.data.samples import DatasetError, SampleTable
+from corelib.data.video import VideoError
+from corelib.evaluation import Evaluation
+from corelib.i3d import WeightsError
+from corelib.recipe import RecipeError, named
+from corelib.training import Run, TrainingError, find_or_train, fit, metrics_row
+
+INPUT_ERRORS = (DatasetError, VideoError, WeightsError, RecipeError, TrainingError, FileNotFoundError)
+
+
+class Commands(click.Group):
+    """Errors of the input become one line and exit code 2."""
+
+    def invoke(self, context):
+        try:
+            return super().invoke(context)
+        except INPUT_ERRORS as error:
+            click.echo(f"error: {error}", err=True)
+            context.exit(2)
+
+
+@click.group(cls=Commands)
+def main() -> None:
+    """Contrastive regression (CoRe) for action quality assessment."""
+
+
+main.add_command(course)
+
+
+@main.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option("--system", type=click.Choice(["core", "mlp"]), default="core", show_default=True)
+@click.option("--recipe", default="laptop", show_default=True, help="smoke, laptop, gpu, paper or features")
+@click.option("--set", "knobs", multiple=True, metavar="KEY=VALUE", help="change a knob of the recipe; may be repeated")
+@click.option("--with-difficulty", is_flag=True, help="regress score / difficulty, as the paper's (w/ DD)")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="run folder [default: a name from recipe and data under runs/]")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--workers", default=0, show_default=True, help="processes that decode videos")
+@click.option("--resume/--restart", default=True, show_default=True, help="go on with an interrupted run, or start anew")
+@click.option("--json", "as_json", is_flag=True, help="print one JSON document and nothing else")
+def train(dataset, system, recipe, knobs, with_difficulty, seed, out, device, workers, resume, as_json) -> None:
+    """Train CoRe or the baseline on a prepared DATASET."""
+    for knob in knobs:
+        if "=" not in knob:
+            raise RecipeError(f"--set takes key=value, not {knob!r}")
+    changes = {"system": system, "seed": seed, "with_difficulty": with_difficulty}
+    changes |= dict(knob.split("=", 1) for knob in knobs)
+    table = SampleTable.load(dataset)
+    options = {"device": device, "workers": workers, "resume": resume, "progress": not as_json}
+    plan = named(recipe, **changes)
+    run = fit(table, plan, out, **options) if out else find_or_train(table, plan, "runs", **options)
+    if as_json:
+        click.echo(json.dumps({"run": str(run.folder), "metrics": run.metrics}))
+        return
+    click.echo(f"run: {run.folder}")
+    for row in run.metrics:
+        click.echo(f"{row['selected_on']:>5} epoch {row['epoch']:>3}: {_summary(row)}")
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--dataset", type=click.Path(path_type=Path), help="another prepared dataset [default: the run's own]")
+@click.option("--split", default="test", show_default=True)
+@click.option("--exemplars", default=None, help="how many exemplars vote, or 'all' [default: the recipe's]")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--workers", default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="print one JSON document and nothing else")
+def evaluate(run, dataset, split, exemplars, device, workers, as_json) -> None:
+    """Evaluate a trained RUN from its folder."""
+    if exemplars not in (None, "all") and not (exemplars.isdigit() and int(exemplars) > 0):
+        raise RecipeError(f"--exemplars takes a number above 0 or 'all', not {exemplars!r}")
+    count = -1 if exemplars is None else None if exemplars == "all" else int(exemplars)
+    loaded = Run.load(run, table=SampleTable.load(dataset) if dataset else None, device=device)
+    judged = loaded.evaluate(split, exemplars=count, workers=workers, progress=not as_json)
+    row = metrics_row(loaded.table, loaded.recipe, judged, split=split, device=loaded.device, notebook="")
+    row["exemplars"] = 0 if loaded.recipe.system == "mlp" else exemplars or loaded.recipe.exemplars
+    click.echo(json.dumps(row) if as_json else _summary(row))
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--difficulty", type=float, help="of the dives shown; needed by a run with difficulty")
+@click.option("--exemplars", default=None, type=int, help="how many exemplars vote [default: the recipe's]")
+@click.option("--json", "as_json", is_flag=True, help="print one JSON document and nothing else")
+def score(run, videos, difficulty, exemplars, as_json) -> None:
+    """Score VIDEOs (files or folders of frames) with a trained RUN, and show the exemplars it compared them with."""
+    loaded = Run.load(run)
+    results = [score_video(loaded, video, difficulty=difficulty, exemplars=exemplars) for video in videos]
+    if as_json:
+        click.echo(json.dumps(results))
+        return
+    for result in results:
+        low, high = result["interval_90"]
+        click.echo(f"{result['video']}: {result['score']:.2f} (90 % of validation errors lie within {low:.2f} .. {high:.2f})")  # fmt: skip
+        for vote in result["exemplars"]:
+            click.echo(f"    against {vote['exemplar']} ({vote['exemplar_score']:.2f}): {vote['predicted']:.2f}")
+
+
+def score_video(run: Run, video: Path, *, difficulty: float | None = None, exemplars: int | None = None) -> dict:
+    """The score of one new video: {video, score, interval_90, exemplars: [{exemplar, exemplar_score, predicted}]}."""
+    raise NotImplementedError
+
+
+def _summary(row: dict) -> str:
+    low, high = row["score_range"]
+    text = f"Spearman {row['spearman']:.4f}"
+    if "spearman_95" in row:
+        text += " (95 % {:.3f} .. {:.3f})".format(*row["spearman_95"])
+    text += f", R-l2 x100 {row['rl2_x100']:.4f} over the range {low:g} .. {high:g}, {row['n_test']} samples"
+    fallbacks = {name: n for name, n in (row.get("fallbacks") or {}).items() if n}
+    return text + (f", exemplars from other groups: {fallbacks}" if fallbacks else "")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The course: executes the notebooks of one profile and writes their pages and results table."""

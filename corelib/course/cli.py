@@ -1,0 +1,42 @@
+"""The command line of the course: `python -m corelib course ...`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def course() -> None:
+    """Execute the course's notebooks."""
+
+
+@course.command()
+@click.option("--profile", default="laptop", show_default=True, metavar="NAME", help="A file of notebooks/profiles.")
+@click.option("--only", multiple=True, metavar="NN", help="A notebook by number or beginning; may be repeated.")
+@click.option("--out", type=click.Path(path_type=Path), help="Where to write.  [default: runs/course/<profile>]")
+@click.option(
+    "--notebooks",
+    "source",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The notebooks' folder.  [default: the one beside corelib]",
+)
+@click.option("--cell-timeout", type=click.IntRange(min=1), metavar="SECONDS", help="Stop a cell that takes longer.")
+def run(profile: str, only: tuple[str, ...], out: Path | None, source: Path | None, cell_timeout: int | None) -> None:
+    """Execute every notebook, write pages and results, print the results table.
+
+    Exit code 2: nothing was executed, as the profile or an option is wrong; 1: a notebook failed.
+    """
+    # Here, since papermill and nbconvert take seconds to import, which every other command would pay for.
+    from corelib.course.execute import NotebookError, run_course
+    from corelib.course.parameters import CourseError
+
+    try:
+        run_course(profile, notebooks=only or None, out=out, source=source, cell_timeout=cell_timeout)
+    except CourseError as error:
+        problem = click.ClickException(str(error))
+        problem.exit_code = 2
+        raise problem from None
+    except NotebookError as error:
+        raise click.ClickException(str(error)) from None

@@ -1,0 +1,253 @@
+"""Executes the course: every notebook in order, with a profile's parameters.
+
+Everything is checked first (corelib.course.parameters); a notebook that fails ends the run, its
+executed copy and page kept for reading.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+import papermill
+from ipykernel.kernelspec import get_kernel_dict
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill.execute import ERROR_MARKER_TAG
+
+from corelib.course.parameters import RESULTS, CourseError, declared_parameters, nearest, plan_parameters, read_profile
+from corelib.course.results import merge_results, table_text
+from corelib.course.site import write_html, write_index
+
+
+class NotebookError(RuntimeError):
+    """A notebook of the course failed; the message names the notebook, the cell and the error."""
+
+
+def notebooks_folder() -> Path:
+    """The course's notebooks, beside the corelib that is running.
+
+    Raises CourseError when they are not there, as when corelib is installed without its repository.
+    """
+    folder = Path(__file__).resolve().parents[2] / "notebooks"
+    if not folder.is_dir():
+        raise CourseError(
+            f"no notebooks at {folder}: corelib is installed away from its repository; "
+            "run from a clone of it, or say where the notebooks are with --notebooks FOLDER"
+        )
+    return folder
+
+
+def list_notebooks(source: str | Path) -> dict[str, Path]:
+    """The course's notebooks in reading order, {name: path}: source/NN_name.ipynb.
+
+    Raises CourseError when there is none.
+    """
+    found = {path.stem: path for path in sorted(Path(source).glob("[0-9][0-9]_*.ipynb"))}
+    if not found:
+        raise CourseError(f"no notebook in {source}: expected files such as 00_start_here.ipynb")
+    return found
+
+
+def select_notebooks(names: Iterable[str], wanted: Iterable[str] | None) -> list[str]:
+    """The names asked for by number ("3", "03") or beginning ("03_i3d"), in reading order; all of them for None.
+
+    Raises CourseError for one that matches nothing.
+    """
+    names = list(names)
+    if wanted is None:
+        return names
+    selected = set()
+    for word in wanted:
+        matches = [
+            name for name in names if (int(name[:2]) == int(word) if word.isdigit() else word and name.startswith(word))
+        ]
+        if not matches:
+            raise CourseError(f"no notebook {word!r}{nearest(word, names)}")
+        selected.update(matches)
+    return [name for name in names if name in selected]
+
+
+def plan_course(
+    profile: str, *, notebooks: Iterable[str] | None = None, source: str | Path | None = None
+) -> dict[str, dict]:
+    """Check a profile against the notebooks and return what each would be given: {notebook: {parameter: value}}.
+
+    Arguments as for run_course. Executes nothing. Raises CourseError.
+    """
+    source = Path(source) if source else notebooks_folder()
+    paths = list_notebooks(source)
+    selected = select_notebooks(paths, notebooks)
+    sections = read_profile(source / "profiles", profile)
+    contents = {name: _read(path) for name, path in paths.items()}
+    return plan_parameters(sections, contents, selected=selected, origin=f"profile {profile}")
+
+
+def run_course(
+    profile: str,
+    *,
+    notebooks: Iterable[str] | None = None,
+    out: str | Path | None = None,
+    source: str | Path | None = None,
+    kernel: str = "python3",
+    cell_timeout: int | None = None,
+) -> Path:
+    """Execute the notebooks of a profile, write their copies, pages, index and results, and print progress.
+
+    profile       the name of source/profiles/<profile>.yaml
+    notebooks     numbers or beginnings of those to execute; all by default
+    out           where everything goes; runs/course/<profile> beside the notebooks' folder by default
+    source        the notebooks' folder; the one beside corelib by default. Notebooks are executed in
+                  its parent, so that datasets/ and runs/ mean the repository's
+    kernel        "python3" is the interpreter that runs this, whatever kernels the user has installed
+    cell_timeout  seconds that one cell may take; no limit by default
+
+    Returns the index page. A notebook that declares the parameter `results` is told there where to
+    record its rows. Raises CourseError before anything is executed, NotebookError when a notebook
+    fails; those after it are not executed.
+    """
+    source = (Path(source) if source else notebooks_folder()).resolve()
+    root = source.parent
+    folder = Path(out).resolve() if out else root / "runs" / "course" / profile
+    if folder == source:
+        raise CourseError(f"{folder} holds the source notebooks; write the executed ones elsewhere")
+    plan = plan_course(profile, notebooks=notebooks, source=source)
+    paths = list_notebooks(source)
+    folder.mkdir(parents=True, exist_ok=True)
+    _remove_earlier(folder, list(plan), everything=list(plan) == list(paths))
+    # A path inside the repository is given relative to it, so that executed copies name no machine's folders.
+    results = folder.relative_to(root).as_posix() if folder.is_relative_to(root) else str(folder)
+
+    try:
+        with _kernel_environment():
+            for number, (name, parameters) in enumerate(plan.items(), start=1):
+                if RESULTS in declared_parameters(_read(paths[name]), name):
+                    parameters = parameters | {RESULTS: results}
+                print(f"[{number}/{len(plan)}] {name} ... ", end="", flush=True)
+                started = time.perf_counter()
+                try:
+                    _execute(paths[name], folder / f"{name}.ipynb", parameters, root, kernel, cell_timeout)
+                except NotebookError:
+                    print("failed", flush=True)
+                    raise
+                print(f"{time.perf_counter() - started:.1f} s", flush=True)
+    finally:
+        rows = merge_results(folder)
+        index = write_index(folder, names=paths, profile=profile, rows=rows)
+
+    print()
+    print(table_text(rows).to_string(index=False) if rows else "No notebook recorded a result.")
+    print(f"\nPages: {index}")
+    return index
+
+
+def _execute(
+    path: Path, executed: Path, parameters: dict, root: Path, kernel: str, cell_timeout: int | None
+) -> None:
+    """Execute one notebook into `executed` and write its page; raises NotebookError, both files kept."""
+    problem = None
+    try:
+        papermill.execute_notebook(
+            path, executed, parameters, kernel_name=kernel, cwd=root, execution_timeout=cell_timeout,
+            progress_bar=False,
+        )  # fmt: skip
+    except papermill.PapermillExecutionError as error:
+        problem = f"{error.ename}: {error.evalue.strip()}" if error.evalue else error.ename
+    except CellTimeoutError:
+        problem = f"ran longer than the {cell_timeout} s allowed for one cell"
+    except DeadKernelError:
+        problem = "the kernel died; too little memory is the commonest cause"
+    # What papermill notes of its own paths is this machine's; the names alone are enough.
+    notebook = nbformat.read(executed, as_version=4)
+    notebook.metadata.papermill.update(input_path=path.name, output_path=executed.name)
+    if problem is None and _has_unexecuted(notebook):
+        # papermill takes sys.exit() for a good end, and nbclient skips some tags; the course wants every cell executed.
+        problem = "the notebook ended here without an error, but not every cell was executed"
+    notebook.metadata.papermill["exception"] = problem is not None
+    nbformat.write(notebook, executed)
+    page = write_html(executed, images=path.parent)
+    if problem is not None:
+        cell = _last_cell(notebook)
+        raise NotebookError(f"{path.stem}, cell {cell}: {problem}\nThe executed copy, up to there: {page}") from None
+
+
+def _last_cell(notebook: nbformat.NotebookNode) -> int:
+    """The number, counted from 1 as in the source notebook, of the cell with an error, or else of the last one begun."""
+    # papermill's own cells are not in the source, so they do not count.
+    own = {"injected-parameters", ERROR_MARKER_TAG}
+    cells = [cell for cell in notebook.cells if not own & set(cell.metadata.get("tags", []))]
+    last = 1
+    for number, cell in enumerate(cells, start=1):
+        if any(output.output_type == "error" and output.ename != "SystemExit" for output in cell.get("outputs", [])):
+            return number
+        if cell.cell_type == "code" and cell.metadata.papermill.start_time:
+            last = number
+    return last
+
+
+def _has_unexecuted(notebook: nbformat.NotebookNode) -> bool:
+    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    return any(cell.execution_count is None or _exited(cell) for cell in code)
+
+
+def _exited(cell: nbformat.NotebookNode) -> bool:
+    return any(output.output_type == "error" and output.ename == "SystemExit" for output in cell.outputs)
+
+
+@contextmanager
+def _kernel_environment() -> Iterator[None]:
+    """The environment variables that kernels inherit, restored afterwards."""
+    with tempfile.TemporaryDirectory(prefix="course-kernel-") as folder:
+        # A kernel named python3 that the user installed elsewhere must not take the place of this interpreter.
+        spec = Path(folder, "kernels", "python3", "kernel.json")
+        spec.parent.mkdir(parents=True)
+        spec.write_text(json.dumps(get_kernel_dict()))
+        wanted = {
+            "JUPYTER_PATH": os.pathsep.join(filter(None, [folder, os.environ.get("JUPYTER_PATH")])),
+            "PYTHONHASHSEED": "0",
+            "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it some CUDA products are not reproducible
+            # A progress bar's widget or hundred lines would be kept as the cell's output. tqdm's bar for notebooks
+            # ignores TQDM_DISABLE, and tqdm.auto takes the one for terminals wherever a variable SPYDER... is set.
+            "TQDM_DISABLE": "1",
+            "SPYDER": "",
+            "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # MPLBACKEND=Agg would leave out every figure
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # the kernel's debugger warns of frozen modules
+        }
+        before = {key: os.environ.get(key) for key in wanted}
+        # papermill warns of parameters that its own reading of the cell misses; they are checked by now.
+        logger = logging.getLogger("papermill")
+        level = logger.level
+        logger.setLevel(logging.ERROR)
+        os.environ.update(wanted)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+            for key, value in before.items():
+                if value is None:
+                    os.environ.pop(key, None)
+                else:
+                    os.environ[key] = value
+
+
+def _remove_earlier(folder: Path, names: list[str], *, everything: bool) -> None:
+    # What an earlier run left must not pass for this one's, least of all when this one fails half-way.
+    for name in names:
+        for file in (f"{name}.ipynb", f"{name}.html", f"metrics-{name}.json"):
+            (folder / file).unlink(missing_ok=True)
+    if everything:
+        for path in folder.glob("metrics-*.json"):
+            path.unlink()
+
+
+def _read(path: Path) -> nbformat.NotebookNode:
+    try:
+        return nbformat.read(path, as_version=4)
+    except (ValueError, nbformat.ValidationError) as error:
+        raise CourseError(f"{path} is not a valid notebook: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,190 @@
+"""A profile's parameters, checked against the notebooks before any of them is executed.
+
+A profile (notebooks/profiles/<profile>.yaml) is a mapping of two levels: `all` holds parameters
+for every notebook that declares them, a notebook's name holds those of that notebook alone:
+
+    all: {seed: 0}
+    07_train: {epochs: 3}
+
+A notebook declares its parameters in one code cell tagged `parameters`, as `name = literal` or
+`name: type = literal`; the values there are the laptop profile's.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import re
+import symtable
+from pathlib import Path
+
+import nbformat
+import yaml
+
+TAG = "parameters"
+# Where a notebook records its results is decided by the run, never by a profile.
+RESULTS = "results"
+
+
+class CourseError(ValueError):
+    """The course cannot be run as asked; nothing has been executed. The message says what would be right."""
+
+
+def nearest(word: str, valid: list[str]) -> str:
+    """A hint for an unknown name: the closest valid one, or all of them (for example "; did you mean 'epochs'?")."""
+    close = difflib.get_close_matches(word, valid, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return "; valid: " + ", ".join(sorted(valid)) if valid else "; there is none to name"
+
+
+def read_profile(folder: str | Path, profile: str) -> dict[str, dict]:
+    """The two levels of folder/<profile>.yaml: {"all" or a notebook's name: {parameter: value}}.
+
+    Raises CourseError for a profile that is not there, or a file that is not such a mapping.
+    """
+    path = Path(folder) / f"{profile}.yaml"
+    if not path.is_file():
+        valid = [found.stem for found in Path(folder).glob("*.yaml")]
+        raise CourseError(f"no profile {profile!r} in {folder}{nearest(profile, valid)}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise CourseError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise CourseError(f"{path}: expected a mapping of `all` and notebook names, got a {type(content).__name__}")
+    sections = {}
+    for name, values in content.items():
+        if values is not None and not isinstance(values, dict):
+            raise CourseError(f"{path}: {name}: expected a mapping of parameters such as {{epochs: 3}}, got {values!r}")
+        sections[str(name)] = values or {}
+    return sections
+
+
+def declared_parameters(notebook: nbformat.NotebookNode, name: str) -> dict[str, object]:
+    """What the cell tagged `parameters` declares: {parameter: default}, empty when there is no such cell.
+
+    Raises CourseError for more than one such cell, or a statement in it that is not `name = literal`
+    (papermill does not recompute what is derived there, so derived values belong to the next cell).
+    """
+    tagged = [cell for cell in notebook.cells if TAG in cell.metadata.get("tags", [])]
+    if len(tagged) > 1:
+        raise CourseError(f"{name}: {len(tagged)} cells are tagged `{TAG}`; tag one")
+    declared = {}
+    for statement in _parse(tagged[0].source, name).body if tagged else []:
+        targets = [statement.target] if isinstance(statement, ast.AnnAssign) else getattr(statement, "targets", [])
+        try:
+            (target,) = targets
+            declared[target.id] = ast.literal_eval(statement.value)
+        except (ValueError, AttributeError, TypeError):
+            raise CourseError(
+                f"{name}: `{ast.unparse(statement)}` in the parameters cell is not `name = literal`; "
+                "derive values in the next cell"
+            ) from None
+    return declared
+
+
+def unread_parameters(notebook: nbformat.NotebookNode, name: str) -> list[str]:
+    """Declared parameters that no later cell reads, or that one overwrites before any reads it."""
+    unread = set(declared_parameters(notebook, name))
+    overwritten = set()
+    after = False
+    for cell in notebook.cells:
+        if TAG in cell.metadata.get("tags", []):
+            after = True
+        elif after and cell.cell_type == "code":
+            for statement in _parse(cell.source, name).body:
+                unread -= _names_read(statement) - overwritten
+                targets = statement.targets if isinstance(statement, ast.Assign) else []
+                if isinstance(statement, ast.AnnAssign) and statement.value is not None:
+                    targets = [statement.target]
+                overwritten |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return sorted(unread)
+
+
+def plan_parameters(
+    sections: dict[str, dict], notebooks: dict[str, nbformat.NotebookNode], *, selected: list[str], origin: str
+) -> dict[str, dict]:
+    """The parameters to hand to each selected notebook: {notebook: {parameter: value}}.
+
+    sections   a profile, from read_profile
+    notebooks  every notebook of the course by name: an `all` parameter is one that any of them declares
+    selected   the names of those to execute
+    origin     what to call the profile in messages (its path)
+
+    Raises CourseError with one message that lists every unknown parameter (and the nearest valid
+    one), every value of another type than the default, and every declared parameter that no later
+    cell of a selected notebook reads.
+    """
+    declared = {name: declared_parameters(notebook, name) for name, notebook in notebooks.items()}
+    anywhere = sorted(set().union(*declared.values()) - {RESULTS})
+    problems = []
+    for section, values in sections.items():
+        if section != "all" and section not in notebooks:
+            problems.append(f"{origin}: no notebook is called {section!r}{nearest(section, ['all', *notebooks])}")
+            continue
+        valid = anywhere if section == "all" else sorted(set(declared[section]) - {RESULTS})
+        whose = "no notebook declares" if section == "all" else f"{section} does not declare"
+        for key in values:
+            if key == RESULTS:
+                problems.append(f"{origin}: {section}: `{RESULTS}` is set by the run; use --out to say where")
+            elif key not in valid:
+                problems.append(f"{origin}: {section}: {whose} a parameter {key!r}{nearest(str(key), valid)}")
+    plan = {}
+    for name in selected:
+        given = {key: value for key, value in sections.get("all", {}).items() if key in declared[name]}
+        plan[name] = given | sections.get(name, {})
+        for key, value in plan[name].items():
+            if key in declared[name] and not _same_type(value, declared[name][key]):
+                problems.append(_type_problem(f"{origin}: {name}: {key}", value, declared[name][key]))
+        problems += [
+            f"{name}: the parameter {key!r} is declared, but no later cell reads it; use it or remove it"
+            for key in unread_parameters(notebooks[name], name)
+        ]
+    if problems:
+        raise CourseError("nothing was executed:\n  " + "\n  ".join(problems) if problems[1:] else problems[0])
+    return plan
+
+
+def _same_type(value: object, default: object) -> bool:
+    # bool is an int to isinstance, but `pretrained: 1` is a slip; an int does where a float is meant.
+    if default is None:
+        return True
+    if isinstance(default, float):
+        return type(value) in (int, float)
+    if isinstance(default, (list, tuple)):
+        elements = default[:1]
+        return isinstance(value, list) and all(_same_type(v, e) for v in value for e in elements)
+    return type(value) is type(default)
+
+
+def _type_problem(where: str, value: object, default: object) -> str:
+    message = f"{where} is {value!r} ({type(value).__name__}), the default is {default!r} ({type(default).__name__})"
+    # YAML 1.1 reads a number with an exponent only when it has a decimal point and a sign.
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
+        number = float(value)
+        mantissa, _, exponent = f"{number:e}".partition("e")
+        message += f"; YAML reads {value} as text, write {float(mantissa)}e{int(exponent):+d}"
+    return message
+
+
+def _parse(source: str, name: str) -> ast.Module:
+    # Lines for IPython (%magic, !command) are no Python; what they run reads no parameter.
+    lines = [re.sub(r"^(\s*)[%!].*", r"\1pass", line) for line in source.splitlines()]
+    try:
+        return ast.parse("\n".join(lines))
+    except SyntaxError as error:
+        raise CourseError(f"{name}: a cell is not valid Python: {error.msg}: {(error.text or '').strip()}") from None
+
+
+def _names_read(statement: ast.stmt) -> set[str]:
+    # symtable knows scopes: a function's own argument or local of the same name is no read of the parameter.
+    read = set()
+    scopes = [symtable.symtable(ast.unparse(statement), "cell", "exec")]
+    while scopes:
+        scope = scopes.pop()
+        scopes += scope.get_children()
+        for symbol in scope.get_symbols():
+            if symbol.is_referenced() and (scope.get_type() == "module" or symbol.is_global()):
+                read.add(symbol.get_name())
+    return read

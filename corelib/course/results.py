@@ -1,0 +1,146 @@
+"""The rows of the results table: written by each notebook, merged and tabulated by the run.
+
+A row says what was measured, on what, and how: dataset, system ("mlp" or "core"),
+with_difficulty, recipe, seed, split, spearman, rl2_x100, score_range, n_train, n_test, epoch,
+selected_on, seconds, device; `notebook` is added when it is recorded. Further keys are kept;
+`exemplars`, how many voted, is shown in the table.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+REQUIRED = (
+    "dataset", "system", "with_difficulty", "recipe", "seed", "split", "spearman", "rl2_x100", "score_range",
+    "n_train", "n_test", "epoch", "selected_on", "seconds", "device",
+)  # fmt: skip
+SYSTEMS = ("mlp", "core")
+# Rows that differ in one of these are other experiments, never other seeds of one experiment.
+SETTING = [
+    "dataset", "system", "with_difficulty", "recipe", "exemplars", "split", "selected_on", "score_range", "n_test",
+]  # fmt: skip
+
+
+def record_results(rows: Iterable[Mapping], *, notebook: str, folder: str | Path) -> Path:
+    """Write a notebook's rows to folder/metrics-<notebook>.json, replacing what it recorded before.
+
+    Returns the file. A number that is not finite becomes null.
+    Raises ValueError that names every row and key missing, and any system but "mlp" and "core".
+    """
+    rows = [_plain(dict(row)) for row in rows]
+    problems = []
+    for number, row in enumerate(rows):
+        missing = [key for key in REQUIRED if key not in row]
+        if missing:
+            problems.append(f"row {number} lacks {', '.join(missing)}")
+        elif row["system"] not in SYSTEMS:
+            problems.append(f"row {number}: system is {row['system']!r}, expected one of {', '.join(SYSTEMS)}")
+    if problems:
+        raise ValueError(f"results of {notebook}: " + "; ".join(problems))
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"metrics-{notebook}.json"
+    _write_json(path, [row | {"notebook": notebook} for row in rows])
+    return path
+
+
+def read_results(folder: str | Path) -> list[dict]:
+    """All rows that notebooks have recorded in a folder, in the notebooks' order."""
+    rows = []
+    for path in sorted(Path(folder).glob("metrics-*.json")):
+        rows += json.loads(path.read_text(encoding="utf-8"))
+    return rows
+
+
+def merge_results(folder: str | Path) -> list[dict]:
+    """Write folder/metrics.json from every notebook's rows, and return the rows."""
+    rows = read_results(folder)
+    _write_json(Path(folder) / "metrics.json", rows)
+    return rows
+
+
+def results_table(rows: Iterable[Mapping]) -> pd.DataFrame:
+    """One line an experiment, mean and spread over its seeds.
+
+    Columns: dataset, system, with_difficulty, recipe, exemplars, split, selected_on, score_range
+    (the range that R-l2 divides by), n_test, seeds (how many), spearman, spearman_sd, rl2_x100,
+    rl2_x100_sd. The spread is the sample standard deviation over seeds, NaN for a single one; the
+    mean of Spearman is a plain mean, as seeds repeat one experiment. Where two notebooks report
+    the same seed of the same experiment, the later row counts.
+    """
+    columns = [*SETTING, "seed", "spearman", "rl2_x100"]
+    frame = pd.DataFrame([{key: row.get(key) for key in columns} for row in rows], columns=columns)
+    frame["score_range"] = frame["score_range"].map(_range_text)
+    frame = frame.drop_duplicates([*SETTING, "seed"], keep="last")
+    for measure in ("spearman", "rl2_x100"):
+        frame[measure] = frame[measure].astype(float)
+    groups = frame.groupby(SETTING, dropna=False, sort=False)
+    table = groups.agg(
+        seeds=("seed", "size"),
+        spearman=("spearman", "mean"), spearman_sd=("spearman", "std"),
+        rl2_x100=("rl2_x100", "mean"), rl2_x100_sd=("rl2_x100", "std"),
+    )  # fmt: skip
+    return table.reset_index()
+
+
+def table_text(rows: Iterable[Mapping]) -> pd.DataFrame:
+    """The results table for reading: "mean +- spread" as text, and no column that says nothing.
+
+    `exemplars` is left out where no row has it.
+    """
+    table = results_table(rows)
+    shown = table[SETTING].copy()
+    shown["seeds"] = table["seeds"]
+    shown["Spearman"] = [_mean_text(m, s, 3) for m, s in zip(table["spearman"], table["spearman_sd"])]
+    shown["R-l2 x100"] = [_mean_text(m, s, 3) for m, s in zip(table["rl2_x100"], table["rl2_x100_sd"])]
+    shown["exemplars"] = shown["exemplars"].map(_cell_text)
+    shown["n_test"] = shown["n_test"].map(_cell_text)
+    if not any(shown["exemplars"]):
+        shown = shown.drop(columns="exemplars")
+    return shown
+
+
+def _mean_text(mean: float, spread: float, digits: int) -> str:
+    if math.isnan(mean):
+        return ""
+    return f"{mean:.{digits}f}" + ("" if math.isnan(spread) else f" +- {spread:.{digits}f}")
+
+
+def _cell_text(value: object) -> str:
+    if pd.isna(value):
+        return ""
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+
+
+def _range_text(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return " to ".join(f"{end:g}" for end in value)
+    return _cell_text(value)
+
+
+def _plain(value: object) -> object:
+    # JSON knows no numpy scalar, no array and no NaN.
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _write_json(path: Path, content: object) -> None:
+    # Through a second file, so that an interrupted run leaves no half-written one behind.
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)

@@ -1,0 +1,132 @@
+"""Make a prepared dataset of invented dives: mp4 files, samples.csv, dataset.json."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from corelib.data.dive_motion import CLIP_SECONDS, fault_times
+from corelib.data.dive_rendering import render_dive
+from corelib.data.dives import FAULTS, Dive, draw_dive, known_numbers
+from corelib.data.diving_rules import DIFFICULTY
+from corelib.data.samples import SampleTable, new_dataset, write_table
+from corelib.data.video import write_video
+
+
+def make_dives(
+    out: str | Path,
+    *,
+    train: int = 300,
+    val: int = 60,
+    test: int = 150,
+    frames: int = 40,
+    size: int = 72,
+    seed: int = 0,
+    overwrite: bool = False,
+    workers: int | None = None,
+    dive_numbers: Sequence[str] | None = None,
+) -> SampleTable:
+    """Invent, film and mark dives, and write them as a prepared dataset.
+
+    out           the dataset's folder
+    train, val, test   how many dives of each split
+    frames, size  frames of a video; its height and width in pixels, even
+    seed          dive k depends on (seed, k) alone, so any number of workers makes the same files
+    overwrite     replace `out` if it exists; otherwise FileExistsError is raised
+    workers       processes to draw with (default: as many as the machine has cores)
+    dive_numbers  dive numbers to draw from (default: a third of the table, DEFAULT_NUMBERS)
+    Raises ValueError for numbers or sizes that cannot be made. Returns the table, read back and checked.
+    """
+    counts = {"train": train, "val": val, "test": test}
+    if min(counts.values()) < 0 or train == 0:
+        raise ValueError(f"train must be 1 or more, val and test 0 or more: got {counts}")
+    if frames < 2 or size < 16 or size % 2:
+        raise ValueError(f"frames must be 2 or more and size an even number from 16: got {frames} frames of {size} pixels")
+    if seed < 0:
+        raise ValueError(f"seed must be 0 or more, not {seed}")
+    numbers = known_numbers(dive_numbers)
+    total = sum(counts.values())
+    workers = max(1, min(workers or os.cpu_count() or 1, total))
+    splits = [split for split, count in counts.items() for _ in range(count)]
+    with new_dataset(out, overwrite=overwrite) as scratch:
+        (scratch / "videos").mkdir()
+        job = partial(film_dive, scratch, seed=seed, numbers=numbers, frames=frames, size=size)
+        bar = partial(tqdm, total=total, desc="dives", unit="dive")
+        if workers == 1:
+            rows = list(bar(map(job, range(total))))
+        else:
+            # Spawned processes behave alike on every system and inherit no threads.
+            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+                rows = list(bar(pool.map(job, range(total), chunksize=max(1, min(8, total // (4 * workers))))))
+        samples = pd.DataFrame(rows)
+        samples.insert(1, "split", splits)
+        for column in ("fault_start", "fault_end"):
+            samples[column] = samples[column].astype("Int64")
+        write_table(scratch, _describe(frames, size, seed, numbers), samples)
+        SampleTable.load(scratch)  # what does not pass the check never gets its name
+    return SampleTable.load(out)
+
+
+def film_dive(folder: Path, number: int, *, seed: int, numbers: Sequence[str], frames: int, size: int) -> dict:
+    """Draw dive `number` (from 0), write its video under folder/videos, and return its row of samples.csv."""
+    dive = draw_dive(np.random.default_rng([seed, number]), numbers)
+    name = f"dive-{number + 1:05d}"
+    pictures = render_dive(dive, frames=frames, size=size)
+    write_video(Path(folder) / "videos" / f"{name}.mp4", pictures, frames / CLIP_SECONDS)
+    return describe_dive(dive, name, frames)
+
+
+def describe_dive(dive: Dive, name: str, frames: int) -> dict:
+    """A dive's row of samples.csv: the contract's columns, then what only its maker knows.
+
+    fault_start and fault_end (exclusive) are frames of the main fault, blank when there is none.
+    """
+    start = end = None
+    if dive.main_fault != "none":
+        seconds = fault_times(dive)[dive.main_fault]
+        start = min(max(math.floor(seconds[0] / CLIP_SECONDS * frames), 0), frames - 1)
+        end = max(min(math.ceil(seconds[1] / CLIP_SECONDS * frames), frames), start + 1)
+    return {
+        "id": name,
+        "score": dive.score,
+        "difficulty": dive.difficulty,
+        "group": dive.number,
+        "media": f"videos/{name}.mp4",
+        "judges": " ".join(f"{mark:g}" for mark in dive.marks),
+        "height": int(dive.height),
+        "skill": dive.skill,
+        "main_fault": dive.main_fault,
+        "fault_start": start,
+        "fault_end": end,
+        **{f"fault_{fault}": dive.faults[fault] for fault in FAULTS},
+    }
+
+
+def _describe(frames: int, size: int, seed: int, numbers: Sequence[str]) -> dict:
+    rate = frames / CLIP_SECONDS
+    return {
+        "name": "dives",
+        "title": "Procedural dives",
+        "source": f"generated by this kit (data_scripts/make_dives.py, seed {seed}); no real diver, no real judge",
+        "licence": "MIT",
+        "citation": "none: invented data; difficulties and the spread of marks follow MTL-AQA's annotations",
+        "score_range": [0, round(30 * max(DIFFICULTY.values()), 2)],
+        "protocol": "fixed",
+        "pairing_key": "difficulty",
+        "divided_by_difficulty": True,
+        "frame_rate": int(rate) if rate == int(rate) else round(rate, 4),
+        "frame_size": [size, size],
+        "frames": frames,
+        "seed": seed,
+        "dive_numbers": list(numbers),
+        "left_out": [],
+    }

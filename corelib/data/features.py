@@ -1,0 +1,61 @@
+"""Banks of precomputed features: one safetensors file with features [N, S, D] and their row order."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from safetensors import safe_open
+
+from corelib.data.samples import SampleTable
+
+
+def write_bank(path: str | Path, features: np.ndarray, ids: list[str]) -> None:
+    """Write features [N, S, D] (float16 or float32), row i being that of ids[i]."""
+    features = np.ascontiguousarray(features)
+    if features.ndim != 3 or len(features) != len(ids) or len(set(ids)) != len(ids):
+        raise ValueError(f"features must be [N, S, D] with N different ids, not {features.shape} with {len(ids)} ids")
+    safetensors.torch.save_file({"features": torch.from_numpy(features)}, path, metadata={"ids": json.dumps(list(ids))})
+
+
+def bank_ids(path: str | Path) -> list[str]:
+    """The row order of a feature bank."""
+    with safe_open(path, framework="pt") as bank:
+        return json.loads((bank.metadata() or {}).get("ids", "[]"))
+
+
+def average_steps(steps: np.ndarray, count: int) -> np.ndarray:
+    """Features [T, D] of any length -> [count, D]: the mean of each of `count` equal stretches of time."""
+    edges = np.linspace(0, len(steps), count + 1)
+    stretches = [(int(a), max(int(np.ceil(b)), int(a) + 1)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return np.stack([steps[a:b].mean(axis=0, dtype=np.float64) for a, b in stretches])
+
+
+class FeatureSteps(torch.utils.data.Dataset):
+    """The features of a prepared dataset as model inputs: item `row` is float32 [S, D].
+
+    Raises ValueError when the bank's features hold a value that is not finite.
+    """
+
+    def __init__(self, table: SampleTable):
+        bank = table.feature_bank
+        order = {name: index for index, name in enumerate(bank_ids(bank))}
+        features = safetensors.torch.load_file(bank)["features"]
+        self.features = features[[order[media] for media in table.samples["media"]]].float()
+        bad = [table.samples["id"][row] for row in range(len(table.samples)) if not self.features[row].isfinite().all()]
+        if bad:
+            raise ValueError(f"{bank}: features that are not finite, of the samples {', '.join(bad[:20])}")
+        self.in_features = self.features.shape[2]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, row: int) -> torch.Tensor:
+        return self.features[int(row)]
+
+    def to_inputs(self, raw: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Features are inputs already: [B, S, D] -> [B, S, D]; there is nothing to augment."""
+        return raw

@@ -1,0 +1,256 @@
+"""The contract: a prepared dataset is one folder with dataset.json and samples.csv.
+
+Every source (procedural dives, MTL-AQA, AQA-7, JIGSAWS, FineDiving, precomputed features, a
+user's own videos) is prepared into this form, and everything after preparation reads only this.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+SPLITS = ("train", "val", "test")
+INFO_KEYS = (
+    "name", "title", "source", "licence", "citation", "score_range", "protocol", "pairing_key",
+    "divided_by_difficulty", "frame_rate", "frame_size", "left_out",
+)  # fmt: skip
+
+
+class DatasetError(ValueError):
+    """A prepared dataset, or something in it, is not as the contract says; the message lists every case."""
+
+
+@dataclass(frozen=True)
+class SampleTable:
+    """A prepared dataset: its description and one row a sample.
+
+    folder   where dataset.json and samples.csv lie
+    info     dataset.json as a dictionary (name, title, score_range, protocol, pairing_key, ...)
+    samples  a pandas data frame, one row a sample, indexed 0..N-1, columns as in samples.csv;
+             `start` and `end` are nullable integers, `judges` stays text
+    sha256   checksum of dataset.json and samples.csv (and the feature bank, where there is one)
+    """
+
+    folder: Path
+    info: dict
+    samples: pd.DataFrame
+    sha256: str
+
+    @classmethod
+    def load(cls, folder: str | Path) -> SampleTable:
+        """Read and check a prepared dataset.
+
+        Raises DatasetError with one message that lists every offending row; no row is ever dropped.
+        """
+        folder = Path(folder)
+        for name in ("dataset.json", "samples.csv"):
+            if not (folder / name).is_file():
+                raise DatasetError(
+                    f"{folder}: no {name} here. A prepared dataset is a folder with dataset.json and samples.csv; "
+                    "make one with a script of data_scripts/, for example "
+                    "`python data_scripts/make_dives.py --out datasets/dives`."
+                )
+        try:
+            info = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DatasetError(f"{folder / 'dataset.json'} is not valid JSON: {error}") from None
+        samples = _read_samples(folder / "samples.csv")
+        problems = _info_problems(info) or _sample_problems(samples, info, folder)
+        if problems:
+            shown = "\n  ".join(problems)
+            raise DatasetError(f"{folder}: {len(problems)} problem(s) in the prepared dataset:\n  {shown}")
+        samples["score"] = samples["score"].astype(float)
+        for column in ("start", "end"):
+            if column in samples:
+                samples[column] = pd.to_numeric(samples[column]).astype("Int64")
+        if "difficulty" in samples:
+            samples["difficulty"] = samples["difficulty"].astype(float)
+        return cls(folder, info, samples, _checksum(folder))
+
+    @property
+    def name(self) -> str:
+        return self.info["name"]
+
+    @property
+    def root(self) -> Path:
+        """The folder that `media` is relative to: the dataset's own, or the raw root named in dataset.json."""
+        return _media_root(self.folder, self.info)
+
+    @property
+    def feature_bank(self) -> Path | None:
+        """The file of precomputed features, or None when the samples are videos."""
+        bank = self.folder / "features.safetensors"
+        return bank if bank.is_file() else None
+
+    def rows(self, split: str) -> np.ndarray:
+        """Row numbers [n] of a split ("train", "val", "test") or of a fold (its number)."""
+        return np.flatnonzero(self.samples["split"].astype(str).to_numpy() == str(split))
+
+    def marks(self) -> list[np.ndarray]:
+        """The judges' marks of every sample, one array each (empty where none are known)."""
+        if "judges" not in self.samples:
+            return [np.empty(0)] * len(self.samples)
+        return [np.array([float(mark) for mark in str(text).split()]) for text in self.samples["judges"].fillna("")]
+
+    def target(self, with_difficulty: bool) -> np.ndarray:
+        """What a model regresses, [N]: the score, or the execution score (score / difficulty).
+
+        Raises DatasetError when execution scores are asked of a dataset whose scores are not
+        multiplied by a difficulty.
+        """
+        score = self.samples["score"].to_numpy(float)
+        if not with_difficulty:
+            return score
+        if not self.info["divided_by_difficulty"]:
+            raise DatasetError(
+                f"{self.name}: its scores are not multiplied by a difficulty, so there is none to divide by; "
+                "train with with_difficulty=false."
+            )
+        return score / self.samples["difficulty"].to_numpy(float)
+
+
+def _read_samples(path: Path) -> pd.DataFrame:
+    text_columns = {name: str for name in ("id", "split", "group", "media", "judges")}
+    try:
+        frame = pd.read_csv(path, dtype=text_columns, keep_default_na=True, encoding="utf-8-sig")
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} cannot be read as a CSV table: {error}") from None
+    return frame.astype({name: object for name in text_columns if name in frame})
+
+
+def _media_root(folder: Path, info: dict) -> Path:
+    return (folder / info["raw_root"]).resolve() if info.get("raw_root") else folder
+
+
+def _info_problems(info: dict) -> list[str]:
+    problems = [f"dataset.json: the key {key!r} is missing" for key in INFO_KEYS if key not in info]
+    if problems:
+        return problems
+    low_high = info["score_range"]
+    if not (isinstance(low_high, list) and len(low_high) == 2 and low_high[0] < low_high[1]):
+        problems.append(f"dataset.json: score_range must be [lowest, highest], not {low_high!r}")
+    if info["protocol"] not in ("fixed", "folds"):
+        problems.append(f"dataset.json: protocol must be 'fixed' or 'folds', not {info['protocol']!r}")
+    return problems
+
+
+def _sample_problems(frame: pd.DataFrame, info: dict, folder: Path) -> list[str]:
+    """Every way in which samples.csv breaks the contract, a line each; line numbers are the file's."""
+    missing = [name for name in ("id", "split", "score", "media") if name not in frame]
+    key = info["pairing_key"]
+    missing += [key] if key and key not in frame and key not in missing else []
+    missing += ["difficulty"] if info["divided_by_difficulty"] and "difficulty" not in frame and key != "difficulty" else []
+    if missing:
+        return [f"samples.csv: the column {name!r} is missing (it has: {', '.join(frame.columns)})" for name in missing]
+
+    problems: list[str] = []
+
+    def report(bad: pd.Series, column: str, rule: str) -> None:
+        for index in np.flatnonzero(bad.to_numpy()):
+            value, name = frame[column].iloc[index], frame["id"].iloc[index]
+            problems.append(f"samples.csv line {index + 2} (id {name}): {column} is {value!r}; {rule}")
+
+    low, high = info["score_range"]
+    report(frame["id"].isna(), "id", "every sample needs an id")
+    report(frame["id"].duplicated(keep=False) & frame["id"].notna(), "id", "ids must be unique")
+    folds = frame["split"].astype(str).str.fullmatch(r"\d+") & (info["protocol"] == "folds")
+    report(~(frame["split"].isin(SPLITS) | folds), "split", "it must be train, val or test, or a fold number where the protocol is folds")  # fmt: skip
+    score = pd.to_numeric(frame["score"], errors="coerce")
+    report(~np.isfinite(score), "score", "it must be a finite number")
+    report(np.isfinite(score) & ~score.between(low, high), "score", f"it must lie in the score range {low} to {high}")
+    if "difficulty" in frame:
+        difficulty = pd.to_numeric(frame["difficulty"], errors="coerce")
+        report(~(np.isfinite(difficulty) & (difficulty > 0)), "difficulty", "it must be a positive number")
+    if key and key != "difficulty":
+        report(frame[key].isna(), key, "exemplars are paired by it, so every sample needs one")
+    if "judges" in frame:
+        wrong = ~frame["judges"].fillna("").astype(str).str.fullmatch(r"\s*(\d+(\.\d*)?\s*)*")
+        report(wrong, "judges", "it must be numbers separated by spaces")
+    if {"start", "end"} & set(frame):
+        if not {"start", "end"} <= set(frame):
+            return problems + ["samples.csv: start and end go together; one of the two columns is missing"]
+        start, end = (pd.to_numeric(frame[name], errors="coerce") for name in ("start", "end"))
+        blank = frame["start"].isna() & frame["end"].isna()
+        report(~blank & ~((start >= 0) & (end > start)), "end", "start must be 0 or more and end, exclusive, above it")
+    if (folder / "features.safetensors").is_file():
+        problems += _feature_problems(frame, folder / "features.safetensors")
+    else:
+        root = _media_root(folder, info)
+        report(frame["media"].isna(), "media", "every sample needs a video or a folder of frames")
+        exists = frame["media"].map(lambda media: isinstance(media, str) and _has_content(root / media))
+        report(~exists & frame["media"].notna(), "media", f"no such file or folder under {root}, or it is empty")
+    if info["protocol"] == "fixed" and not (frame["split"] == "train").any():
+        problems.append("samples.csv: no row has split 'train', so there is nothing to learn from or compare with")
+    return problems
+
+
+def _has_content(path: Path) -> bool:
+    if path.is_dir():
+        return any(path.iterdir())
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _feature_problems(frame: pd.DataFrame, bank: Path) -> list[str]:
+    from corelib.data.features import bank_ids
+
+    try:
+        known = set(bank_ids(bank))
+    except Exception as error:  # a file of another kind: safetensors raises its own error types
+        return [f"{bank.name} cannot be read as a feature bank: {error}"]
+    return [
+        f"samples.csv line {index + 2} (id {name}): media names row {media!r}, which is not in {bank.name}"
+        for index, (name, media) in enumerate(zip(frame["id"], frame["media"], strict=True))
+        if media not in known
+    ]
+
+
+def _checksum(folder: Path) -> str:
+    """One checksum over what determines a result: the description, the table, the feature bank."""
+    digest = hashlib.sha256()
+    for name in ("dataset.json", "samples.csv", "features.safetensors"):
+        path = folder / name
+        if path.is_file():
+            digest.update(name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+@contextmanager
+def new_dataset(folder: str | Path, *, overwrite: bool = False):
+    """Prepare a dataset in a scratch folder beside `folder`; it gets its name only when finished.
+
+    Yields the scratch folder to write into. An error or an interruption leaves nothing that looks
+    finished. Raises FileExistsError when `folder` exists and `overwrite` is false.
+    """
+    folder = Path(folder)
+    if folder.exists() and not overwrite:
+        raise FileExistsError(f"{folder} exists already; pass --overwrite to replace it, or choose another --out.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = folder.with_name(f".{folder.name}.{os.getpid()}.unfinished")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        yield scratch
+        if folder.exists():
+            shutil.rmtree(folder)
+        scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_table(folder: str | Path, info: dict, samples: pd.DataFrame) -> None:
+    """Write dataset.json and samples.csv into `folder`; the same input gives the same bytes."""
+    folder = Path(folder)
+    missing = [key for key in INFO_KEYS if key not in info]
+    if missing:
+        raise DatasetError(f"dataset.json needs {', '.join(INFO_KEYS)}; missing: {', '.join(missing)}")
+    text = json.dumps(info, indent=2, ensure_ascii=False) + "\n"
+    (folder / "dataset.json").write_text(text, encoding="utf-8", newline="\n")
+    samples.to_csv(folder / "samples.csv", index=False, lineterminator="\n")

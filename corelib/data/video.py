@@ -1,0 +1,136 @@
+"""Reading and writing videos: PyAV for video files, torchvision's decoder for folders of JPEG frames.
+
+Both carry their own decoders, so neither needs FFmpeg on the machine.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from torchvision.io import ImageReadMode, decode_image
+
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+class VideoError(ValueError):
+    """A video or a folder of frames cannot be read; the message names it and says what would be right."""
+
+
+def write_video(path: str | Path, frames: np.ndarray, frame_rate: float, *, crf: int = 16) -> None:
+    """Write frames as an H.264 mp4 file that browsers and PyAV play.
+
+    frames      uint8 [T, H, W, 3], H and W even (the 4:2:0 chroma grid needs it)
+    frame_rate  frames a second
+    crf         quality: 0 is lossless, 16 looks so
+    """
+    frames = np.asarray(frames)
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or len(frames) == 0:
+        raise VideoError(f"{path}: frames must be uint8 [T, H, W, 3] with T > 0, not {frames.dtype} {frames.shape}")
+    height, width = frames.shape[1:3]
+    if height % 2 or width % 2:
+        raise VideoError(f"{path}: H.264 needs an even height and width, not {height} x {width}")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(frame_rate).limit_denominator(1000))
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.thread_count = 1  # more threads split the picture, and the file would depend on the machine
+        stream.options = {"crf": str(crf), "preset": "veryfast", "g": "8"}
+        for image in frames:
+            for packet in stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+
+
+def count_frames(path: str | Path) -> int:
+    """How many frames a video file or a folder of frames holds.
+
+    Takes the container's own count where it states one and counts packets otherwise.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return len(frame_files(path))
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        return stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
+
+
+def frame_files(folder: str | Path) -> list[Path]:
+    """The image files of a folder in sorted order: the i-th file is frame i."""
+    files = sorted(file for file in Path(folder).iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise VideoError(f"{folder}: no {', '.join(IMAGE_SUFFIXES)} file in this folder of frames")
+    return files
+
+
+def read_video(path: str | Path, numbers: np.ndarray | None = None) -> np.ndarray:
+    """Decode a video file or a folder of frames.
+
+    path     a video file, or a folder whose sorted image files are the frames
+    numbers  frame numbers [T] in any order, repeats allowed; None reads all
+
+    Returns uint8 [T, H, W, 3]. Raises VideoError when the file cannot be decoded or holds fewer
+    frames than asked for.
+    """
+    path = Path(path)
+    if path.is_dir():
+        files = frame_files(path)
+        numbers = np.arange(len(files)) if numbers is None else np.asarray(numbers)
+        _check_numbers(path, numbers, len(files))
+        wanted = {number: _read_image(files[number]) for number in np.unique(numbers)}
+    else:
+        wanted = _decode(path, None if numbers is None else set(np.asarray(numbers).tolist()))
+        numbers = np.arange(len(wanted)) if numbers is None else np.asarray(numbers)
+        _check_numbers(path, numbers, max(wanted, default=-1) + 1)
+    shapes = {image.shape for image in wanted.values()}
+    if len(shapes) > 1:
+        raise VideoError(f"{path}: frames differ in size: {', '.join(map(str, sorted(shapes)))}")
+    return np.stack([wanted[number] for number in numbers])
+
+
+def _open(path: Path):
+    if not path.is_file():
+        raise VideoError(f"{path}: no such video file or folder of frames")
+    try:
+        container = av.open(str(path))
+    except (av.error.FFmpegError, OSError) as error:
+        raise VideoError(f"{path}: cannot be opened as a video ({error}); is the file complete?") from None
+    if not container.streams.video:
+        container.close()
+        raise VideoError(f"{path}: holds no video stream")
+    return container
+
+
+def _decode(path: Path, wanted: set[int] | None) -> dict[int, np.ndarray]:
+    last = max(wanted) if wanted else None
+    frames: dict[int, np.ndarray] = {}
+    with _open(path) as container:
+        try:
+            for number, frame in enumerate(container.decode(video=0)):
+                if wanted is None or number in wanted:
+                    frames[number] = frame.to_ndarray(format="rgb24")
+                if last is not None and number >= last:
+                    break
+        except (av.error.FFmpegError, OSError) as error:
+            raise VideoError(f"{path}: decoding stopped after {len(frames)} frames ({error}); is the file complete?") from None  # fmt: skip
+    if not frames and wanted is None:
+        raise VideoError(f"{path}: holds no frame that can be decoded")
+    return frames
+
+
+def _check_numbers(path: Path, numbers: np.ndarray, available: int) -> None:
+    if len(numbers) and (numbers.min() < 0 or numbers.max() >= available):
+        raise VideoError(f"{path}: has {available} frames, frame {int(numbers.max())} was asked for")
+
+
+def _read_image(file: Path) -> np.ndarray:
+    try:
+        data = torch.frombuffer(bytearray(file.read_bytes()), dtype=torch.uint8)
+        image = decode_image(data, mode=ImageReadMode.RGB)
+    except (RuntimeError, ValueError, OSError) as error:
+        raise VideoError(f"{file}: cannot be decoded as an image ({str(error).splitlines()[0]})") from None
+    return image.permute(1, 2, 0).numpy()

@@ -1,0 +1,154 @@
+"""Evaluation: encode every needed video once, vote over exemplars on the features, report."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from corelib import metrics
+from corelib.data.clips import VideoClips
+from corelib.data.features import FeatureSteps
+from corelib.data.samples import SampleTable
+from corelib.pairs import Exemplars, draw_exemplars
+from corelib.recipe import Recipe, RecipeError
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    predictions  data frame: id, true, predicted, spread (standard deviation of the exemplars'
+                 verdicts, score units), exemplars (ids separated by spaces)
+    votes        data frame, one row a query and exemplar: id, exemplar, exemplar_score, predicted
+    summary      spearman, rl2_x100, score_range, n_test, intervals, fallbacks, encoded
+    """
+
+    predictions: pd.DataFrame
+    votes: pd.DataFrame
+    summary: dict
+
+
+def open_inputs(table: SampleTable, recipe: Recipe, *, progress: bool = True) -> VideoClips | FeatureSteps:
+    """The model inputs of a prepared dataset: its videos, or its precomputed features."""
+    if (table.feature_bank is not None) != (recipe.encoder == "projection"):
+        kind, right = ("features", "projection") if table.feature_bank else ("videos", "i3d")
+        raise RecipeError(f"{table.name} holds {kind}: its encoder must be {right!r}, not {recipe.encoder!r} (for features use recipe 'features')")  # fmt: skip
+    return FeatureSteps(table) if table.feature_bank else VideoClips(table, recipe, progress=progress)
+
+
+def group_labels(table: SampleTable, recipe: Recipe) -> np.ndarray:
+    """The label [N] that a sample and its exemplars share, by recipe.pair_by ("auto": the dataset's
+    pairing key where difficulty is used; otherwise everybody may be compared with everybody)."""
+    key = recipe.pair_by
+    if key == "auto":
+        key = table.info["pairing_key"] if recipe.with_difficulty else "none"
+    if key in ("none", None):
+        return np.zeros(len(table.samples), int)
+    if key not in table.samples:
+        raise RecipeError(f"pair_by={key!r}: {table.name} has no such column (it has: {', '.join(table.samples)})")
+    return table.samples[key].astype(str).to_numpy()
+
+
+def autocast(device: torch.device, precision: str):
+    """The mixed-precision context of a recipe: bf16 autocast, or none for fp32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+@torch.no_grad()
+def encode(model, source, rows: np.ndarray, *, device: torch.device, precision="fp32", batch=32, workers=0, progress=False) -> Tensor:  # fmt: skip
+    """Encode each of `rows` once: features [n, D] float32, in the order of `rows`, on `device`."""
+    model.eval()
+    loader = torch.utils.data.DataLoader(
+        torch.utils.data.Subset(source, np.asarray(rows).tolist()), batch_size=batch, num_workers=workers
+    )
+    features = []
+    for raw in tqdm(loader, desc="encoding", leave=False, disable=not progress or None):
+        inputs = source.to_inputs(raw.to(device))
+        with autocast(device, precision):
+            features.append(model.encode(inputs).float())
+    return torch.cat(features)
+
+
+@torch.no_grad()
+def vote(model, query: Tensor, exemplar: Tensor, exemplar_targets: Tensor, chosen: Exemplars, *, block=65536) -> Tensor:
+    """Every pair's verdict [P] on the query's target.
+
+    query [Q, D], exemplar [E, D] features, exemplar_targets [E]; chosen.query and chosen.exemplar
+    [P] index into them.
+    """
+    model.eval()
+    verdicts = []
+    for start in range(0, len(chosen.query), block):
+        q = torch.as_tensor(chosen.query[start : start + block], device=query.device)
+        e = torch.as_tensor(chosen.exemplar[start : start + block], device=query.device)
+        verdicts.append(model.predict(query[q], exemplar[e], exemplar_targets[e]))
+    return torch.cat(verdicts)
+
+
+def evaluate(
+    model, source, table: SampleTable, recipe: Recipe, *, queries: np.ndarray, pool: np.ndarray, device: torch.device,
+    exemplars: int | None = -1, workers: int = 0, intervals: bool = True, progress: bool = False,
+) -> Evaluation:  # fmt: skip
+    """Score the queries with exemplars from the pool and compare with the judges.
+
+    queries, pool  rows of the table; a query is never its own exemplar
+    exemplars      M; None takes all of the query's group; -1 the recipe's
+
+    Each distinct video is encoded exactly once. Predictions are in the dataset's unit: the
+    regressed target times the difficulty where the recipe uses it. The predicted score is the mean
+    of the exemplars' verdicts (multi-exemplar voting, paper section 3.4).
+    """
+    count = recipe.exemplars if exemplars == -1 else exemplars
+    samples = table.samples
+    ids = samples["id"].to_numpy()
+    targets = table.target(recipe.with_difficulty)
+    factor = samples["difficulty"].to_numpy(float) if recipe.with_difficulty else np.ones(len(samples))
+    if model.uses_exemplars:
+        difficulty = samples["difficulty"].to_numpy(float) if "difficulty" in samples and recipe.with_difficulty else None
+        chosen = draw_exemplars(
+            queries, pool, ids=ids, groups=group_labels(table, recipe), difficulty=difficulty,
+            count=count, fill=recipe.fill_exemplars, seed=recipe.seed,
+        )  # fmt: skip
+    else:
+        chosen = Exemplars(np.arange(len(queries)), np.asarray(queries), {})
+    needed = np.unique(np.concatenate([queries, chosen.exemplar]))
+    features = encode(model, source, needed, device=device, precision=recipe.precision, workers=workers, progress=progress)  # fmt: skip
+    local = Exemplars(np.searchsorted(needed, queries)[chosen.query], np.searchsorted(needed, chosen.exemplar), {})
+    known = torch.as_tensor(targets[needed], device=device)
+    verdicts = vote(model, features, features, known, local).cpu().numpy() * factor[queries][chosen.query]
+    return _report(samples, np.asarray(queries), chosen, verdicts, intervals, len(needed), model.uses_exemplars)
+
+
+def _report(samples, queries, chosen, verdicts, intervals, encoded, uses_exemplars) -> Evaluation:
+    ids, score = samples["id"].to_numpy(), samples["score"].to_numpy(float)
+    votes = pd.DataFrame({"id": ids[queries][chosen.query], "predicted": verdicts})
+    if uses_exemplars:
+        votes.insert(1, "exemplar", ids[chosen.exemplar])
+        votes.insert(2, "exemplar_score", score[chosen.exemplar])
+    grouped = votes.groupby("id", sort=False)["predicted"]
+    predictions = pd.DataFrame({"id": ids[queries], "true": score[queries]}).set_index("id")
+    predictions["predicted"] = grouped.mean()
+    predictions["spread"] = grouped.std(ddof=0) if uses_exemplars else 0.0
+    predictions["exemplars"] = votes.groupby("id", sort=False)["exemplar"].agg(" ".join) if uses_exemplars else ""
+    predictions = predictions.reset_index()
+    true, predicted = predictions["true"].to_numpy(), predictions["predicted"].to_numpy()
+    summary = {
+        "spearman": metrics.spearman(predicted, true),
+        "rl2_x100": metrics.relative_l2(predicted, true),
+        "score_range": list(metrics.score_range_of(true)),
+        "n_test": len(true),
+        "fallbacks": chosen.fallbacks,
+        "encoded": encoded,
+    }
+    if intervals:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # resamples of a few samples can be constant
+            summary["spearman_95"] = list(metrics.bootstrap_interval(metrics.spearman, predicted, true))
+            summary["rl2_x100_95"] = list(metrics.bootstrap_interval(metrics.relative_l2, predicted, true))
+    return Evaluation(predictions, votes, summary)

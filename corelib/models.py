@@ -1,0 +1,190 @@
+"""The two systems behind one interface: CoRe (encoder and tree) and the baseline I3D+MLP.
+
+Both have   encode(inputs) -> features [V, D]
+            loss(features [V, D], targets [V], pairs [P, 2]) -> scalar
+            predict(query [P, D], exemplar [P, D], exemplar_targets [P]) -> targets [P]
+where targets are scores, or execution scores when difficulty is used. The baseline looks at no
+exemplar: `uses_exemplars` says so.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from corelib.i3d import I3D, load_weights
+from corelib.pairs import pair_differences
+from corelib.recipe import Recipe
+from corelib.tree import RegressionTree, ScoreGroups, quantile_edges
+
+
+class SnippetEncoder(nn.Module):
+    """I3D over the snippets of a video: [B, S, 3, L, H, W] -> [B, D], the mean over the S snippets."""
+
+    def __init__(self, i3d: I3D):
+        super().__init__()
+        self.i3d = i3d.to(memory_format=torch.channels_last_3d)  # the layout in which convolutions run fastest
+        self.out_features = i3d.out_features
+
+    def forward(self, snippets: Tensor) -> Tensor:
+        B, S = snippets.shape[:2]
+        folded = snippets.flatten(0, 1).contiguous(memory_format=torch.channels_last_3d)  # [B * S, 3, L, H, W]
+        return self.i3d(folded).view(B, S, -1).mean(dim=1)
+
+
+class StepProjection(nn.Module):
+    """A small encoder of precomputed features: [B, S, D_in] -> [B, D], each step projected, then averaged."""
+
+    def __init__(self, in_features: int, out_features: int, *, dropout: float = 0.0):
+        super().__init__()
+        self.norm = nn.LayerNorm(in_features)
+        self.project = nn.Linear(in_features, out_features)
+        self.dropout = nn.Dropout(dropout)
+        self.out_features = out_features
+
+    def forward(self, steps: Tensor) -> Tensor:
+        return F.relu(self.project(self.dropout(self.norm(steps)))).mean(dim=1)
+
+
+class CoRe(nn.Module):
+    """Contrastive regression: the score of a query is an exemplar's score plus the difference the tree reads.
+
+    groups    the intervals of the score difference
+    theta     the exemplar's score enters the tree divided by it
+    decoding  "expected" or "most_probable"
+    loss      "mean": over all pairs; "leaf_sums": by order of the pair and by leaf, summed (the paper)
+    """
+
+    uses_exemplars = True
+
+    def __init__(self, encoder, groups: ScoreGroups, *, depth, tree_width, theta, decoding, loss, dropout=0.0):
+        super().__init__()
+        self.encoder, self.groups = encoder, groups
+        self.tree = RegressionTree(2 * encoder.out_features + 1, depth=depth, width=tree_width)
+        self.dropout = nn.Dropout(dropout)
+        self.decoding, self.loss_kind = decoding, loss
+        self.register_buffer("theta", torch.tensor(float(theta)))
+
+    def encode(self, inputs: Tensor) -> Tensor:
+        return self.encoder(inputs)
+
+    def pair_input(self, query: Tensor, exemplar: Tensor, exemplar_targets: Tensor) -> Tensor:
+        """[f_exemplar ; f_query ; s_exemplar / theta] of each pair, [P, 2D + 1] (paper, equation 2)."""
+        scaled = (exemplar_targets.to(query.dtype) / self.theta.to(query.dtype))[:, None]
+        return torch.cat([exemplar, query, scaled], dim=1)
+
+    def relate(self, query: Tensor, exemplar: Tensor, exemplar_targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Leaf log-probabilities and positions, both [P, K], of query against exemplar."""
+        log_probs, positions = self.tree(self.dropout(self.pair_input(query, exemplar, exemplar_targets)))
+        return self.groups.close_empty(log_probs.float()), positions.float()
+
+    def loss(self, features: Tensor, targets: Tensor, pairs: Tensor) -> Tensor:
+        """features [V, D], targets [V], pairs [P, 2] of (exemplar, query) positions -> the training loss."""
+        exemplar, query = pairs[:, 0], pairs[:, 1]
+        log_probs, positions = self.relate(features[query], features[exemplar], targets[exemplar])
+        second = exemplar < query  # of a pair's two orders; the first has the exemplar behind the query
+        label = self.groups.label(targets[query] - targets[exemplar], second)
+        return tree_loss(log_probs, positions, label, second, kind=self.loss_kind)
+
+    def predict(self, query: Tensor, exemplar: Tensor, exemplar_targets: Tensor) -> Tensor:
+        """Pairs of features [P, D] and the exemplars' targets [P] -> the queries' targets [P], float64."""
+        log_probs, positions = self.relate(query, exemplar, exemplar_targets)
+        decode = self.groups.decode_expected if self.decoding == "expected" else self.groups.decode_most_probable
+        return exemplar_targets.double() + decode(log_probs, positions)
+
+
+def tree_loss(log_probs: Tensor, positions: Tensor, label, second: Tensor, *, kind: str) -> Tensor:
+    """The two losses of the tree: which interval (negative log-likelihood), where in it (squared error).
+
+    log_probs, positions [P, K]; label: leaf, position, inside [P]; second [P] marks a pair's second order.
+    "mean" averages both over all pairs. "leaf_sums" is the released program's: for each order the
+    mean log-likelihood plus, for every leaf that occurs, the mean squared error of its pairs, all added.
+    """
+    K = log_probs.shape[1]
+    chosen = positions.gather(1, label.leaf[:, None])[:, 0]
+    squared = (chosen - label.position.to(chosen.dtype)).square()
+    unlikely = -log_probs.gather(1, label.leaf[:, None])[:, 0]
+    if kind == "mean":
+        return unlikely.mean() + squared.mean()
+
+    def sum_of_means(values: Tensor, cell: Tensor, cells: int) -> Tensor:
+        total = values.new_zeros(cells).index_add(0, cell, values)
+        count = values.new_zeros(cells).index_add(0, cell, torch.ones_like(values))
+        return (total / count.clamp(min=1)).sum()
+
+    order = second.long()
+    inside = label.inside
+    by_leaf = sum_of_means(squared[inside], (order * K + label.leaf)[inside], 2 * K)
+    return sum_of_means(unlikely, order, 2) + by_leaf
+
+
+class Baseline(nn.Module):
+    """I3D+MLP: the same features, a multi-layer perceptron to one score, trained by squared error.
+
+    mean, deviation  of the training targets: the perceptron regresses standardised scores
+    """
+
+    uses_exemplars = False
+
+    def __init__(self, encoder, *, hidden: int, mean: float, deviation: float, dropout: float = 0.0):
+        super().__init__()
+        self.encoder = encoder
+        D = encoder.out_features
+        self.mlp = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(D, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1)
+        )  # fmt: skip
+        self.register_buffer("mean", torch.tensor(float(mean)))
+        self.register_buffer("deviation", torch.tensor(float(deviation) or 1.0))
+
+    def encode(self, inputs: Tensor) -> Tensor:
+        return self.encoder(inputs)
+
+    def loss(self, features: Tensor, targets: Tensor, pairs: Tensor) -> Tensor:
+        """features [V, D], targets [V] -> mean squared error of the standardised scores; pairs are not used."""
+        wanted = (targets - self.mean) / self.deviation
+        return F.mse_loss(self.mlp(features)[:, 0].float(), wanted.float())
+
+    def predict(self, query: Tensor, exemplar: Tensor | None = None, exemplar_targets: Tensor | None = None) -> Tensor:
+        """Features [P, D] -> targets [P], float64."""
+        return self.mlp(query)[:, 0].double() * self.deviation.double() + self.mean.double()
+
+
+def build_model(recipe: Recipe, targets: np.ndarray, groups: np.ndarray, *, in_features: int | None = None):
+    """The system a recipe describes, with its intervals and scales taken from the training samples.
+
+    targets [n] and groups [n] of the training rows; in_features of a feature bank (projection only).
+    The initial weights depend on recipe.seed alone.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        if recipe.encoder == "i3d":
+            i3d = I3D(width=recipe.width, eps=recipe.batchnorm_eps)
+            if recipe.weights:
+                load_weights(i3d, recipe.weights)
+            encoder = SnippetEncoder(i3d)
+        else:
+            encoder = StepProjection(in_features, recipe.projection, dropout=recipe.dropout)
+        if recipe.system == "mlp":
+            return Baseline(
+                encoder, hidden=recipe.tree_width, mean=targets.mean(), deviation=targets.std(), dropout=recipe.dropout
+            )
+        theta = recipe.theta or float(np.abs(targets).max())
+        outer = theta if recipe.outer_edge == "theta" else None
+        edges = quantile_edges(pair_differences(targets, groups), recipe.depth, outer=outer)
+        score_groups = ScoreGroups(
+            edges, tolerance=recipe.tie_tolerance, mirrored=recipe.zero_side == "mirrored",
+            closed=recipe.close_empty, clamp=recipe.outer_edge == "data",
+        )  # fmt: skip
+        return CoRe(
+            encoder, score_groups, depth=recipe.depth, tree_width=recipe.tree_width, theta=theta,
+            decoding=recipe.decoding, loss=recipe.loss, dropout=recipe.dropout,
+        )  # fmt: skip
+
+
+def freeze_batchnorm(model: nn.Module) -> None:
+    """Let every BatchNorm use its stored statistics even while training; their weights go on learning."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()

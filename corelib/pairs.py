@@ -1,0 +1,194 @@
+"""Groups, exemplars and pairs: who is compared with whom.
+
+Functions of arrays alone: `groups` [N] holds one label a sample (difficulty, dive number, class ...;
+equal labels may be compared), rows are indices 0..N-1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+
+def members(groups: np.ndarray, rows: np.ndarray | None = None) -> dict:
+    """{label: row numbers [n] in rising order}, of the whole table or of `rows` only."""
+    groups = np.asarray(groups)
+    rows = np.arange(len(groups)) if rows is None else np.sort(np.asarray(rows))
+    return {label: rows[groups[rows] == label] for label in dict.fromkeys(groups[rows].tolist())}
+
+
+def pair_differences(targets: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """|score difference| of every pair of two different samples of one group, sorted, [n pairs].
+
+    targets [N], groups [N]. Every unordered pair counts once.
+    """
+    targets = np.asarray(targets, float)
+    parts = []
+    for rows in members(groups).values():
+        first, second = np.triu_indices(len(rows), k=1)
+        parts.append(np.abs(targets[rows[first]] - targets[rows[second]]))
+    return np.sort(np.concatenate(parts)) if parts else np.empty(0)
+
+
+# --------------------------------------------------------------------------- training pairs
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """What one training step needs: the videos to encode and the pairs among them.
+
+    rows   [V] rows of the sample table, in the order in which they are encoded
+    pairs  [P, 2] positions in `rows`: (exemplar, query); both orders of a pair occur
+    """
+
+    rows: np.ndarray
+    pairs: np.ndarray
+
+
+def epoch_batches(
+    rows: np.ndarray, groups: np.ndarray, *, batch: int, pairing: str, rng: np.random.Generator
+) -> list[PairBatch]:
+    """One epoch of training batches.
+
+    rows     [n] the training rows; groups [N] labels of the whole table
+    batch    videos ("batch" and "single") or pairs ("two") a step
+    pairing  "two": every row is the query once, with one random exemplar of its group, in both
+                 orders (the paper's way: 2 encodings give 2 ordered pairs)
+             "batch": a batch holds several videos a group and is used for all ordered pairs within
+                 its groups (B encodings of one group give B(B-1) pairs)
+             "single": no pairs, every row once (what a plain regression needs)
+
+    A sample is never paired with itself; one that is alone in its group has no partner and is left
+    out of the paired modes. Raises ValueError when no pair can be formed at all.
+    """
+    rows = np.asarray(rows)
+    if pairing == "single":
+        order = rng.permutation(rows)
+        return [PairBatch(part, np.empty((0, 2), int)) for part in _split(order, batch)]
+    partners = {label: found for label, found in members(groups, rows).items() if len(found) > 1}
+    if not partners:
+        raise ValueError("no two training samples share a group, so there is no pair to learn from; pair by something coarser")  # fmt: skip
+    if pairing == "two":
+        return _two_by_two(partners, groups, batch, rng)
+    if pairing == "batch":
+        return _all_within_batches(partners, groups, batch, rng)
+    raise ValueError(f"pairing must be 'two', 'batch' or 'single', not {pairing!r}")
+
+
+def _two_by_two(partners: dict, groups: np.ndarray, batch: int, rng: np.random.Generator) -> list[PairBatch]:
+    queries, exemplars = [], []
+    for found in partners.values():
+        own = np.arange(len(found))
+        other = (own + rng.integers(1, len(found), size=len(found))) % len(found)  # never its own place
+        queries.append(found[own])
+        exemplars.append(found[other])
+    queries, exemplars = np.concatenate(queries), np.concatenate(exemplars)
+    batches = []
+    for part in _split(rng.permutation(len(queries)), batch):
+        query, exemplar = np.arange(len(part)), np.arange(len(part)) + len(part)
+        pairs = np.concatenate([np.stack([exemplar, query], 1), np.stack([query, exemplar], 1)])
+        batches.append(PairBatch(np.concatenate([queries[part], exemplars[part]]), pairs))
+    return batches
+
+
+def _all_within_batches(partners: dict, groups: np.ndarray, batch: int, rng: np.random.Generator) -> list[PairBatch]:
+    # A batch from one group alone would bend the batch statistics of the encoder, so it is made of
+    # chunks of several groups, each large enough to give many pairs an encoding.
+    size = max(2, batch // 2) if len(partners) > 1 else batch
+    chunks = []
+    for found in partners.values():
+        count = max(1, round(len(found) / size))
+        chunks += [chunk for chunk in np.array_split(rng.permutation(found), count) if len(chunk) > 1]
+    batches, waiting = [], []
+    for index in rng.permutation(len(chunks)):
+        waiting.append(chunks[index])
+        if sum(map(len, waiting)) >= batch:
+            batches.append(waiting)
+            waiting = []
+    if waiting:
+        batches.append(waiting)
+    result = []
+    for parts in batches:
+        rows = np.concatenate(parts)
+        same = groups[rows][:, None] == groups[rows][None, :]
+        np.fill_diagonal(same, False)
+        result.append(PairBatch(rows, np.argwhere(same)))
+    return result
+
+
+def _split(order: np.ndarray, size: int) -> list[np.ndarray]:
+    """Cut into parts of `size`; a remainder of one joins the part before (batch statistics need two)."""
+    parts = [order[start : start + size] for start in range(0, len(order), size)]
+    if len(parts) > 1 and len(parts[-1]) == 1:
+        parts[-2:] = [np.concatenate(parts[-2:])]
+    return parts
+
+
+# --------------------------------------------------------------------------- exemplars
+
+
+@dataclass(frozen=True)
+class Exemplars:
+    """The exemplars of each query.
+
+    query      [P] position of the query in the list that was asked for
+    exemplar   [P] row of the sample table
+    fallbacks  how many queries had no full set in their own group and took others in:
+               {"nearest difficulty": n, "any": n}; and "fewer": n that went with fewer than M
+    """
+
+    query: np.ndarray
+    exemplar: np.ndarray
+    fallbacks: dict[str, int]
+
+
+def draw_exemplars(
+    queries: np.ndarray,
+    pool: np.ndarray,
+    *,
+    ids: np.ndarray,
+    groups: np.ndarray,
+    difficulty: np.ndarray | None = None,
+    count: int | None = 10,
+    fill: bool = True,
+    seed: int = 0,
+) -> Exemplars:
+    """Draw the exemplars of each query from the pool, the same for the same seed and sample id.
+
+    queries, pool  rows of the table; ids, groups, difficulty  [N] columns of it
+    count          M, exemplars a query; None takes every member of its group
+    fill           whether a group smaller than M is filled up; a group that is missing always is
+
+    A query never becomes its own exemplar. Where its group is missing or smaller than M, samples of
+    the nearest difficulty follow (nearest first, chance among equals), and any samples where no
+    difficulty is known. Raises ValueError when the pool holds nobody but the query.
+    """
+    ids, groups, pool = np.asarray(ids), np.asarray(groups), np.asarray(pool)
+    fallbacks = {"nearest difficulty": 0, "any": 0, "fewer": 0}
+    known = difficulty is not None and np.isfinite(difficulty).all()
+    query_index, chosen = [], []
+    for position, row in enumerate(np.asarray(queries)):
+        rng = _generator(seed, ids[row])
+        others = rng.permutation(pool[ids[pool] != ids[row]])
+        if len(others) == 0:
+            raise ValueError(f"sample {ids[row]} has no exemplar: the training split holds no other sample")
+        own = others[groups[others] == groups[row]]
+        wanted = len(own) if count is None else count
+        if len(own) == 0 or (fill and len(own) < wanted):
+            rest = others[groups[others] != groups[row]]
+            if known:
+                rest = rest[np.argsort(np.abs(difficulty[rest] - difficulty[row]), kind="stable")]
+            own = np.concatenate([own, rest[: max(wanted or 10, 1) - len(own)]])
+            fallbacks["nearest difficulty" if known else "any"] += len(rest) > 0
+        fallbacks["fewer"] += count is not None and len(own) < count
+        own = own[: wanted or None]
+        query_index.append(np.full(len(own), position))
+        chosen.append(own)
+    return Exemplars(np.concatenate(query_index), np.concatenate(chosen), fallbacks)
+
+
+def _generator(seed: int, sample_id: str) -> np.random.Generator:
+    digest = hashlib.sha256(str(sample_id).encode()).digest()
+    return np.random.default_rng([seed, int.from_bytes(digest[:8], "little")])

@@ -1,0 +1,182 @@
+"""The recipe: one frozen dataclass with every knob a training run depends on, and the named recipes."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from dataclasses import dataclass
+
+
+class RecipeError(ValueError):
+    """A knob or recipe that does not exist, or a value that does not fit; the message names the nearest valid one."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every knob of a training run. The defaults are the kit's own choices; `named("paper")` is the paper's."""
+
+    name: str = "custom"
+    system: str = "core"  # core | mlp
+    with_difficulty: bool = False  # regress score / difficulty, multiply by it at the end
+    seed: int = 0
+
+    # clips
+    frames: int = 32  # frames a video
+    frame_choice: str = "resample"  # resample: spread over the whole range | last: the last ones before its end
+    resize: tuple[int, int] | None = None  # (height, width) of the stored frames; None keeps them
+    crop: int = 64  # pixels, square: random in training, central in evaluation
+    flip: bool = True
+    temporal_shift: int = 1  # frames, drawn from -shift .. shift in training
+    snippet_length: int = 16
+    snippet_starts: tuple[int, ...] = (0, 16)
+    normalisation: str = "kinetics"  # kinetics: [-1, 1] | imagenet: channel mean and deviation
+
+    # encoder
+    encoder: str = "i3d"  # i3d | projection (of precomputed features)
+    width: float = 0.25  # of I3D's channels
+    weights: str = ""  # a file of Kinetics weights; empty starts from random numbers
+    batchnorm: str = "free"  # free | frozen statistics
+    batchnorm_eps: float = 1e-3
+    projection: int = 128  # features of the projection encoder
+    dropout: float = 0.0  # before the head, and within the projection
+
+    # pairs and exemplars
+    pair_by: str = "auto"  # auto: the dataset's pairing key where difficulty is used | none | a column
+    pairing: str = "batch"  # batch: all ordered pairs of a batch's groups | two: one exemplar a query (the paper)
+    exemplars: int = 10  # M
+    fill_exemplars: bool = True  # fill groups smaller than M from the nearest difficulty
+
+    # score groups, tree, decoding
+    depth: int = 5  # 2 ** (depth - 1) leaves
+    tree_width: int = 256
+    theta: float | None = None  # divides the exemplar's score; None: the largest training target
+    outer_edge: str = "data"  # data: the largest training difference, clamped beyond | theta (the paper)
+    tie_tolerance: float = 1e-4  # score units
+    zero_side: str = "mirrored"  # mirrored | positive
+    close_empty: bool = True
+    decoding: str = "expected"  # expected | most_probable
+
+    # loss and optimisation
+    loss: str = "mean"  # mean over all pairs | leaf_sums: by order and leaf, summed (the paper)
+    optimizer: str = "adamw"  # adamw | adam
+    learning_rate: float = 1e-3
+    encoder_rate_factor: float = 1.0  # the encoder learns at learning_rate times this
+    weight_decay: float = 1e-2
+    schedule: str = "onecycle"  # onecycle | constant
+    clip_gradient: float = 1.0  # largest gradient norm; 0 does not clip
+    epochs: int = 20
+    batch: int = 16  # videos ("batch" pairing and mlp) or pairs ("two")
+    accumulate: int = 1  # batches an optimizer step
+    divide_accumulated: bool = True  # divide the loss by `accumulate`
+    precision: str = "fp32"  # fp32 | bf16 (autocast)
+    validation_fraction: float = 0.15  # of the training split, where the dataset has no val rows
+    validate_every: int = 1  # epochs
+
+    def __post_init__(self):
+        choices = {
+            "system": ("core", "mlp"), "frame_choice": ("resample", "last"), "encoder": ("i3d", "projection"),
+            "normalisation": ("kinetics", "imagenet"), "batchnorm": ("free", "frozen"), "pairing": ("batch", "two"),
+            "outer_edge": ("data", "theta"), "zero_side": ("mirrored", "positive"), "loss": ("mean", "leaf_sums"),
+            "decoding": ("expected", "most_probable"), "optimizer": ("adamw", "adam"),
+            "schedule": ("onecycle", "constant"), "precision": ("fp32", "bf16"),
+        }  # fmt: skip
+        for key, allowed in choices.items():
+            if getattr(self, key) not in allowed:
+                raise RecipeError(f"{key} must be one of {', '.join(allowed)}, not {getattr(self, key)!r}")
+        if self.encoder == "i3d" and max(self.snippet_starts) + self.snippet_length > self.frames:
+            raise RecipeError(
+                f"a snippet of {self.snippet_length} frames that starts at {max(self.snippet_starts)} "
+                f"does not fit into {self.frames} frames; change frames, snippet_length or snippet_starts"
+            )
+        for key in ("frames", "crop", "snippet_length", "width", "exemplars", "epochs", "batch", "accumulate", "validate_every", "learning_rate"):  # fmt: skip
+            if getattr(self, key) <= 0:
+                raise RecipeError(f"{key} must be above 0, not {getattr(self, key)}")
+
+    def replace(self, **changes) -> Recipe:
+        """A copy with some knobs changed. Raises RecipeError for a knob that does not exist."""
+        known = [field.name for field in dataclasses.fields(self)]
+        for key in changes:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+                raise RecipeError(f"a recipe has no knob {key!r}; the nearest is {near!r}")
+        return dataclasses.replace(self, **{key: _as_field(key, value) for key, value in changes.items()})
+
+    def to_dict(self) -> dict:
+        """Plain values, for JSON."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Recipe:
+        """The recipe that `to_dict` wrote."""
+        return cls().replace(**values)
+
+    @property
+    def digest(self) -> str:
+        """Eight characters that change with any knob but the name."""
+        values = {key: value for key, value in self.to_dict().items() if key != "name"}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _as_field(key: str, value):
+    """Text (from a command line) or a JSON value -> the field's own type."""
+    annotation = {field.name: field.type for field in dataclasses.fields(Recipe)}[key]
+    try:
+        if isinstance(value, str) and annotation != "str":
+            value = json.loads(value.lower() if value.lower() in ("true", "false", "none") else value) if value.lower() != "none" else None  # fmt: skip
+        if value is None:
+            if "None" in annotation:
+                return None
+            raise ValueError
+        if annotation.startswith("tuple"):
+            return tuple(int(item) for item in value)
+        kind = {"bool": bool, "int": int, "float": float, "str": str}[annotation.split(" |")[0]]
+        if kind is bool and not isinstance(value, bool) or kind is int and float(value) != int(value):
+            raise ValueError
+        return kind(value)
+    except (ValueError, TypeError):
+        raise RecipeError(f"{key} must be {annotation}, not {value!r}") from None
+
+
+_PAPER = {
+    "frames": 103, "frame_choice": "last", "resize": (256, 455), "crop": 224, "flip": True, "temporal_shift": 3,
+    "snippet_length": 16, "snippet_starts": (0, 10, 20, 30, 40, 50, 60, 70, 80, 86), "normalisation": "imagenet",
+    "width": 1.0, "batchnorm": "frozen", "batchnorm_eps": 1e-5, "pairing": "two", "exemplars": 10,
+    "fill_exemplars": False, "depth": 5, "tree_width": 256, "theta": 100.0, "outer_edge": "theta",
+    "tie_tolerance": 0.0, "zero_side": "positive", "close_empty": False, "decoding": "most_probable",
+    "loss": "leaf_sums", "optimizer": "adam", "learning_rate": 1e-3, "encoder_rate_factor": 0.1,
+    "weight_decay": 0.0, "schedule": "constant", "clip_gradient": 0.0, "epochs": 200, "batch": 1, "accumulate": 2,
+    "divide_accumulated": False,
+}  # fmt: skip
+
+RECIPES = {
+    # every line of the code in seconds
+    "smoke": {"frames": 16, "snippet_starts": (0,), "crop": 32, "width": 0.0625, "tree_width": 16, "depth": 3, "epochs": 2, "projection": 16},  # fmt: skip
+    # a real result on two cores
+    "laptop": {"tree_width": 64, "validate_every": 2},
+    # the paper's setting with the kit's own choices
+    "gpu": {
+        "frames": 103, "resize": (256, 455), "crop": 224, "temporal_shift": 3,
+        "snippet_starts": (0, 10, 20, 30, 40, 50, 60, 70, 80, 86), "width": 1.0, "batchnorm": "frozen",
+        "encoder_rate_factor": 0.1, "batch": 8, "epochs": 60, "precision": "bf16",
+    },
+    # FACTS of the publication, number by number (theta is 30 with difficulty, 100 without)
+    "paper": _PAPER,
+    # precomputed features instead of videos
+    "features": {"encoder": "projection", "tree_width": 64, "batch": 32, "epochs": 40, "dropout": 0.3, "validate_every": 2},  # fmt: skip
+}  # fmt: skip
+
+
+def named(name: str, **changes) -> Recipe:
+    """A named recipe (smoke, laptop, gpu, paper, features) with some knobs changed.
+
+    Raises RecipeError for an unknown name or knob, naming the nearest valid one.
+    """
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, n=1, cutoff=0.0)[0]
+        raise RecipeError(f"there is no recipe {name!r}; the nearest is {near!r} (all: {', '.join(RECIPES)})")
+    values = {"name": name, **RECIPES[name]}
+    if name == "paper" and _as_field("with_difficulty", changes.get("with_difficulty", False)):
+        values["theta"] = 30.0
+    return Recipe(**values).replace(**changes)

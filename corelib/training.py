@@ -1,0 +1,343 @@
+"""Training: a plain PyTorch loop with checkpoints, and runs that are found again by recipe and data."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+import platform
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import safetensors.torch
+import torch
+from tqdm.auto import tqdm
+
+from corelib.data.samples import DatasetError, SampleTable
+from corelib.evaluation import Evaluation, autocast, evaluate, group_labels, open_inputs
+from corelib.models import build_model, freeze_batchnorm
+from corelib.pairs import PairBatch, epoch_batches
+from corelib.recipe import Recipe
+
+
+class TrainingError(RuntimeError):
+    """A training run cannot go on or a run folder cannot be used; the message says what to do."""
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """ "auto": the GPU where there is one, else the CPU; or a device's name."""
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+
+
+def training_rows(table: SampleTable, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
+    """(rows to fit, rows to choose the epoch on). The latter are the dataset's val rows or, where it
+    has none, a part of the training split drawn by the seed. Test rows are in neither."""
+    train, val = table.rows("train"), table.rows("val")
+    if len(val) == 0:
+        order = np.random.default_rng([recipe.seed, 1]).permutation(train)
+        held = max(2, round(recipe.validation_fraction * len(train)))
+        val, train = np.sort(order[:held]), np.sort(order[held:])
+    if len(train) < 2:
+        raise DatasetError(f"{table.folder}: {len(train)} training sample(s) are too few to form a pair")
+    return train, val
+
+
+def plan_epoch(recipe: Recipe, rows: np.ndarray, groups: np.ndarray, epoch: int) -> list[PairBatch]:
+    """The batches of one epoch; they depend on the recipe's seed and the epoch alone."""
+    rng = np.random.default_rng([recipe.seed, 2, epoch])
+    pairing = recipe.pairing if recipe.system == "core" else "single"
+    return epoch_batches(rows, groups, batch=recipe.batch, pairing=pairing, rng=rng)
+
+
+def make_optimizer(model, recipe: Recipe, steps: int):
+    """(optimizer, schedule) over `steps` optimizer steps; the encoder has a rate of its own."""
+    encoder = list(model.encoder.parameters())
+    known = {id(parameter) for parameter in encoder}
+    head = [parameter for parameter in model.parameters() if id(parameter) not in known]
+    rates = [recipe.learning_rate * recipe.encoder_rate_factor, recipe.learning_rate]
+    parts = [{"params": p, "lr": rate} for p, rate in zip((encoder, head), rates, strict=True)]
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    optimizer = kind(parts, weight_decay=recipe.weight_decay)
+    if recipe.schedule == "onecycle":
+        return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rates, total_steps=steps, pct_start=0.2)
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+
+
+def train_epoch(model, source, plan: list[PairBatch], targets, recipe, optimizer, schedule, *, epoch, device, workers=0, bar=None) -> float:  # fmt: skip
+    """One pass over the planned batches; returns the mean loss.
+
+    targets float64 [N] of the whole table. Raises TrainingError on a loss that is not finite.
+    """
+    model.train()
+    if recipe.batchnorm == "frozen":
+        freeze_batchnorm(model)
+    loader = torch.utils.data.DataLoader(source, batch_sampler=[batch.rows.tolist() for batch in plan], num_workers=workers)  # fmt: skip
+    losses = []
+    for step, (batch, raw) in enumerate(zip(plan, loader, strict=True)):
+        generator = torch.Generator().manual_seed(hash((recipe.seed, epoch, step)) % 2**63)  # of augmentation alone
+        inputs = source.to_inputs(raw.to(device), generator)
+        wanted = torch.as_tensor(targets[batch.rows], dtype=torch.float32, device=device)
+        with autocast(device, recipe.precision):
+            features = model.encode(inputs)
+        loss = model.loss(features.float(), wanted, torch.as_tensor(batch.pairs, device=device))
+        if not torch.isfinite(loss):
+            rates = ", ".join(f"{rate:.2g}" for rate in schedule.get_last_lr())
+            raise TrainingError(
+                f"the loss became {loss.item()} at epoch {epoch}, step {step} (learning rates {rates}), in a batch of the "
+                f"samples {batch.rows.tolist()}; last.pt still holds the epoch before. Try a lower learning_rate."
+            )
+        parts = min(recipe.accumulate, len(plan) - step // recipe.accumulate * recipe.accumulate)  # in this update
+        (loss / parts if recipe.divide_accumulated else loss).backward()
+        if (step + 1) % recipe.accumulate == 0 or step + 1 == len(plan):
+            if recipe.clip_gradient:
+                torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_gradient)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad(set_to_none=True)
+        losses.append(loss.item())
+        if bar is not None:
+            bar.update()
+    return float(np.mean(losses))
+
+
+def fit(
+    table: SampleTable, recipe: Recipe, out: str | Path, *, device="auto", workers=0, resume=True, progress=True, notebook=""
+) -> Run:
+    """Train a system by a recipe into a run folder, choose its epoch on the validation part, evaluate it.
+
+    A finished run of the same recipe and data is loaded; an interrupted one is resumed (or started
+    anew with resume=False). Raises TrainingError when the folder holds a run of something else.
+    """
+    out, device = Path(out), pick_device(device)
+    described = {"recipe": recipe.to_dict(), "dataset": _describe(table, out)}
+    if (out / "recipe.json").is_file():
+        before = json.loads((out / "recipe.json").read_text())
+        _check_same(before, described, out)
+        if (out / "metrics.json").is_file() and resume:
+            return Run.load(out, table=table)
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / "recipe.json", json.dumps(described, indent=2) + "\n")
+    write_atomically(out / "environment.json", json.dumps(environment(device, table, recipe), indent=2) + "\n")
+    source = open_inputs(table, recipe, progress=progress)
+    train, val = training_rows(table, recipe)
+    targets, groups = table.target(recipe.with_difficulty), group_labels(table, recipe)
+    model = build_model(recipe, targets[train], groups[train], in_features=source.in_features).to(device)
+    planned = [len(plan_epoch(recipe, train, groups, epoch)) for epoch in range(recipe.epochs)]
+    optimizer, schedule = make_optimizer(model, recipe, sum(math.ceil(n / recipe.accumulate) for n in planned))
+
+    first, history, seconds = 0, [], 0.0
+    if resume and (out / "last.pt").is_file():
+        saved = torch.load(out / "last.pt", map_location=device, weights_only=True)
+        for part, key in ((model, "model"), (optimizer, "optimizer"), (schedule, "schedule")):
+            part.load_state_dict(saved[key])
+        first, history, seconds = saved["epoch"] + 1, saved["history"], saved["seconds"]
+    show = {"disable": not progress or None, "desc": out.name, "unit": "step"}
+    with tqdm(total=sum(planned), initial=sum(planned[:first]), **show) as bar, torch.random.fork_rng():
+        for epoch in range(first, recipe.epochs):
+            started = time.perf_counter()
+            torch.manual_seed(1_000_003 * recipe.seed + epoch)  # dropout; the same after a resume
+            plan = plan_epoch(recipe, train, groups, epoch)
+            row = {"epoch": epoch, "loss": train_epoch(
+                model, source, plan, targets, recipe, optimizer, schedule, epoch=epoch, device=device, workers=workers, bar=bar
+            )}  # fmt: skip
+            row |= {"val_spearman": float("nan"), "val_rl2_x100": float("nan"), "lr": schedule.get_last_lr()[-1]}
+            row |= {"encoded": sum(len(batch.rows) for batch in plan)}
+            if (epoch + 1) % recipe.validate_every == 0 or epoch + 1 == recipe.epochs:
+                judged = evaluate(model, source, table, recipe, queries=val, pool=train, device=device, workers=workers, intervals=False)  # fmt: skip
+                row |= {"val_spearman": judged.summary["spearman"], "val_rl2_x100": judged.summary["rl2_x100"]}
+                bar.set_postfix(loss=f"{row['loss']:.3f}", val_rho=f"{row['val_spearman']:.3f}")
+            seconds += time.perf_counter() - started
+            row["seconds"] = seconds
+            history.append(row)
+            _save_epoch(out, model, optimizer, schedule, history, seconds)
+    return _finish(out, table, recipe, model, source, history, device, workers, notebook)
+
+
+def _save_epoch(out: Path, model, optimizer, schedule, history: list[dict], seconds: float) -> None:
+    """history.csv, last.pt and, when this epoch is the best so far on the validation part, best.safetensors."""
+    if history[-1] is best_epoch(history):
+        save_weights(model, out / "best.safetensors")
+    state = {
+        "model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
+        "epoch": history[-1]["epoch"], "history": history, "seconds": seconds,
+    }  # fmt: skip
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomically(out / "last.pt", buffer.getvalue())
+    write_atomically(out / "history.csv", _csv(history))
+
+
+def best_epoch(history: list[dict]) -> dict:
+    """The epoch with the highest validation Spearman (the lower R-l2 among equals); the last where none is defined."""
+    judged = [row for row in history if math.isfinite(row["val_spearman"])]
+    return max(judged, key=lambda row: (row["val_spearman"], -row["val_rl2_x100"])) if judged else history[-1]
+
+
+def _finish(out, table, recipe, model, source, history, device, workers, notebook) -> Run:
+    """Evaluate the last and the chosen epoch on the test split, write predictions.csv and metrics.json."""
+    show = {"device": device, "workers": workers}
+    last = evaluate(model, source, table, recipe, **test_rows(table), **show) if len(table.rows("test")) else None
+    load_weights_into(model, out / "best.safetensors")
+    train, val = training_rows(table, recipe)
+    residual = evaluate(model, source, table, recipe, queries=val, pool=train, intervals=False, **show).predictions
+    residual = (residual["predicted"] - residual["true"]).abs().quantile(0.9)
+    best = evaluate(model, source, table, recipe, **test_rows(table), **show) if last else None
+    rows = []
+    for judged, epoch, chosen_on in ((best, best_epoch(history)["epoch"], "val"), (last, history[-1]["epoch"], "last")):
+        if judged:
+            row = metrics_row(table, recipe, judged, split="test", device=device, notebook=notebook)
+            rows.append(row | {"epoch": epoch, "selected_on": chosen_on, "seconds": history[-1]["seconds"], "residual_90": float(residual)})  # fmt: skip
+    if best:
+        write_atomically(out / "predictions.csv", best.predictions.to_csv(index=False, lineterminator="\n"))
+    write_atomically(out / "metrics.json", json.dumps(rows, indent=2) + "\n")
+    return Run(out, recipe, table, model.eval(), source, device)
+
+
+def test_rows(table: SampleTable) -> dict:
+    """Queries: the test split. Pool: the training split, the part that chose the epoch included."""
+    return {"queries": table.rows("test"), "pool": table.rows("train")}
+
+
+def metrics_row(table: SampleTable, recipe: Recipe, judged: Evaluation, *, split: str, device, notebook: str) -> dict:
+    """One row of metrics.json, as DESIGN's "A run" names its columns."""
+    return {
+        "dataset": table.name, "system": recipe.system, "with_difficulty": recipe.with_difficulty,
+        "recipe": recipe.name, "seed": recipe.seed, "split": split, "n_train": len(training_rows(table, recipe)[0]),
+        "device": str(device), "notebook": notebook, "exemplars": recipe.exemplars if recipe.system == "core" else 0,
+        **judged.summary,
+    }  # fmt: skip
+
+
+@dataclass
+class Run:
+    """A trained run: folder, recipe, dataset, the model at its chosen epoch (in eval mode) and its inputs."""
+
+    folder: Path
+    recipe: Recipe
+    table: SampleTable
+    model: torch.nn.Module
+    source: object
+    device: torch.device
+
+    @classmethod
+    def load(cls, folder: str | Path, *, table: SampleTable | None = None, device="auto", progress=False) -> Run:
+        """Load a finished run from its folder alone (or with `table` in place of its own dataset)."""
+        folder, device = Path(folder), pick_device(device)
+        for name in ("recipe.json", "best.safetensors"):
+            if not (folder / name).is_file():
+                raise TrainingError(f"{folder}: no {name} here, so it is no finished run; make one with `python -m corelib train`")  # fmt: skip
+        described = json.loads((folder / "recipe.json").read_text())
+        recipe = Recipe.from_dict(described["recipe"])
+        own = _own_table(described["dataset"], folder) if table is None else table
+        source = open_inputs(own, recipe, progress=progress)
+        state = safetensors.torch.load_file(folder / "best.safetensors")
+        # the shapes of the intervals do not depend on the data, and their values come with the weights
+        model = build_model(recipe.replace(weights=""), np.array([0.0, 1.0]), np.array([0, 0]), in_features=source.in_features)  # fmt: skip
+        model.load_state_dict(state)
+        return cls(folder, recipe, own, model.to(device).eval(), source, device)
+
+    @property
+    def metrics(self) -> list[dict]:
+        """The rows of metrics.json: the epoch chosen on the validation part first, then the last."""
+        return json.loads((self.folder / "metrics.json").read_text())
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """history.csv: epoch, loss, val_spearman, val_rl2_x100, lr, encoded, seconds."""
+        return pd.read_csv(self.folder / "history.csv")
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """predictions.csv: id, true, predicted, spread, exemplars."""
+        return pd.read_csv(self.folder / "predictions.csv", dtype={"id": str, "exemplars": str})
+
+    def evaluate(self, split: str = "test", *, exemplars: int | None = -1, workers: int = 0, progress=False) -> Evaluation:
+        """Evaluate on a split of its dataset; exemplars: M, None for all of the group, -1 for the recipe's."""
+        queries = self.table.rows(split)
+        if len(queries) == 0:
+            raise DatasetError(f"{self.table.folder}: no sample has split {split!r}")
+        return evaluate(
+            self.model, self.source, self.table, self.recipe, queries=queries, pool=self.table.rows("train"),
+            device=self.device, exemplars=exemplars, workers=workers, progress=progress,
+        )  # fmt: skip
+
+
+def find_or_train(table: SampleTable, recipe: Recipe, runs: str | Path, **options) -> Run:
+    """The run of this recipe on this data under `runs`: loaded if there, resumed if interrupted, made if not."""
+    difficulty = "-dd" if recipe.with_difficulty else ""
+    name = f"{table.name}-{recipe.system}{difficulty}-{recipe.name}-seed{recipe.seed}-{recipe.digest}-{table.sha256[:6]}"
+    return fit(table, recipe, Path(runs) / name, **options)
+
+
+# --------------------------------------------------------------------------- files of a run
+
+
+def save_weights(model, path: Path) -> None:
+    """The model's tensors as safetensors, written atomically."""
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    write_atomically(path, safetensors.torch.save(state))
+
+
+def load_weights_into(model, path: Path) -> None:
+    """The tensors that `save_weights` wrote."""
+    model.load_state_dict(safetensors.torch.load_file(path))
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file that is either complete or not there: a scratch file beside it is renamed."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        scratch.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def environment(device: torch.device, table: SampleTable, recipe: Recipe) -> dict:
+    """What a result depends on besides its recipe: versions, machine, source, data."""
+    packages = ("torch", "torchvision", "numpy", "scipy", "pandas", "av")
+    source = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
+        source.update(file.read_bytes())
+    return {
+        "python": platform.python_version(), **{name: version(name) for name in packages},
+        "platform": platform.platform(), "processor": platform.processor() or platform.machine(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(), "source_sha256": source.hexdigest(), "dataset_sha256": table.sha256,
+        "recipe_digest": recipe.digest,
+    }  # fmt: skip
+
+
+def _describe(table: SampleTable, out: Path) -> dict:
+    folder = table.folder.resolve()
+    return {"name": table.name, "path": os.path.relpath(folder, out.resolve()), "sha256": table.sha256}
+
+
+def _own_table(described: dict, folder: Path) -> SampleTable:
+    table = SampleTable.load((folder / described["path"]).resolve())
+    if table.sha256 != described["sha256"]:
+        raise TrainingError(f"{table.folder}: the dataset has changed since {folder} was trained; name the one to use with --dataset")  # fmt: skip
+    return table
+
+
+def _check_same(before: dict, now: dict, out: Path) -> None:
+    changed = [key for key, value in now["recipe"].items() if before["recipe"].get(key) != value]
+    if before["dataset"]["sha256"] != now["dataset"]["sha256"]:
+        changed.append("the dataset")
+    if changed:
+        raise TrainingError(f"{out} holds a run of another recipe or dataset (different: {', '.join(changed)}); choose another --out or delete it")  # fmt: skip
+
+
+def _csv(rows: list[dict]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,191 @@
+"""Score groups (intervals of the score difference) and the group-aware regression tree.
+
+Yu et al., "Group-aware Contrastive Regression for Action Quality Assessment" (ICCV 2021), section 3.3.
+K leaves stand for K intervals: first the negative ones, then their mirror images.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def leaf_count(depth: int) -> int:
+    """Leaves of a tree of this depth, counted as the paper's configuration does: 2 ** (depth - 1)."""
+    if depth < 2:
+        raise ValueError(f"a tree needs depth 2 or more (one split), not {depth}")
+    return 2 ** (depth - 1)
+
+
+def quantile_edges(differences: np.ndarray, depth: int, *, outer: float | None = None) -> np.ndarray:
+    """Edges [R + 1] of the R = leaf_count(depth) / 2 positive intervals.
+
+    differences  [n] absolute score differences of the training pairs
+    outer        the last edge; None takes the largest difference
+
+    The inner edges are the quantiles d[int((n - 1) r / R)] of the sorted differences, so that the
+    intervals hold about equally many pairs; the first edge is 0. Differences that pile up on one
+    value can make edges coincide: such an interval is empty (see ScoreGroups).
+    """
+    sorted_ = np.sort(np.asarray(differences, float))
+    if len(sorted_) == 0:
+        raise ValueError("there is no pair of training samples, so there are no differences to build intervals from")
+    positive = leaf_count(depth) // 2
+    edges = np.array([sorted_[int((len(sorted_) - 1) * r / positive)] for r in range(positive + 1)])
+    edges[0] = 0.0
+    edges[-1] = sorted_[-1] if outer is None else outer
+    if edges[-1] <= 0:
+        raise ValueError("all training scores are equal within their groups: there is no difference to learn")
+    return np.minimum(edges, edges[-1])
+
+
+class Label(NamedTuple):
+    """leaf [P] int64; position [P] within it, 0 at its left and 1 at its right edge; inside [P] bool:
+    whether the difference lies in some interval at all."""
+
+    leaf: Tensor
+    position: Tensor
+    inside: Tensor
+
+
+class ScoreGroups(nn.Module):
+    """The K intervals of the score difference, with labelling and decoding as exact inverses.
+
+    edges      [R + 1] rising, from 0: the positive intervals; the negative ones mirror them
+    tolerance  a difference this close below an edge counts as lying on it (score units); one on an
+               edge belongs to the interval farther from zero
+    mirrored   zero differences: False puts them all on the positive side (the released code), True
+               on the side that the pair's order asks for, so that both orders mirror each other
+    closed     whether empty intervals (equal edges) are closed: they get probability 0
+    clamp      what becomes of a difference beyond the last edge: True moves it to the last edge
+               with a warning, False labels it leaf 0 and outside (the released code)
+    """
+
+    def __init__(self, edges, *, tolerance: float = 1e-4, mirrored=True, closed=True, clamp=True):
+        super().__init__()
+        edges = torch.as_tensor(np.asarray(edges), dtype=torch.float64)
+        if edges.ndim != 1 or len(edges) < 2 or edges[0] != 0 or (edges.diff() < 0).any() or edges[-1] <= 0:
+            raise ValueError(f"edges must rise from 0, not {edges.tolist()}")
+        self.register_buffer("edges", edges)
+        self.tolerance, self.mirrored, self.closed, self.clamp = tolerance, mirrored, closed, clamp
+
+    @property
+    def leaves(self) -> int:
+        """K, the number of leaves."""
+        return 2 * (len(self.edges) - 1)
+
+    @property
+    def left(self) -> Tensor:
+        """Left edges [K] of all intervals, from the most negative on."""
+        return torch.cat([-self.edges.flip(0)[:-1], self.edges[:-1]])
+
+    @property
+    def right(self) -> Tensor:
+        """Right edges [K]."""
+        return torch.cat([-self.edges.flip(0)[1:], self.edges[1:]])
+
+    @property
+    def scale(self) -> Tensor:
+        """[K] what a position is multiplied by: the interval's width, or 1 for one without width."""
+        width = self.right - self.left
+        return torch.where(width > 0, width, torch.ones_like(width))
+
+    def label(self, difference: Tensor, flipped: Tensor | None = None) -> Label:
+        """Differences [P] -> their leaves and positions, so that decode(leaf, position) gives them back.
+
+        flipped [P] bool marks the second order of a pair; it matters only where `mirrored` is set:
+        a zero difference then goes to the negative side.
+        """
+        delta = difference.double()
+        outer = self.edges[-1]
+        if self.clamp:
+            beyond = int((delta.abs() > outer + self.tolerance).sum())
+            if beyond:
+                warnings.warn(f"{beyond} difference(s) beyond the outer edge {outer:g} were moved to it", stacklevel=2)
+            delta = delta.clamp(-outer, outer)
+        inside = torch.ones_like(delta, dtype=torch.bool) if self.clamp else delta.abs() < outer
+        negative = delta < -self.tolerance if self.tolerance else delta < 0
+        if self.mirrored and flipped is not None:
+            negative = negative | (flipped & (delta.abs() <= self.tolerance))
+        size = torch.where(negative, -delta, delta)  # the negative side is the mirror image of the positive
+        interval = torch.searchsorted(self.edges, size + self.tolerance, right=True) - 1
+        interval = self._nearest_open(interval.clamp(0, len(self.edges) - 2))
+        half = len(self.edges) - 1
+        leaf = torch.where(negative, half - 1 - interval, half + interval)
+        leaf = torch.where(inside, leaf, torch.zeros_like(leaf))
+        return Label(leaf, (delta - self.left[leaf]) / self.scale[leaf], inside)
+
+    def _nearest_open(self, interval: Tensor) -> Tensor:
+        """Where edges coincide, the next interval towards zero that has a width."""
+        open_ = self.edges.diff() > 0
+        index = torch.arange(len(open_), device=open_.device)
+        first = int(index[open_][0])
+        nearest = torch.where(open_, index, torch.full_like(index, first)).cummax(0).values
+        return nearest[interval]
+
+    def close_empty(self, log_probs: Tensor) -> Tensor:
+        """Leaf log-probabilities [P, K] with those of empty intervals shared out among the others."""
+        empty = self.right <= self.left
+        if not self.closed or not bool(empty.any()):
+            return log_probs
+        return F.log_softmax(log_probs.masked_fill(empty, float("-inf")), dim=1)
+
+    def decode(self, leaf: Tensor, position: Tensor) -> Tensor:
+        """leaf [P], position [P] -> difference [P] = left + (right - left) * position."""
+        return self.left[leaf] + self.scale[leaf] * position.double()
+
+    def decode_most_probable(self, log_probs: Tensor, positions: Tensor) -> Tensor:
+        """Log-probabilities [P, K], positions [P, K] -> difference [P] of the most probable leaf (the paper)."""
+        leaf = log_probs.argmax(dim=1)
+        return self.decode(leaf, positions.gather(1, leaf[:, None])[:, 0])
+
+    def decode_expected(self, log_probs: Tensor, positions: Tensor) -> Tensor:
+        """Log-probabilities [P, K], positions [P, K] -> expected difference [P] over all leaves.
+
+        Positions are held within their intervals: a leaf has learned its position only from pairs
+        that belong to it, and far from them it may say anything.
+        """
+        values = self.left + self.scale * positions.double().clamp(0, 1)
+        return (log_probs.double().exp() * values).sum(dim=1)
+
+
+class RegressionTree(nn.Module):
+    """The group-aware regression tree: [P, in_features] -> log-probabilities and positions [P, K].
+
+    A linear layer and ReLU; then at each of the depth - 1 levels every node splits its probability
+    in two (one grouped 1 x 1 convolution: a group is a node) and hands features of its own to its
+    two children (another one). Log-probabilities add up along the path. Every leaf regresses one
+    position within its interval. Paper: figure 3; `width` is 256 there.
+    """
+
+    def __init__(self, in_features: int, *, depth: int = 5, width: int = 256):
+        super().__init__()
+        self.depth, self.width = depth, width
+        self.leaves = leaf_count(depth)
+        self.first = nn.Linear(in_features, width)
+        nodes = [2**level for level in range(depth - 1)]
+        self.splits = nn.ModuleList(nn.Conv1d(n * width, n * 2, 1, groups=n) for n in nodes)
+        self.children_features = nn.ModuleList(nn.Conv1d(n * width, n * 2 * width, 1, groups=n) for n in nodes)
+        self.position = nn.Conv1d(self.leaves * width, self.leaves, 1, groups=self.leaves)
+
+    def levels(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """x [P, in_features] -> log-probabilities of the nodes of every level, [P, 2], [P, 4] ... [P, K],
+        and the leaves' positions [P, K]."""
+        x = F.relu(self.first(x))[:, :, None]  # [P, width, 1]
+        path = x.new_zeros(len(x), 1)  # log-probability 0: everything passes the root
+        levels = []
+        for split, grow in zip(self.splits, self.children_features, strict=True):
+            branch = F.log_softmax(split(x).view(len(x), -1, 2), dim=2)  # [P, nodes, 2]
+            path = (path[:, :, None] + branch).flatten(1)  # [P, 2 nodes]
+            levels.append(path)
+            x = F.relu(grow(x))  # [P, 2 nodes * width, 1]
+        return levels, self.position(x)[:, :, 0]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        levels, positions = self.levels(x)
+        return levels[-1], positions

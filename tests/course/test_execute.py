@@ -1,0 +1,231 @@
+"""The course is executed, checked and reported as run_course promises, on tiny notebooks."""
+
+import base64
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from corelib.course.cli import course
+from corelib.course.execute import NotebookError, run_course, select_notebooks
+from corelib.course.parameters import CourseError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def write_notebook(path: Path, *cells: str, parameters: str = "", title: str = "A title") -> None:
+    """A notebook: a heading (cell 1), the parameters cell (cell 2), then the code cells given."""
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell(f"# {title}\n\nYou will be able to *count*.\n\n## Later\n\nMore."),
+            nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
+            *[nbformat.v4.new_code_cell(cell) for cell in cells],
+        ],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
+    nbformat.write(notebook, path)
+
+
+@pytest.fixture
+def source(tmp_path):
+    """An empty course: a notebooks folder with a profile `tiny` that sets nothing."""
+    folder = tmp_path / "a course" / "notebooks"
+    (folder / "profiles").mkdir(parents=True)
+    (folder / "profiles" / "tiny.yaml").write_text("all: {}\n")
+    return folder
+
+
+def set_profile(source: Path, text: str) -> None:
+    (source / "profiles" / "tiny.yaml").write_text(text)
+
+
+def output_text(executed: Path) -> str:
+    notebook = nbformat.read(executed, as_version=4)
+    return "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
+
+
+ROW = (
+    "dict(dataset='d', system='core', with_difficulty=False, recipe='tiny', seed=seed, split='test', spearman=rho,"
+    " rl2_x100=1.0, score_range=[0, 100], n_train=9, n_test=5, epoch=1, selected_on='val', seconds=1, device='cpu')"
+)
+
+
+def test_a_good_course_leaves_copies_pages_index_and_results(source, monkeypatch, capsys):
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    write_notebook(
+        source / "00_first.ipynb",
+        "import matplotlib.pyplot as plt\nplt.plot([0, count]);",
+        parameters="count: int = 2",
+        title="Counting <dives>",
+    )
+    write_notebook(
+        source / "01_second.ipynb",
+        "from pathlib import Path\nimport os, sys\n"
+        "print(f'count={count} note={note} cwd={Path.cwd().name} hash={os.environ[\"PYTHONHASHSEED\"]}')\n"
+        "print('python=' + sys.executable)",
+        "from corelib.course.results import record_results\n"
+        f"rows = [{ROW} for seed, rho in [(0, 0.8), (1, 0.9)]]\n"
+        "record_results(rows, notebook='01_second', folder=results);",
+        parameters="count: int = 2\nnote = 'default'\nresults: str = 'nowhere'",
+    )
+    set_profile(source, "all: {count: 5}\n01_second: {note: mine}\n")
+
+    index = run_course("tiny", source=source)
+
+    folder = source.parent / "runs" / "course" / "tiny"
+    assert index == folder / "index.html"
+    assert {path.name for path in folder.iterdir()} == {
+        "00_first.ipynb", "00_first.html", "01_second.ipynb", "01_second.html", "index.html",
+        "metrics.json", "metrics-01_second.json",
+    }  # fmt: skip
+    text = output_text(folder / "01_second.ipynb")
+    assert "count=5 note=mine cwd=a course hash=0" in text
+    assert f"python={sys.executable}" in text
+
+    rows = json.loads((folder / "metrics.json").read_text())
+    assert [(row["seed"], row["spearman"], row["notebook"]) for row in rows] == [
+        (0, 0.8, "01_second"), (1, 0.9, "01_second"),
+    ]  # fmt: skip
+
+    printed = capsys.readouterr().out
+    assert "[1/2] 00_first ... " in printed and "[2/2] 01_second ... " in printed
+    assert "0.850 +- 0.071" in printed  # mean and sample standard deviation of .8 and .9
+    assert str(index) in printed
+
+    page = index.read_text()
+    assert "Counting &lt;dives&gt;" in page and "<em>count</em>" in page and "More." not in page
+    assert 'href="00_first.html"' in page and "0.850 +- 0.071" in page
+    encoded = page.split("data:image/png;base64,")[1].split('"')[0]
+    assert Image.open(io.BytesIO(base64.b64decode(encoded))).size[0] <= 480
+
+    # No figure or style comes from the web: MathJax (and mermaid, where a page has diagrams) are the only scripts.
+    html = (folder / "00_first.html").read_text()
+    assert "data:image/png;base64," in html
+    fetched = [part.split('"')[0] for part in html.split('src="')[1:] + html.split('href="')[1:]]
+    assert all("mathjax" in address for address in fetched if address.startswith("http"))
+    # Nor does anything that was written name this machine's folders, but for what the notebook printed itself.
+    assert str(source.parent) not in (folder / "00_first.ipynb").read_text()
+
+
+def test_a_failing_cell_is_named_keeps_its_page_and_ends_the_run(source):
+    write_notebook(source / "00_good.ipynb", "print('fine')")
+    write_notebook(source / "01_bad.ipynb", "steps", "print('before')\n1 / 0", parameters="steps = 3")
+    write_notebook(source / "02_never.ipynb", "print('never')")
+    set_profile(source, "all: {steps: 4}\n")
+
+    result = CliRunner().invoke(course, ["run", "--profile", "tiny", "--notebooks", str(source)])
+
+    assert result.exit_code == 1
+    # Cell 4 of the source: the heading, the parameters, `steps`, the division; papermill's own cells do not count.
+    assert "01_bad, cell 4: ZeroDivisionError: division by zero" in result.output
+    folder = source.parent / "runs" / "course" / "tiny"
+    assert "before" in output_text(folder / "01_bad.ipynb")
+    assert "ZeroDivisionError" in (folder / "01_bad.html").read_text()
+    assert not (folder / "02_never.ipynb").exists()
+    index = (folder / "index.html").read_text()
+    assert "00_good.html" in index and "failed" in index.split("01_bad.html")[1]
+
+
+def test_a_slow_cell_a_dead_kernel_and_an_early_exit_are_told_with_notebook_and_cell(source):
+    write_notebook(source / "00_slow.ipynb", "import time", "time.sleep(60)", "print('later')")
+    write_notebook(source / "01_dead.ipynb", "import os", "os._exit(1)", "print('later')")
+    write_notebook(source / "02_exit.ipynb", "import sys", "sys.exit()", "print('later')")
+    for name, expected in [
+        ("00", "00_slow, cell 4: ran longer than the 2 s"),
+        ("01", "01_dead, cell 4: the kernel died"),
+        ("02", "02_exit, cell 4: .* not every cell was executed"),
+    ]:
+        with pytest.raises(NotebookError, match=expected):
+            run_course("tiny", notebooks=[name], source=source, cell_timeout=2)
+    assert (source.parent / "runs" / "course" / "tiny" / "01_dead.html").is_file()
+
+
+def test_nothing_is_executed_when_a_check_fails(source):
+    write_notebook(source / "00_first.ipynb", "open('executed', 'w').close()")
+    write_notebook(source / "01_second.ipynb", "print(epochs)", parameters="epochs = 3")
+    set_profile(source, "all: {epoch: 5}\n")
+
+    result = CliRunner().invoke(course, ["run", "--profile", "tiny", "--notebooks", str(source)])
+
+    assert result.exit_code == 2
+    assert "'epoch'" in result.output and "did you mean 'epochs'" in result.output
+    assert not (source.parent / "executed").exists()
+    assert not (source.parent / "runs").exists()
+
+
+def test_an_unknown_profile_or_notebook_names_the_nearest(source):
+    write_notebook(source / "00_first.ipynb", "print(1)")
+    with pytest.raises(CourseError, match="did you mean 'tiny'"):
+        run_course("tinny", source=source)
+    with pytest.raises(CourseError, match="did you mean '00_first'"):
+        run_course("tiny", source=source, notebooks=["00_frist"])
+
+
+def test_notebooks_are_selected_by_number_or_beginning_in_reading_order():
+    names = ["00_start", "01_data", "10_real", "11_yours"]
+    assert select_notebooks(names, ["10", "1"]) == ["01_data", "10_real"]
+    assert select_notebooks(names, ["11_y", "00_start", "0"]) == ["00_start", "11_yours"]
+    assert select_notebooks(names, None) == names
+
+
+def test_a_part_of_the_course_keeps_the_rest_and_a_failure_leaves_nothing_stale(source, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    record = "from corelib.course.results import record_results\nseed, rho = 0, 0.5\n"
+    for name in ("00_first", "01_second"):
+        write_notebook(
+            source / f"{name}.ipynb",
+            f"{record}record_results([{ROW}], notebook='{name}', folder=results);",
+            parameters="results: str = ''",
+        )
+    folder = run_course("tiny", source=source).parent
+    write_notebook(source / "01_second.ipynb", "raise ValueError('spoilt')")
+    with pytest.raises(NotebookError, match="01_second, cell 3: ValueError: spoilt"):
+        run_course("tiny", source=source, notebooks=["01"])
+    rows = json.loads((folder / "metrics.json").read_text())
+    assert [row["notebook"] for row in rows] == ["00_first"]
+    assert (folder / "00_first.html").is_file()
+
+
+def test_the_source_is_never_written_over(source):
+    write_notebook(source / "00_first.ipynb", "print(1)")
+    before = (source / "00_first.ipynb").read_bytes()
+    with pytest.raises(CourseError, match="source notebooks"):
+        run_course("tiny", source=source, out=source)
+    run_course("tiny", source=source, out=source.parent / "elsewhere")
+    assert (source / "00_first.ipynb").read_bytes() == before
+    assert (source.parent / "elsewhere" / "00_first.ipynb").is_file()
+
+
+def test_progress_bars_leave_nothing_in_the_executed_copy(source):
+    write_notebook(source / "00_bars.ipynb", "from tqdm.auto import tqdm, trange", "print(sum(tqdm([1, 2])), *trange(2))")
+    folder = run_course("tiny", source=source).parent
+    executed = nbformat.read(folder / "00_bars.ipynb", as_version=4)
+    assert [output.get("text") for cell in executed.cells for output in cell.get("outputs", [])] == ["3 0 1\n"]
+    assert "widgets" not in executed.metadata
+
+
+def test_a_kernel_installed_by_the_user_does_not_take_the_interpreters_place(source, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "jupyter" / "kernels" / "python3"
+    elsewhere.mkdir(parents=True)
+    argv = ["/no/such/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    (elsewhere / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "x", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    write_notebook(source / "00_first.ipynb", "import sys\nprint(sys.executable)")
+    folder = run_course("tiny", source=source).parent
+    assert output_text(folder / "00_first.ipynb") == f"{sys.executable}\n"
+
+
+def test_the_environment_is_left_as_it_was(source):
+    write_notebook(source / "00_first.ipynb", "print(1)")
+    before = dict(os.environ)
+    run_course("tiny", source=source)
+    # pytest notes the running test's phase in its own variable.
+    ours = {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
+    assert ours == {key: value for key, value in before.items() if key != "PYTEST_CURRENT_TEST"}

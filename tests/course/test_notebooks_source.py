@@ -1,0 +1,61 @@
+"""The committed notebooks are clean, small-celled and agree with the profiles."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from corelib.course.execute import plan_course
+from corelib.course.parameters import declared_parameters, read_profile
+
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+PATHS = sorted(FOLDER.glob("*.ipynb"))
+PROFILES = ("smoke", "laptop", "gpu")
+
+each_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+
+
+def test_there_are_notebooks_numbered_without_a_gap():
+    assert PATHS, f"no notebooks in {FOLDER}"
+    assert [path.name[:3] for path in PATHS] == [f"{number:02d}_" for number in range(len(PATHS))]
+
+
+@each_notebook
+def test_it_carries_no_outputs_counts_or_widget_state(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert "widgets" not in notebook.metadata and "papermill" not in notebook.metadata
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.source for cell in code if cell.outputs or cell.execution_count is not None] == []
+
+
+@each_notebook
+def test_it_names_the_kernel_python3_and_tags_one_code_cell_parameters(path):
+    notebook = nbformat.read(path, as_version=4)
+    assert notebook.metadata.kernelspec.name == "python3"
+    tagged = [cell.cell_type for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    assert tagged == ["code"]
+
+
+@each_notebook
+def test_its_code_cells_have_at_most_25_lines(path):
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    assert [source for source in code if len(source.splitlines()) > 25] == []
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_profile_fits_the_notebooks(profile):
+    assert set(plan_course(profile, source=FOLDER)) == {path.stem for path in PATHS}
+
+
+def test_the_laptop_profile_says_nothing_else_than_the_defaults():
+    plan = plan_course("laptop", source=FOLDER)
+    for path in PATHS:
+        defaults = declared_parameters(nbformat.read(path, as_version=4), path.stem)
+        assert plan[path.stem] == {key: defaults[key] for key in plan[path.stem]}, path.stem
+
+
+def test_there_is_no_profile_beyond_the_three():
+    assert {path.stem for path in (FOLDER / "profiles").glob("*.yaml")} == set(PROFILES)
+    assert all(isinstance(read_profile(FOLDER / "profiles", profile), dict) for profile in PROFILES)

@@ -1,0 +1,148 @@
+"""pyproject.toml, requirements.lock, environment.yml and the Makefile say the same."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LOCK = (ROOT / "requirements.lock").read_text().splitlines()
+PYTHONS = ("3.11.9", "3.12.4", "3.13.1")
+PLATFORMS = {
+    "linux": {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"},
+    "mac": {"sys_platform": "darwin", "platform_system": "Darwin", "os_name": "posix", "platform_machine": "arm64"},
+    "windows": {"sys_platform": "win32", "platform_system": "Windows", "os_name": "nt", "platform_machine": "AMD64"},
+}
+DECLARED = [Requirement(text) for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]]
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_lock_pins_every_dependency_once_within_its_range(python, platform):
+    machine = PLATFORMS[platform] | {
+        "python_full_version": python,
+        "python_version": python.rpartition(".")[0],
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+    }
+    pins = {}
+    for line in LOCK:
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate(machine):
+            (specifier,) = requirement.specifier
+            pins.setdefault(canonical(requirement.name), []).append(specifier.version)
+    assert {name: versions for name, versions in pins.items() if len(versions) > 1} == {}
+    for requirement in [*DECLARED, Requirement("setuptools>=77")]:
+        assert canonical(requirement.name) in pins, f"{requirement.name} is not in requirements.lock: make lock"
+        (version,) = pins[canonical(requirement.name)]
+        assert requirement.specifier.contains(version), f"{requirement} does not allow the lock's {version}: make lock"
+
+
+def test_the_lock_is_exact_and_names_no_index_host_or_path():
+    for line in LOCK:
+        assert re.fullmatch(r"[a-z0-9-]+==[0-9][A-Za-z0-9.]*( ; [A-Za-z0-9_ .*'=<>!()-]+)?", line), line
+
+
+def test_what_builds_the_project_is_pinned_by_the_lock():
+    # The Makefile installs without build isolation, so that setuptools must come from the lock.
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    names = {canonical(Requirement(line).name) for line in LOCK if Requirement(line).marker is None}
+    assert {canonical(Requirement(text).name) for text in build} <= names
+
+
+def test_the_tested_pythons_are_those_of_the_range():
+    allowed = SpecifierSet(PROJECT["requires-python"])
+    minors = [f"3.{minor}.5" for minor in range(6, 30) if allowed.contains(f"3.{minor}.5")]
+    assert [minor.rpartition(".")[0] for minor in minors] == [python.rpartition(".")[0] for python in PYTHONS]
+
+
+def test_the_conda_environment_points_at_the_lock_and_the_project():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    python, pip, rest = environment["dependencies"]
+    name, _, versions = python.partition(" ")
+    assert name == "python" and SpecifierSet(versions) == SpecifierSet(PROJECT["requires-python"])
+    assert pip == "pip"
+    assert rest == {"pip": ["-r requirements.lock", "-e ."]}
+
+
+def test_the_version_stands_in_the_package_as_in_the_project():
+    import corelib
+
+    assert corelib.__version__ == PROJECT["version"]
+
+
+def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess:
+    # The tests themselves may run under make, whose flags must not reach this one.
+    environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    return subprocess.run(["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(("arguments", "profile"), [([], "laptop"), (["PROFILE=smoke"], "smoke")])
+def test_make_run_executes_the_course_at_the_profile(arguments, profile):
+    planned = make("-n", "run", *arguments)
+    assert planned.returncode == 0
+    assert f'-m corelib course run --profile "{profile}"' in planned.stdout
+
+
+def test_make_test_runs_pytest():
+    assert "-m pytest" in make("-n", "test").stdout
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """A folder with only what the set-up looks at, its path with a space."""
+    folder = tmp_path / "my course"
+    folder.mkdir()
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        (folder / name).write_bytes((ROOT / name).read_bytes())
+    return folder
+
+
+def fake_python(folder: Path, preamble: str) -> str:
+    """An interpreter that differs from this one by `preamble`, run before what it is asked to run."""
+    script = folder / "fakepython"
+    script.write_text(f'#!/bin/sh\nshift\ncode=$1; shift\nexec "{sys.executable}" -c "{preamble}\n$code" "$@"\n')
+    script.chmod(0o755)
+    return f"PYTHON={script}"
+
+
+@pytest.mark.parametrize("version", ["(3, 9, 18)", "(3, 14, 0)", "(2, 7, 18)"])
+def test_a_python_out_of_range_is_turned_away_in_one_line(bare, version):
+    result = make("setup", fake_python(bare, f"import sys; sys.version_info = {version}"), folder=bare)
+    assert result.returncode != 0
+    (error,) = [line for line in result.stderr.splitlines() if not line.startswith("make")]
+    assert "3.11 to 3.13 is needed" in error and "PYTHON=python3.11" in error
+    assert not (bare / ".venv").exists()
+
+
+def test_a_python_without_venv_is_turned_away_in_one_line(bare):
+    preamble = "import sys; sys.version_info = (3, 12, 1); sys.modules['ensurepip'] = None"
+    result = make("setup", fake_python(bare, preamble), folder=bare)
+    assert result.returncode != 0
+    (error,) = [line for line in result.stderr.splitlines() if not line.startswith("make")]
+    assert "python3-venv" in error
+
+
+def test_a_python_that_is_not_there_is_named(bare):
+    result = make("setup", "PYTHON=no-such-python", folder=bare)
+    assert result.returncode != 0
+    (error,) = [line for line in result.stderr.splitlines() if not line.startswith("make")]
+    assert "no no-such-python found" in error
+
+
+def test_ci_runs_the_same_command():
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert script.read_text().rstrip().endswith("make test")
