@@ -37,7 +37,8 @@ lock: $(VENV)/.uv
 
 clean:
 	@rm -rf $(VENV) build .pytest_cache .hypothesis *.egg-info
-	@find corelib data_scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . \( -name .git -o -name datasets -o -name runs \) -prune -o \
+		-name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The range of Python versions is read from pyproject.toml, where it stands once. The script is
 # plain enough to be understood by the old interpreters that it has to turn away.

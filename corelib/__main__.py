@@ -6,14 +6,11 @@ import json
 from pathlib import Path
 
 import click
-import numpy as np
-import torch
 
 from corelib.course.cli import course
-from corelib.data.clips import load_clip
 from corelib.data.samples import DatasetError, SampleTable
 from corelib.data.video import VideoError
-from corelib.evaluation import Evaluation
+from corelib.evaluation import score_video
 from corelib.i3d import WeightsError
 from corelib.recipe import RecipeError, named
 from corelib.training import Run, TrainingError, find_or_train, fit, metrics_row
@@ -108,12 +105,7 @@ def score(run, videos, difficulty, exemplars, as_json) -> None:
         low, high = result["interval_90"]
         click.echo(f"{result['video']}: {result['score']:.2f} (90 % of validation errors lie within {low:.2f} .. {high:.2f})")  # fmt: skip
         for vote in result["exemplars"]:
-            click.echo(f"    against {vote['exemplar']} ({vote['exemplar_score']:.2f}): {vote['predicted']:.2f}")
-
-
-def score_video(run: Run, video: Path, *, difficulty: float | None = None, exemplars: int | None = None) -> dict:
-    """The score of one new video: {video, score, interval_90, exemplars: [{exemplar, exemplar_score, predicted}]}."""
-    raise NotImplementedError
+            click.echo(f"    against {vote['id']} ({vote['score']:.2f}): {vote['predicted']:.2f}")
 
 
 def _summary(row: dict) -> str:

@@ -28,7 +28,7 @@ def spearman(predicted: ArrayLike, true: ArrayLike) -> float:
         return _undefined(f"Spearman's rho needs two samples or more and got {len(true)}: there is no order to compare")
     for name, values in (("predicted", predicted), ("true", true)):
         if values.min() == values.max():
-            return _undefined(f"Spearman's rho is undefined: every {name} score is {values[0]:g}, so none ranks above another")  # fmt: skip
+            return _undefined(f"Spearman's rho is undefined: every {name} score is {values[0]:g}, so there is no order")
     x, y = (_centred_ranks(values) for values in (predicted, true))
     # Rounding may carry a perfect correlation a hair past 1, where arctanh ends.
     return float(np.clip(x @ y / np.sqrt((x @ x) * (y @ y)), -1, 1))
@@ -63,7 +63,7 @@ def relative_l2(predicted: ArrayLike, true: ArrayLike, *, score_range: tuple[flo
         raise ValueError(f"score_range must be (lowest, highest), both finite; got ({low:g}, {high:g})")
     if low == high:
         return _undefined(
-            f"R-l2 is undefined: its score range is zero (lowest = highest = {low:g}); give score_range=(lowest, highest)"
+            f"R-l2 is undefined: its score range is zero (lowest = highest = {low:g}); give the class range instead"
         )
     return float(100 * np.mean(((predicted - true) / (high - low)) ** 2))
 

@@ -1,9 +1,7 @@
 """The metrics: by hand, against scipy and brute force, by their properties, and on MTL-AQA's real marks."""
 
 import math
-import os
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,8 +63,13 @@ def test_spearman_knows_the_order_only(pairs):
 
 @pytest.mark.parametrize(
     ("predicted", "true", "reason"),
-    [([5, 5, 5], [1, 2, 3], "every predicted score is 5"), ([1, 2], [3, 3], "every true score is 3"), ([1], [1], "two samples"), ([], [], "got 0")],
-)  # fmt: skip
+    [
+        ([5, 5, 5], [1, 2, 3], "every predicted score is 5"),
+        ([1, 2], [3, 3], "every true score is 3"),
+        ([1], [1], "two samples"),
+        ([], [], "got 0"),
+    ],
+)
 def test_spearman_without_an_answer_is_nan_with_the_reason(predicted, true, reason):
     with pytest.warns(UserWarning, match=reason):
         assert math.isnan(spearman(predicted, true))
@@ -248,11 +251,9 @@ class NumpyOnly(pickle.Unpickler):
 
 
 @pytest.fixture(scope="module")
-def mtl_aqa():
+def mtl_aqa(aqa_data):
     """The official annotations by split: difficulty [N], final score [N], marks [N, 7]."""
-    if "CORE_AQA_DATA" not in os.environ:
-        pytest.skip("set CORE_AQA_DATA to a folder holding mtl_aqa/ with the official annotations to run this")
-    folder = Path(os.environ["CORE_AQA_DATA"]) / "mtl_aqa"
+    folder = aqa_data / "mtl_aqa"
 
     def load(name):
         with open(folder / name, "rb") as file:

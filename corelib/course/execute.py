@@ -17,9 +17,11 @@ from pathlib import Path
 
 import nbformat
 import papermill
+import zmq
 from ipykernel.kernelspec import get_kernel_dict
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.execute import ERROR_MARKER_TAG
+from traitlets.config import Config
 
 from corelib.course.parameters import RESULTS, CourseError, declared_parameters, nearest, plan_parameters, read_profile
 from corelib.course.results import merge_results, table_text
@@ -155,7 +157,7 @@ def _execute(
     try:
         papermill.execute_notebook(
             path, executed, parameters, kernel_name=kernel, cwd=root, execution_timeout=cell_timeout,
-            progress_bar=False,
+            progress_bar=False, config=_client_config(),
         )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         problem = f"{error.ename}: {error.evalue.strip()}" if error.evalue else error.ename
@@ -177,8 +179,13 @@ def _execute(
         raise NotebookError(f"{path.stem}, cell {cell}: {problem}\nThe executed copy, up to there: {page}") from None
 
 
+def _client_config() -> Config:
+    # Kernels listen on a local TCP port, which other users of the machine can read (and each kernel warns of it).
+    return Config({"KernelManager": {"transport_encryption": "auto" if zmq.has("curve") else "disabled"}})
+
+
 def _last_cell(notebook: nbformat.NotebookNode) -> int:
-    """The number, counted from 1 as in the source notebook, of the cell with an error, or else of the last one begun."""
+    """The number, counted from 1 as in the source notebook, of the cell with an error, or of the last one begun."""
     # papermill's own cells are not in the source, so they do not count.
     own = {"injected-parameters", ERROR_MARKER_TAG}
     cells = [cell for cell in notebook.cells if not own & set(cell.metadata.get("tags", []))]

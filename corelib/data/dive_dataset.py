@@ -18,7 +18,7 @@ from corelib.data.dive_motion import CLIP_SECONDS, fault_times
 from corelib.data.dive_rendering import render_dive
 from corelib.data.dives import FAULTS, Dive, draw_dive, known_numbers
 from corelib.data.diving_rules import DIFFICULTY
-from corelib.data.samples import SampleTable, new_dataset, write_table
+from corelib.data.samples import DatasetError, SampleTable, new_dataset, write_table
 from corelib.data.video import write_video
 
 
@@ -130,3 +130,24 @@ def _describe(frames: int, size: int, seed: int, numbers: Sequence[str]) -> dict
         "dive_numbers": list(numbers),
         "left_out": [],
     }
+
+
+def find_or_make_dives(
+    folder: str | Path, *, counts: Sequence[int] = (300, 60, 150), frames: int = 36, size: int = 72, seed: int = 0
+) -> SampleTable:
+    """The procedural dives in `folder`: loaded if they are there, made if not.
+
+    counts  dives to learn from, to choose the epoch on, to evaluate on
+    frames, size  of each video; size in pixels, square
+
+    Raises DatasetError when the folder holds dives of another number, length, size or seed.
+    """
+    if not (Path(folder) / "dataset.json").is_file():
+        train, val, test = counts
+        make_dives(folder, train=train, val=val, test=test, frames=frames, size=size, seed=seed)
+    table = SampleTable.load(folder)
+    there = ([len(table.rows(s)) for s in ("train", "val", "test")], table.info["frames"], table.info["frame_size"], table.info["seed"])  # fmt: skip
+    wanted = (list(counts), frames, [size, size], seed)
+    if there != wanted:
+        raise DatasetError(f"{folder} holds other dives (counts, frames, size, seed: {there}, wanted {wanted}); name another folder or delete it")  # fmt: skip
+    return table

@@ -198,7 +198,7 @@ def plan(dive: Dive) -> Timing:
     twist_from = take_off + 0.08 * flight
     twist_share = 0.50 if number.position == "B" else 0.66
     twist_to = twist_from + (twist_share + (0.92 - twist_share) * unfinished) * flight if twisting else twist_from
-    travel = 1.6 + faults["distance"] * (1.9 if dive.too_far else -1.1)
+    travel = 1.7 + faults["distance"] * (1.5 if dive.too_far else -1.3)
     return Timing(
         take_off=take_off, closed=take_off + 0.04 * flight + CLOSING, open_from=open_from, open_to=open_from + OPENING,
         entry=entry, twist_from=twist_from, twist_to=twist_to,
@@ -259,10 +259,10 @@ def poses(dive: Dive, times: np.ndarray) -> np.ndarray:
     apart = faults["legs_apart"] * _smooth((times - course.take_off - dive.legs_from * flight) / 0.15)
     names = ANGLES.index
     angles[:, names("apart")] += 0.62 * apart
-    angles[:, names("split")] += 0.55 * apart
+    angles[:, names("split")] -= 0.45 * apart  # head down, this opens them further to the camera's eye
     # A diver who is still twisting has not both hands together, and is still bent.
     astray = faults["unfinished_twist"] * _smooth((times - course.entry + 0.55) / 0.2)
-    angles[:, names("aside")] += 1.3 * astray
+    angles[:, names("aside")] += 1.5 * astray
     angles[:, names("hip")] += 0.35 * astray
     return angles
 

@@ -25,8 +25,8 @@ PARTS: Final = (
     *((f"foot_{s}", ((f"ankle_{s}", f"toe_{s}", 0.045, 0.032, "skin"),)) for s in "lr"),
 )  # fmt: skip
 CAPSULES: Final = [(number, *capsule) for number, (_, capsules) in enumerate(PARTS) for capsule in capsules]
-OUTLINE: Final = 0.028
-LEFT, RIGHT, BOTTOM, ABOVE = -3.6, 5.6, -3.0, 4.4  # the painted world, metres; ABOVE counts from the board
+OUTLINE: Final = 0.03
+LEFT, RIGHT, BOTTOM, ABOVE = -1.6, 3.6, -1.0, 4.3  # the painted world, metres; ABOVE counts from the board
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def project(points: np.ndarray, azimuth: float) -> tuple[np.ndarray, np.ndarray]
 
 
 def follow(dive: Dive, motion: Motion, width: int) -> Camera:
-    """The camera's path: down with the diver, half-way out with the diver, stopping above the water, shaking."""
+    """The camera's path: down with the diver, less than half-way out (so that distance shows), stopping above the water, shaking."""
     look = dive.appearance
     seen, _ = project(motion.centre, look.azimuth)
     course = plan(dive)
@@ -93,7 +93,7 @@ def follow(dive: Dive, motion: Motion, width: int) -> Camera:
     up = seen[:, 1] - 0.1
     up = lowest + np.logaddexp(0, 3 * (up - lowest)) / 3  # comes to rest smoothly above the water
     up = np.where(motion.times < course.entry, up, np.minimum(up, lowest + 0.3))
-    across = 0.55 + 0.5 * (np.minimum(seen[:, 0], 4.0) - 0.2)
+    across = 0.5 + 0.4 * (seen[:, 0] - 0.2)
     return Camera(np.stack([across, up], -1) + shake, width / look.view)
 
 
@@ -103,25 +103,24 @@ def _paint_world(dive: Dive, scale: float) -> Image.Image:
     rng = np.random.default_rng([look.texture_seed, 1])
     top = dive.height + ABOVE
     width, height = round((RIGHT - LEFT) * scale), round((top - BOTTOM) * scale)
-    across = LEFT + (np.arange(width) + 0.5) / scale
-    up = top - (np.arange(height) + 0.5) / scale
+    across = (LEFT + (np.arange(width) + 0.5) / scale).astype(np.float32)
+    up = (top - (np.arange(height) + 0.5) / scale).astype(np.float32)
     fade = rng.uniform(-0.25, 0.25) * (up - up.mean()) / np.ptp(up)
-    wall = np.array(look.wall) * (0.95 + fade[:, None, None] + np.zeros((1, width, 1)))
+    wall = np.ones((1, width, 1), np.float32) * (0.95 + fade[:, None, None]) * np.array(look.wall, np.float32)
     spacing, phase = rng.uniform(0.7, 1.8, 2), rng.uniform(0, 1, 2)
     joints = rng.uniform(0.02, 0.07, 2)
-    wall *= 1 - 0.13 * ((across / spacing[0] + phase[0]) % 1 < joints[0])[None, :, None]
-    wall *= 1 - 0.13 * ((up / spacing[1] + phase[1]) % 1 < joints[1])[:, None, None]
+    wall[:, (across / spacing[0] + phase[0]) % 1 < joints[0]] *= 0.87
+    wall[(up / spacing[1] + phase[1]) % 1 < joints[1]] *= 0.87
     # Spectators, windows, banners: soft blotches that move past as the camera falls.
     for _ in range(rng.integers(8, 24)):
         x, y, w, h = rng.uniform(LEFT, RIGHT), rng.uniform(0.2, top), rng.uniform(0.15, 1.0), rng.uniform(0.1, 0.6)
         rows = slice(max(round((top - y - h) * scale), 0), round((top - y) * scale))
         columns = slice(max(round((x - LEFT) * scale), 0), round((x + w - LEFT) * scale))
         wall[rows, columns] = 0.75 * wall[rows, columns] + 0.25 * rng.integers(40, 230, 3)
-    depth = np.clip(-up / 3, 0, 1)[:, None, None]
-    ripple = 1 + 0.07 * np.sin(up[:, None] * 23 + 1.2 * np.sin(across[None] * 3 + phase[0] * 6) + phase[1] * 6)
-    pool = np.array(look.water) * (1.05 - 0.4 * depth) * ripple[..., None]
-    image = np.where(up[:, None, None] < 0, pool, wall)
-    image = Image.fromarray(np.clip(image, 0, 255).astype(np.uint8))
+    below = up[up < 0][:, None]
+    ripple = 1 + 0.07 * np.sin(below * 23 + 1.2 * np.sin(across * 3 + phase[0] * 6) + phase[1] * 6)
+    wall[up < 0] = (ripple * (1.05 + 0.4 * np.maximum(below / 1.2, -1)))[..., None] * np.array(look.water)
+    image = Image.fromarray(np.clip(wall, 0, 255).astype(np.uint8))
     _draw_board(ImageDraw.Draw(image), dive, scale, top)
     return image
 
@@ -130,7 +129,7 @@ def _draw_board(draw: ImageDraw.ImageDraw, dive: Dive, scale: float, top: float)
     """The board's side and end, and the tower that carries it, down to the water."""
     look = dive.appearance
     platform = dive.height > 5
-    half, thick = (0.8, 0.24) if platform else (0.26, 0.09)
+    half, thick = (0.5, 0.24) if platform else (0.26, 0.09)
     back = -6.0
     light, dark = look.tower, tuple(int(0.62 * value) for value in look.tower)
 
@@ -139,7 +138,7 @@ def _draw_board(draw: ImageDraw.ImageDraw, dive: Dive, scale: float, top: float)
         return [((x - LEFT) * scale, (top - y) * scale) for x, y in flat]
 
     h = dive.height
-    tower = -1.1 if platform else -1.9
+    tower = -0.75 if platform else -1.0
     draw.polygon(pixels((tower, h, 0.5), (tower, 0, 0.5), (back, 0, 0.5), (back, h, 0.5)), fill=dark)
     draw.polygon(pixels((tower, h, 0.5), (tower, 0, 0.5), (tower, 0, -0.3), (tower, h, -0.3)), fill=light)
     for level in np.arange(0.0, h, 1.0):  # a rung every metre shows the height
@@ -153,7 +152,7 @@ def _outlines(motion: Motion, look: Appearance, camera: Camera, width: int) -> t
     flat, near = project(motion.joints, look.azimuth)
     flat = (flat - camera.centre[:, None, :]) * (camera.scale, -camera.scale) + width / 2
     ends = np.array([[INDEX[a], INDEX[b]] for _, a, b, *_ in CAPSULES])
-    radii = np.array([[ra, rb] for *_, ra, rb, _ in CAPSULES]) * camera.scale * look.body
+    radii = np.array([[ra, rb] for *_, ra, rb, _ in CAPSULES]) * camera.scale * look.body * 1.1
     first, second = flat[:, ends[:, 0]], flat[:, ends[:, 1]]
     along = np.arctan2(second[..., 1] - first[..., 1], second[..., 0] - first[..., 0])
     fan = np.linspace(-np.pi / 2, np.pi / 2, 6)

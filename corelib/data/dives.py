@@ -19,18 +19,19 @@ from corelib.data.diving_rules import DIFFICULTY, DiveNumber, panel_score, parse
 # the others have their late opening, so every dive has six faults to make and no dive number is marked
 # more harshly than another.
 DEDUCTIONS: Final = {
-    "legs_apart": 2.0,
-    "loose_position": 2.0,
-    "late_opening": 2.2,
-    "unfinished_twist": 2.2,
-    "rotation": 2.6,
-    "distance": 1.7,
-    "splash": 2.0,
+    "legs_apart": 1.3,
+    "loose_position": 1.3,
+    "late_opening": 1.4,
+    "unfinished_twist": 1.4,
+    "rotation": 1.7,
+    "distance": 1.0,
+    "splash": 1.5,
 }
 FAULTS: Final = (*DEDUCTIONS, "failed")
-BEST_MARK: Final = 9.6
+BEST_MARK: Final = 9.7
 JUDGE_NOISE: Final = 0.335  # standard deviation of one judge's mark before it is rounded to half points
 FAILED_RATE: Final = 0.008
+CLUMSINESS: Final = 0.47  # typical fault of somebody without any skill
 
 # How often each dive occurs in MTL-AQA's 1,412 dives (counted in its annotations).
 OCCURRENCES: Final = {
@@ -138,16 +139,17 @@ def judge(true_mark: float, rng: np.random.Generator, judges: int = 7) -> tuple[
 def draw_faults(rng: np.random.Generator, skill: float, *, twisting: bool) -> dict[str, float]:
     """Magnitudes 0..1 of every fault for a diver of this skill (0..1).
 
-    Small lapses occur everywhere; large faults, none to three of them, come more often to the less skilled.
+    Faults come together, as they do in the pool: what a diver lacks in skill shows in all of them, one of
+    them more than the others, and the splash follows from how badly the rest went.
     """
     possible = [name for name in DEDUCTIONS if name != ("late_opening" if twisting else "unfinished_twist")]
-    clumsy = 1.0 - skill
-    lapses = np.minimum(rng.exponential(0.02 + 0.12 * clumsy, len(possible)), 0.4)
-    large = rng.uniform(0.25, 1.0, len(possible))
-    happens = rng.permutation(len(possible)) < rng.binomial(3, 0.06 + 0.55 * clumsy)
-    magnitudes = np.where(happens, large, lapses)
+    clumsy = CLUMSINESS * (1.0 - skill) ** 1.15
+    magnitudes = clumsy * np.exp(0.4 * rng.standard_normal(len(possible)))
+    magnitudes[rng.integers(len(possible) - 1)] *= 2.0
+    splash = possible.index("splash")
+    magnitudes[splash] = 0.5 * magnitudes[splash] + 0.5 * np.delete(magnitudes, splash).mean()
     failed = rng.uniform(0.1, 1.0) if rng.random() < FAILED_RATE else 0.0
-    drawn = dict(zip(possible, magnitudes, strict=True)) | {"failed": failed}
+    drawn = dict(zip(possible, np.clip(magnitudes, 0.0, 1.0), strict=True)) | {"failed": failed}
     return {name: round(float(drawn.get(name, 0.0)), 3) for name in FAULTS}
 
 
@@ -198,7 +200,7 @@ def draw_appearance(rng: np.random.Generator) -> Appearance:
     skins = ((244, 208, 177), (231, 184, 143), (198, 144, 103), (150, 100, 66), (104, 68, 46))
     suits = ((200, 30, 45), (30, 40, 130), (20, 20, 25), (20, 120, 80), (235, 190, 30), (110, 40, 130), (240, 240, 240))
     hairs = ((30, 22, 18), (90, 60, 35), (190, 150, 80), (230, 230, 235), (60, 60, 140))
-    walls = ((120, 150, 185), (165, 170, 175), (95, 115, 130), (150, 130, 115), (110, 140, 120), (185, 205, 225))
+    walls = ((120, 150, 185), (165, 170, 175), (95, 115, 130), (130, 125, 150), (95, 130, 115), (185, 205, 225))
     towers = ((225, 225, 220), (160, 165, 175), (90, 100, 120), (205, 185, 150))
     waters = ((35, 120, 175), (30, 140, 160), (20, 90, 150), (60, 150, 190))
 
@@ -210,7 +212,7 @@ def draw_appearance(rng: np.random.Generator) -> Appearance:
         skin=colour(skins, 8), suit=colour(suits, 12), hair=colour(hairs, 8), wall=colour(walls, 15),
         tower=colour(towers, 12), water=colour(waters, 10),
         light=float(rng.uniform(0.85, 1.12)), mirrored=bool(rng.random() < 0.5),
-        azimuth=float(np.radians(rng.uniform(30, 40))), view=float(rng.uniform(3.05, 3.35)),
+        azimuth=float(np.radians(rng.uniform(30, 40))), view=float(rng.uniform(2.85, 3.1)),
         shake=float(rng.uniform(0.01, 0.04)), body=float(rng.uniform(0.95, 1.05)),
         entry_jitter=float(rng.uniform(-0.05, 0.05)), texture_seed=int(rng.integers(2**31)),
     )  # fmt: skip

@@ -76,7 +76,7 @@ def parse_dive_number(text: str) -> DiveNumber:
     """
     number = str(text).strip().upper()
     wrong = f"{text!r} is not a dive number: "
-    if not re.fullmatch(r"[1-6]\d{2,3}[A-D]", number):
+    if not re.fullmatch(r"[1-6][0-9]{2,3}[A-D]", number):
         raise ValueError(wrong + "it is 3 or 4 digits, the first from 1 to 6, and a letter A to D, such as 107B or 5253B")
     group, second, letter = int(number[0]), int(number[1]), number[-1]
     turns = [int(digit) for digit in number[2:-1]]

@@ -204,7 +204,8 @@ def test_the_source_is_never_written_over(source):
 
 
 def test_progress_bars_leave_nothing_in_the_executed_copy(source):
-    write_notebook(source / "00_bars.ipynb", "from tqdm.auto import tqdm, trange", "print(sum(tqdm([1, 2])), *trange(2))")
+    bars = "print(sum(tqdm([1, 2])), *trange(2))"
+    write_notebook(source / "00_bars.ipynb", "from tqdm.auto import tqdm, trange", bars)
     folder = run_course("tiny", source=source).parent
     executed = nbformat.read(folder / "00_bars.ipynb", as_version=4)
     assert [output.get("text") for cell in executed.cells for output in cell.get("outputs", [])] == ["3 0 1\n"]

@@ -108,7 +108,8 @@ def test_these_do_not(cell):
 
 
 def test_the_parameters_cell_holds_literals_only():
-    assert declared_parameters(notebook("a: int = -1\nb = [1, 2]\nc = None"), "00_a") == {"a": -1, "b": [1, 2], "c": None}
+    good = notebook("a: int = -1\nb = [1, 2]\nc = None")
+    assert declared_parameters(good, "00_a") == {"a": -1, "b": [1, 2], "c": None}
     for source in ("a = 1\nb = a + 1", "import os", "a, b = 1, 2", "a: int"):
         with pytest.raises(CourseError, match="derive values in the next cell"):
             declared_parameters(notebook(source), "00_a")
