@@ -96,11 +96,11 @@ def _two_by_two(partners: dict, groups: np.ndarray, batch: int, rng: np.random.G
 def _all_within_batches(partners: dict, groups: np.ndarray, batch: int, rng: np.random.Generator) -> list[PairBatch]:
     # A batch from one group alone would bend the batch statistics of the encoder, so it is made of
     # chunks of several groups, each large enough to give many pairs an encoding.
-    size = max(2, batch // 2) if len(partners) > 1 else batch
+    size = max(2, batch // 2 if len(partners) > 1 else batch)
     chunks = []
     for found in partners.values():
-        count = max(1, round(len(found) / size))
-        chunks += [chunk for chunk in np.array_split(rng.permutation(found), count) if len(chunk) > 1]
+        count = max(1, min(round(len(found) / size), len(found) // 2))  # every chunk holds a pair at least
+        chunks += np.array_split(rng.permutation(found), count)
     batches, waiting = [], []
     for index in rng.permutation(len(chunks)):
         waiting.append(chunks[index])

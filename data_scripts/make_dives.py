@@ -8,6 +8,7 @@ import sys
 import click
 
 from corelib.data.dive_dataset import make_dives
+from corelib.data.diving_rules import DIFFICULTY
 from corelib.data.samples import DatasetError
 
 
@@ -19,12 +20,10 @@ from corelib.data.samples import DatasetError
 @click.option("--frames", default=40, help="Frames of each video; the whole dive is shown whatever their number.")
 @click.option("--size", default=72, help="Height and width in pixels.")
 @click.option("--seed", default=0, help="The same seed gives the same dives.")
-@click.option("--numbers", default=None, help="Dive numbers separated by commas, or 'all' of the table; a third of it if not given.")
+@click.option("--numbers", default=None, help="Dive numbers, by commas, or 'all'; a third of them if not given.")
 @click.option("--workers", default=None, type=int, help="Processes; all cores if not given.")
 @click.option("--overwrite", is_flag=True, help="Replace the folder if it exists.")
 def main(out, train, val, test, frames, size, seed, numbers, workers, overwrite):
-    from corelib.data.diving_rules import DIFFICULTY
-
     chosen = list(DIFFICULTY) if numbers == "all" else [text for text in (numbers or "").split(",") if text] or None
     try:
         table = make_dives(

@@ -50,7 +50,8 @@ def make_dives(
     if min(counts.values()) < 0 or train == 0:
         raise ValueError(f"train must be 1 or more, val and test 0 or more: got {counts}")
     if frames < 2 or size < 16 or size % 2:
-        raise ValueError(f"frames must be 2 or more and size an even number from 16: got {frames} frames of {size} pixels")
+        got = f"{frames} frames of {size} pixels"
+        raise ValueError(f"frames must be 2 or more and size an even number from 16: got {got}")
     if seed < 0:
         raise ValueError(f"seed must be 0 or more, not {seed}")
     numbers = known_numbers(dive_numbers)
@@ -146,8 +147,12 @@ def find_or_make_dives(
         train, val, test = counts
         make_dives(folder, train=train, val=val, test=test, frames=frames, size=size, seed=seed)
     table = SampleTable.load(folder)
-    there = ([len(table.rows(s)) for s in ("train", "val", "test")], table.info["frames"], table.info["frame_size"], table.info["seed"])  # fmt: skip
+    found = [len(table.rows(split)) for split in ("train", "val", "test")]
+    there = (found, *(table.info[key] for key in ("frames", "frame_size", "seed")))
     wanted = (list(counts), frames, [size, size], seed)
     if there != wanted:
-        raise DatasetError(f"{folder} holds other dives (counts, frames, size, seed: {there}, wanted {wanted}); name another folder or delete it")  # fmt: skip
+        raise DatasetError(
+            f"{folder} holds other dives (counts, frames, size, seed: {there}, wanted {wanted}); "
+            "name another folder or delete it"
+        )
     return table

