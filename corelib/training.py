@@ -81,7 +81,8 @@ def train_epoch(model, source, plan: list[PairBatch], targets, recipe, optimizer
     loader = torch.utils.data.DataLoader(source, batch_sampler=[batch.rows.tolist() for batch in plan], num_workers=workers)  # fmt: skip
     losses = []
     for step, (batch, raw) in enumerate(zip(plan, loader, strict=True)):
-        generator = torch.Generator().manual_seed(hash((recipe.seed, epoch, step)) % 2**63)  # of augmentation alone
+        own_seed = int(np.random.default_rng([recipe.seed, 3, epoch, step]).integers(2**62))
+        generator = torch.Generator().manual_seed(own_seed)  # of augmentation alone, whatever the number of workers
         inputs = source.to_inputs(raw.to(device), generator)
         wanted = torch.as_tensor(targets[batch.rows], dtype=torch.float32, device=device)
         with autocast(device, recipe.precision):

@@ -71,7 +71,6 @@ def test_edges_of_mtl_aqa_with_difficulty(aqa_data):
     train = [annotations[key] for key in strangers.load_pickle(folder / "train_split_0.pkl")]
     difficulty = np.array([round(float(dive["difficulty"]), 4) for dive in train])
     execution = np.array([float(dive["final_score"]) for dive in train]) / difficulty
-    # The released program pairs by dive number and difficulty together only through the difficulty.
     edges = quantile_edges(pair_differences(execution, difficulty), 5, outer=30)
     np.testing.assert_allclose(edges, [0, 0.912, 1.5, 2.5, 3.0, 4.5, 6, 8.5, 30], atol=5e-4)
 
@@ -84,7 +83,7 @@ def test_edges_of_mtl_aqa_with_difficulty(aqa_data):
 def test_label_and_decode_are_inverses(edges, inside, flipped, tolerance, mirrored):
     outer = edges[-1]
     both = [sign * edge for edge in edges for sign in (1, -1)] + [edge + step for edge in edges[:-1] for step in (-5e-5, 5e-5)]
-    delta = tensor(*both, *[outer * share for share in inside])
+    delta = tensor(*both, *[outer * share for share in inside]).clamp(-outer, outer)
     groups = ScoreGroups(edges, tolerance=tolerance, mirrored=mirrored)
     label = groups.label(delta, torch.full((len(delta),), flipped))
     torch.testing.assert_close(groups.decode(label.leaf, label.position), delta, rtol=0, atol=1e-9)

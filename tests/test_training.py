@@ -1,0 +1,282 @@
+"""Training on a tiny set of invented dives: files, exact repetition, resuming, choosing the epoch, errors."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors.torch
+import torch
+
+from corelib import evaluation, training
+from corelib.data.dive_dataset import make_dives
+from corelib.data.features import write_bank
+from corelib.data.samples import SampleTable, write_table
+from corelib.evaluation import open_inputs
+from corelib.models import build_model
+from corelib.pairs import PairBatch
+from corelib.recipe import RecipeError, named
+from corelib.training import Run, TrainingError, best_epoch, find_or_train, fit, train_epoch, training_rows
+
+SYSTEMS = [("core", False), ("core", True), ("mlp", False), ("mlp", True)]
+FILES = {"recipe.json", "history.csv", "last.pt", "best.safetensors", "predictions.csv", "metrics.json", "environment.json"}
+ROW = {
+    "dataset", "system", "with_difficulty", "recipe", "seed", "split", "spearman", "rl2_x100", "score_range", "n_train",
+    "n_test", "epoch", "selected_on", "seconds", "device", "notebook",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def dives(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dives") / "dives"
+    return make_dives(folder, train=24, val=6, test=8, frames=16, size=32, workers=1)
+
+
+def train(table, out, **changes):
+    return fit(table, named("smoke", **changes), out, device="cpu", progress=False)
+
+
+@pytest.fixture(scope="module")
+def runs(dives, tmp_path_factory):
+    """One finished run of every system."""
+    out = tmp_path_factory.mktemp("runs")
+    return {key: train(dives, out / f"{key[0]}{key[1]}", system=key[0], with_difficulty=key[1]) for key in SYSTEMS}
+
+
+def weights(run, name="best.safetensors"):
+    return safetensors.torch.load_file(run.folder / name)
+
+
+def assert_equal_runs(first, second):
+    """Equal to the last bit, but for the seconds they took."""
+    a, b = weights(first), weights(second)
+    assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+    pd.testing.assert_frame_equal(first.predictions, second.predictions, check_exact=True)
+    pd.testing.assert_frame_equal(first.history.drop(columns="seconds"), second.history.drop(columns="seconds"), check_exact=True)
+    for ours, theirs in zip(first.metrics, second.metrics, strict=True):
+        assert {k: v for k, v in ours.items() if k != "seconds"} == {k: v for k, v in theirs.items() if k != "seconds"}
+
+
+# What a run leaves behind
+
+
+@pytest.mark.parametrize("key", SYSTEMS)
+def test_a_run_writes_all_its_files(dives, runs, key):
+    run = runs[key]
+    assert {path.name for path in run.folder.iterdir()} == FILES
+    chosen, last = run.metrics
+    assert set(chosen) >= ROW and set(last) >= ROW
+    assert (chosen["system"], chosen["with_difficulty"]) == key
+    assert (chosen["selected_on"], last["selected_on"], last["epoch"]) == ("val", "last", 1)
+    assert (chosen["n_train"], chosen["n_test"], chosen["split"]) == (24, 8, "test")
+    assert chosen["score_range"] == [dives.samples["score"][30:].min(), dives.samples["score"][30:].max()]
+    assert run.predictions["id"].tolist() == dives.samples["id"][30:].tolist()
+    assert run.predictions["true"].tolist() == dives.samples["score"][30:].tolist()
+    assert np.isfinite(run.predictions[["predicted", "spread"]]).all(axis=None)
+    assert run.history["epoch"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("key", SYSTEMS)
+def test_evaluating_from_the_folder_alone_gives_the_same_numbers(runs, key):
+    again = Run.load(runs[key].folder, device="cpu").evaluate("test")
+    for name, value in again.summary.items():
+        assert runs[key].metrics[0][name] == value
+    pd.testing.assert_series_equal(again.predictions["predicted"], runs[key].predictions["predicted"], check_exact=True)
+
+
+def test_a_run_moves_with_its_dataset(dives, runs, tmp_path):
+    folder = runs["core", True].folder
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    shutil.copytree(dives.folder, tmp_path / "data" / "dives")
+    described = json.loads((folder / "recipe.json").read_text())
+    assert not described["dataset"]["path"].startswith("/")
+    shutil.copytree(folder, tmp_path / "a" / "run")
+    table = SampleTable.load(tmp_path / "data" / "dives")
+    assert Run.load(tmp_path / "a" / "run", table=table, device="cpu").evaluate().summary["spearman"] == runs["core", True].metrics[0]["spearman"]  # fmt: skip
+
+
+# Repetition and resuming
+
+
+@pytest.mark.parametrize("key", [("core", True), ("mlp", False)])
+def test_two_trainings_are_equal_to_the_last_bit(dives, runs, tmp_path, key):
+    torch.manual_seed(123)  # of no consequence
+    assert_equal_runs(train(dives, tmp_path / "again", system=key[0], with_difficulty=key[1]), runs[key])
+
+
+def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(dives, tmp_path, monkeypatch):
+    changes = {"epochs": 3, "dropout": 0.2, "batch": 8}
+    whole = train(dives, tmp_path / "whole", **changes)
+    original, calls = training.open_inputs, []
+
+    def failing(*args, **options):
+        source = original(*args, **options)
+        to_inputs = source.to_inputs
+
+        def counted(raw, generator=None):
+            calls.append(generator)
+            if sum(g is not None for g in calls) == 6:  # in the middle of the second of three epochs
+                raise KeyboardInterrupt
+            return to_inputs(raw, generator)
+
+        source.to_inputs = counted
+        return source
+
+    monkeypatch.setattr(training, "open_inputs", failing)
+    with pytest.raises(KeyboardInterrupt):
+        train(dives, tmp_path / "cut", **changes)
+    monkeypatch.undo()
+    epochs = pd.read_csv(tmp_path / "cut" / "history.csv")["epoch"].tolist()
+    assert epochs and len(epochs) < 3 and not (tmp_path / "cut" / "metrics.json").exists()
+    assert_equal_runs(train(dives, tmp_path / "cut", **changes), whole)
+
+
+def test_a_finished_run_is_loaded_and_not_trained_again(dives, runs, monkeypatch):
+    monkeypatch.setattr(training, "train_epoch", lambda *args, **options: pytest.fail("trained again"))
+    assert train(dives, runs["core", False].folder, system="core").metrics == runs["core", False].metrics
+
+
+def test_runs_are_found_by_recipe_and_data(dives, tmp_path, monkeypatch):
+    options = {"device": "cpu", "progress": False}
+    first = find_or_train(dives, named("smoke", system="mlp", epochs=1), tmp_path, **options)
+    assert find_or_train(dives, named("smoke", system="mlp", epochs=1), tmp_path, **options).folder == first.folder
+    other = find_or_train(dives, named("smoke", system="mlp", epochs=1, seed=1), tmp_path, **options)
+    assert other.folder != first.folder
+
+
+def test_another_recipe_or_dataset_in_the_same_folder_is_refused(dives, runs, tmp_path):
+    folder = runs["core", False].folder
+    with pytest.raises(TrainingError, match=r"different: (batch, epochs|epochs, batch)\)"):
+        train(dives, folder, epochs=5, batch=3)
+    shutil.copytree(dives.folder, tmp_path / "dives")
+    samples = dives.samples.copy()
+    samples.loc[0, "score"] += 1
+    write_table(tmp_path / "dives", dives.info, samples)
+    with pytest.raises(TrainingError, match="the dataset"):
+        train(SampleTable.load(tmp_path / "dives"), folder)
+
+
+def test_a_dataset_changed_since_is_noticed_when_a_run_is_loaded(dives, tmp_path):
+    shutil.copytree(dives.folder, tmp_path / "dives")
+    run = train(SampleTable.load(tmp_path / "dives"), tmp_path / "run", system="mlp", epochs=1)
+    samples = dives.samples.copy()
+    samples.loc[0, "score"] += 1
+    write_table(tmp_path / "dives", dives.info, samples)
+    with pytest.raises(TrainingError, match="has changed"):
+        Run.load(run.folder)
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(TrainingError, match="no recipe.json"):
+        Run.load(tmp_path)
+
+
+# Choosing the epoch
+
+
+def test_training_rows_are_disjoint_from_the_test_split(dives):
+    fitted, chosen_on = training_rows(dives, named("smoke"))
+    assert (len(fitted), len(chosen_on)) == (24, 6)
+    samples = dives.samples.assign(split=["train"] * 30 + ["test"] * 8)
+    without = SampleTable(dives.folder, dives.info, samples, dives.sha256)
+    fitted, chosen_on = training_rows(without, named("smoke", validation_fraction=0.2))
+    assert len(chosen_on) == 6 and sorted([*fitted, *chosen_on]) == list(range(30))
+
+
+def test_best_epoch_by_hand():
+    def row(epoch, rho, rl2):
+        return {"epoch": epoch, "val_spearman": rho, "val_rl2_x100": rl2}
+
+    assert best_epoch([row(0, 0.5, 2), row(1, 0.7, 3), row(2, 0.7, 1), row(3, 0.6, 0)])["epoch"] == 2
+    assert best_epoch([row(0, float("nan"), 2), row(1, float("nan"), 3)])["epoch"] == 1
+
+
+def test_test_rows_are_not_looked_at_before_the_training_ends(dives, tmp_path, monkeypatch):
+    original, seen = evaluation.encode, []
+    monkeypatch.setattr(evaluation, "encode", lambda model, source, rows, **o: (seen.append(set(rows.tolist())), original(model, source, rows, **o))[1])
+    train(dives, tmp_path / "run", epochs=3)
+    test = set(dives.rows("test").tolist())
+    assert [bool(rows & test) for rows in seen] == [False] * 3 + [True, False, True]  # 3 epochs; last, residual, chosen
+
+
+def test_the_chosen_weights_are_those_of_the_best_validation_epoch(dives, tmp_path):
+    run = train(dives, tmp_path / "run", system="mlp", epochs=4, learning_rate=0.01)
+    best = run.metrics[0]["epoch"]
+    assert best == run.history["val_spearman"].idxmax()
+    judged = evaluation.evaluate(
+        run.model, run.source, dives, run.recipe, queries=dives.rows("val"), pool=dives.rows("train"), device=torch.device("cpu")
+    )
+    assert judged.summary["spearman"] == run.history["val_spearman"][best]
+
+
+# One epoch
+
+
+def one_epoch(table, recipe, plan, model=None):
+    targets = table.target(False)
+    source = open_inputs(table, recipe, progress=False)
+    model = model or build_model(recipe, targets[:24], np.zeros(24), in_features=source.in_features)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    device = torch.device("cpu")
+    return model, train_epoch(model, source, plan, targets, recipe, optimizer, schedule, epoch=0, device=device)
+
+
+def test_accumulated_gradients_equal_one_big_batch(dives):
+    # Without augmentation and with frozen statistics a mean over 8 is the mean of two means over 4.
+    plain = named("smoke", system="mlp", batchnorm="frozen", flip=False, temporal_shift=0, clip_gradient=0.0)
+    none = np.empty((0, 2), int)
+    big, loss = one_epoch(dives, plain, [PairBatch(np.arange(8), none)])
+    parts, losses = one_epoch(dives, plain.replace(accumulate=2), [PairBatch(np.arange(4), none), PairBatch(np.arange(4, 8), none)])
+    assert losses == pytest.approx(loss, rel=1e-5)
+    start = build_model(plain, dives.target(False)[:24], np.zeros(24)).state_dict()
+    moved = 0.0
+    for name, value in big.state_dict().items():
+        torch.testing.assert_close(parts.state_dict()[name], value, rtol=1e-4, atol=1e-6)
+        moved += float((value - start[name]).abs().sum())
+    assert moved > 0.01
+
+
+def test_frozen_statistics_stay_through_an_epoch(dives):
+    recipe = named("smoke", batchnorm="frozen", system="mlp")
+    model, _ = one_epoch(dives, recipe, [PairBatch(np.arange(8), np.empty((0, 2), int))])
+    norm = model.encoder.i3d.conv3d_1a_7x7.batch3d
+    assert (norm.running_mean == 0).all() and (norm.running_var == 1).all()
+
+
+def test_a_loss_that_is_not_finite_stops_with_advice(dives):
+    recipe = named("smoke", system="mlp")
+    model = build_model(recipe, dives.target(False)[:24], np.zeros(24))
+    with torch.no_grad():
+        model.mlp[1].bias.fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"nan at epoch 0, step 0 .*\[3, 4\].*lower learning_rate"):
+        one_epoch(dives, recipe, [PairBatch(np.array([3, 4]), np.empty((0, 2), int))], model=model)
+
+
+# Features instead of videos
+
+
+@pytest.fixture(scope="module")
+def features(dives, tmp_path_factory):
+    """The dives with a feature bank in place of videos: 5 steps of 6 numbers, one of them the score."""
+    folder = tmp_path_factory.mktemp("features")
+    bank = np.random.default_rng(0).normal(size=(38, 5, 6)).astype(np.float32)
+    bank[:, :, 0] = dives.samples["score"].to_numpy()[:, None] / 30
+    write_bank(folder / "features.safetensors", bank, dives.samples["id"].tolist())
+    write_table(folder, {**dives.info, "name": "bank"}, dives.samples.assign(media=dives.samples["id"]))
+    return SampleTable.load(folder)
+
+
+@pytest.mark.parametrize("system", ["core", "mlp"])
+def test_a_feature_bank_is_trained_on_with_the_recipe_features(features, tmp_path, system):
+    recipe = named("features", system=system, epochs=4, tree_width=16)
+    run = fit(features, recipe, tmp_path / "run", device="cpu", progress=False)
+    assert Run.load(run.folder, device="cpu").evaluate().summary["spearman"] == run.metrics[0]["spearman"]
+
+
+def test_videos_and_features_are_not_mixed_up(dives, features, tmp_path):
+    with pytest.raises(RecipeError, match="holds features: its encoder must be 'projection'"):
+        train(features, tmp_path / "a")
+    with pytest.raises(RecipeError, match="holds videos: its encoder must be 'i3d'"):
+        fit(dives, named("features"), tmp_path / "b", progress=False)
