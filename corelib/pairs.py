@@ -166,6 +166,7 @@ def draw_exemplars(
     difficulty is known. Raises ValueError when the pool holds nobody but the query.
     """
     ids, groups, pool = np.asarray(ids), np.asarray(groups), np.asarray(pool)
+    pool = pool[np.argsort(ids[pool].astype(str), kind="stable")]  # the draw depends on who is in it, not on their order
     fallbacks = {"nearest difficulty": 0, "any": 0, "fewer": 0}
     known = difficulty is not None and np.isfinite(difficulty).all()
     query_index, chosen = [], []

@@ -87,7 +87,7 @@ class ScoreGroups(nn.Module):
     @property
     def right(self) -> Tensor:
         """Right edges [K]."""
-        return torch.cat([-self.edges.flip(0)[1:], self.edges[1:]])
+        return torch.cat([-self.edges.flip(0)[1:], self.edges[1:]]) + 0.0  # turns -0 into 0
 
     @property
     def scale(self) -> Tensor:

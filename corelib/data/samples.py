@@ -156,6 +156,7 @@ def _sample_problems(frame: pd.DataFrame, info: dict, folder: Path) -> list[str]
     def report(bad: pd.Series, column: str, rule: str) -> None:
         for index in np.flatnonzero(bad.to_numpy()):
             value, name = frame[column].iloc[index], frame["id"].iloc[index]
+            value = value.item() if isinstance(value, np.generic) else value
             problems.append(f"samples.csv line {index + 2} (id {name}): {column} is {value!r}; {rule}")
 
     low, high = info["score_range"]
