@@ -199,7 +199,7 @@ def learning_curves(histories: pd.DataFrame | Mapping[str, pd.DataFrame], *, tit
             judged = history[history[column].notna()]
             axis.plot(judged["epoch"], judged[column], marker="." if len(judged) < 40 else None, label=name, **look)
         if history["val_spearman"].notna().any():
-            best = history.loc[history["val_spearman"].idxmax()]
+            best = history.sort_values(["val_spearman", "val_rl2_x100"], ascending=[False, True]).iloc[0]
             for axis, column in zip(axes[1:], list(wanted)[1:], strict=True):
                 axis.plot(best["epoch"], best[column], "o", markersize=12, fillstyle="none", color=look["color"])
     for axis, (column, name) in zip(axes, wanted.items(), strict=True):

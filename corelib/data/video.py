@@ -10,8 +10,6 @@ from pathlib import Path
 
 import av
 import numpy as np
-import torch
-from torchvision.io import ImageReadMode, decode_image
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -38,7 +36,8 @@ def write_video(path: str | Path, frames: np.ndarray, frame_rate: float, *, crf:
         stream = container.add_stream("libx264", rate=Fraction(frame_rate).limit_denominator(1000))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.thread_count = 1  # more threads split the picture, and the file would depend on the machine
-        stream.options = {"crf": str(crf), "preset": "veryfast", "g": "8"}
+        # without B-frames the same frames give the same bytes; with them x264 does not promise it
+        stream.options = {"crf": str(crf), "preset": "veryfast", "g": "8", "bf": "0"}
         for image in frames:
             for packet in stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")):
                 container.mux(packet)
@@ -128,6 +127,10 @@ def _check_numbers(path: Path, numbers: np.ndarray, available: int) -> None:
 
 
 def _read_image(file: Path) -> np.ndarray:
+    # Here, since they take seconds to import, which every process that only writes videos would pay for.
+    import torch
+    from torchvision.io import ImageReadMode, decode_image
+
     try:
         data = torch.frombuffer(bytearray(file.read_bytes()), dtype=torch.uint8)
         image = decode_image(data, mode=ImageReadMode.RGB)
