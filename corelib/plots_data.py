@@ -66,9 +66,13 @@ def _strips(films, captions, count, title, highlights) -> Figure:
             axis.set(xticks=[], yticks=[])
             axis.grid(False)
             axis.spines[["left", "bottom"]].set_visible(axis.spines["top"].get_visible())
-        # A caption may be wider than the frame it stands over; it is left out of the layout.
-        row[0].set_title(caption, fontsize=12).set_in_layout(False)
+        row[0].set_title(" ", fontsize=12)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.06, wspace=0, hspace=0.06)
+    # A caption may be wider than its frame, and the layout would make room for it: it comes once the places are found.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for row, caption in zip(axes, captions, strict=True):
+        row[0].set_title(caption, fontsize=12)
     return figure
 
 
