@@ -82,9 +82,9 @@ def read_video(path: str | Path, numbers: np.ndarray | None = None) -> np.ndarra
         _check_numbers(path, numbers, len(files))
         wanted = {number: _read_image(files[number]) for number in np.unique(numbers)}
     else:
-        wanted = _decode(path, None if numbers is None else set(np.asarray(numbers).tolist()))
-        numbers = np.arange(len(wanted)) if numbers is None else np.asarray(numbers)
-        _check_numbers(path, numbers, max(wanted, default=-1) + 1)
+        wanted, available = _decode(path, None if numbers is None else set(np.asarray(numbers).tolist()))
+        numbers = np.arange(available) if numbers is None else np.asarray(numbers)
+        _check_numbers(path, numbers, available)
     shapes = {image.shape for image in wanted.values()}
     if len(shapes) > 1:
         raise VideoError(f"{path}: frames differ in size: {', '.join(map(str, sorted(shapes)))}")
@@ -104,21 +104,24 @@ def _open(path: Path):
     return container
 
 
-def _decode(path: Path, wanted: set[int] | None) -> dict[int, np.ndarray]:
+def _decode(path: Path, wanted: set[int] | None) -> tuple[dict[int, np.ndarray], int]:
+    """The wanted frames by number (all if None), and how many there are up to the last one wanted."""
     last = max(wanted) if wanted else None
     frames: dict[int, np.ndarray] = {}
+    seen = 0
     with _open(path) as container:
         try:
             for number, frame in enumerate(container.decode(video=0)):
+                seen = number + 1
                 if wanted is None or number in wanted:
                     frames[number] = frame.to_ndarray(format="rgb24")
                 if last is not None and number >= last:
                     break
         except (av.error.FFmpegError, OSError) as error:
-            raise VideoError(f"{path}: decoding stopped after {len(frames)} frames ({error}); is the file complete?") from None  # fmt: skip
-    if not frames and wanted is None:
+            raise VideoError(f"{path}: decoding stopped after {seen} frames ({error}); is the file complete?") from None  # fmt: skip
+    if not seen:
         raise VideoError(f"{path}: holds no frame that can be decoded")
-    return frames
+    return frames, seen
 
 
 def _check_numbers(path: Path, numbers: np.ndarray, available: int) -> None:
