@@ -164,7 +164,10 @@ RECIPES = {
     # the published model, to compare with number by number (theta is 30 with difficulty, 100 without)
     "paper": _PAPER,
     # precomputed features instead of videos
-    "features": {"encoder": "projection", "tree_width": 64, "batch": 32, "epochs": 40, "dropout": 0.3, "validate_every": 2},  # fmt: skip
+    "features": {
+        "encoder": "projection", "projection": 512, "dropout": 0.3, "depth": 4, "tree_width": 32, "batch": 16,
+        "epochs": 40, "validate_every": 4,
+    },
 }  # fmt: skip
 
 
