@@ -1,7 +1,6 @@
 """The metrics: by hand, against scipy and brute force, by their properties, and on MTL-AQA's real marks."""
 
 import math
-import pickle
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from corelib.data.strangers import load_pickle
 from corelib.metrics import (
     bootstrap_interval,
     fisher_z_mean,
@@ -237,32 +237,15 @@ def test_an_interval_of_few_samples_is_finite_or_says_why_not():
 # Reference levels on the real MTL-AQA test split: what a model must beat, and what a judge reaches
 
 
-class NumpyOnly(pickle.Unpickler):
-    """Numpy arrays and numbers, and nothing else: a pickle may otherwise run any program."""
-
-    def find_class(self, module, name):
-        module = module.replace("numpy.core", "numpy._core")
-        if (module, name) in {
-            ("numpy._core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "scalar"),
-            ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode"),
-        }:  # fmt: skip
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"{module}.{name} does not belong in an annotation file")
-
-
 @pytest.fixture(scope="module")
 def mtl_aqa(aqa_data):
     """The official annotations by split: difficulty [N], final score [N], marks [N, 7]."""
     folder = aqa_data / "mtl_aqa"
 
-    def load(name):
-        with open(folder / name, "rb") as file:
-            return NumpyOnly(file, encoding="latin1").load()
-
-    annotations = load("final_annotations_dict_with_dive_number.pkl")
+    annotations = load_pickle(folder / "final_annotations_dict_with_dive_number.pkl")
     splits = {}
     for split in ("train", "test"):
-        dives = [annotations[key] for key in load(f"{split}_split_0.pkl")]
+        dives = [annotations[key] for key in load_pickle(folder / f"{split}_split_0.pkl")]
         names = ("difficulty", "final_score", "judge_scores")
         splits[split] = [np.array([dive[name] for dive in dives], dtype=float) for name in names]
     return splits
