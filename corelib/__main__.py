@@ -13,9 +13,10 @@ from corelib.data.video import VideoError
 from corelib.evaluation import score_video
 from corelib.i3d import WeightsError
 from corelib.recipe import RecipeError, named
-from corelib.training import Run, TrainingError, find_or_train, fit, metrics_row
+from corelib.runs import Run, RunError
+from corelib.training import TrainingError, find_or_train, fit, metrics_row
 
-INPUT_ERRORS = (DatasetError, VideoError, WeightsError, RecipeError, TrainingError, FileNotFoundError)
+INPUT_ERRORS = (DatasetError, VideoError, WeightsError, RecipeError, RunError, TrainingError, FileNotFoundError)
 
 
 class Commands(click.Group):

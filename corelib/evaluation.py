@@ -157,7 +157,7 @@ def _report(samples, queries, chosen, verdicts, intervals, encoded, uses_exempla
 
 @torch.no_grad()
 def score_video(run, video: str | Path, *, difficulty: float | None = None, exemplars: int | None = None) -> dict:
-    """Score one new video with a trained run (training.Run).
+    """Score one new video with a trained run (runs.Run).
 
     difficulty  of the action shown, where the run uses difficulty
     exemplars   M, or None for the recipe's

@@ -18,7 +18,7 @@ from corelib.plots_data import (
     score_histogram, snippet_layout,
 )  # fmt: skip
 from corelib.plots_style import (
-    BLACK, BLUE, GROUP_COLOURS, ORANGE, PALE, SYSTEM_COLOURS, VERMILLION, by_group, identity_line, limits, numbers,
+    BLACK, BLUE, GREEN, GROUP_COLOURS, ORANGE, PALE, SYSTEM_COLOURS, VERMILLION, by_group, identity_line, limits, numbers,
     panels, styled, system_look,
 )  # fmt: skip
 
@@ -37,13 +37,13 @@ def score_scatter(
     label: str = "",
     groups: ArrayLike | None = None,
     spread: ArrayLike | None = None,
-    system: str = "core",
+    system: str = "",
     title: str = "",
 ) -> Figure:
     """Predicted against true scores, and the residuals: see how near the dots lie to the line, and which are missed.
 
     true, predicted: [N]; groups: [N], one colour each; spread: [N] standard deviation over the exemplars, drawn as
-    bars; label: what the scores are; system: "mlp" or "core", which decides the colour where there are no groups.
+    bars; label: what the scores are; system: "mlp" or "core", whose colour is used where there are no groups; any other predictor is drawn in green.
     A falling cloud on the right means that low scores are predicted too high and high ones too low.
     """
     true = numbers(true, "true")
@@ -53,7 +53,7 @@ def score_scatter(
     title = title or f"Median absolute error {np.median(np.abs(error)):.3g} over {len(true)} samples"
     figure, [[left, right]] = panels(1, 2, size=(10, 4.4), title=title)
     for name, mask, colour in by_group(groups, len(true)):
-        colour = colour if groups is not None else SYSTEM_COLOURS.get(system, BLUE)
+        colour = colour if groups is not None else SYSTEM_COLOURS.get(system, GREEN)
         dots = {"s": 30, "color": colour, "alpha": 0.75, "linewidth": 0}
         if spread is not None:
             left.errorbar(true[mask], predicted[mask], spread[mask], fmt="none", ecolor=colour, alpha=0.35, linewidth=1)

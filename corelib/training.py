@@ -1,22 +1,15 @@
-"""Training: a plain PyTorch loop with checkpoints, and runs that are found again by recipe and data."""
+"""Training: a plain PyTorch loop with checkpoints; a run is found again by its recipe and data."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import math
-import os
-import platform
 import time
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import safetensors.torch
 import torch
 from tqdm.auto import tqdm
 
@@ -25,15 +18,11 @@ from corelib.evaluation import Evaluation, autocast, evaluate, group_labels, ope
 from corelib.models import build_model, freeze_batchnorm
 from corelib.pairs import PairBatch, epoch_batches
 from corelib.recipe import Recipe
+from corelib.runs import Run, check_same, describe, environment, load_weights_into, pick_device, save_weights, write_atomically
 
 
 class TrainingError(RuntimeError):
-    """A training run cannot go on or a run folder cannot be used; the message says what to do."""
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """ "auto": the GPU where there is one, else the CPU; or a device's name."""
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    """A training cannot go on; the message says what to do."""
 
 
 def training_rows(table: SampleTable, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
@@ -114,13 +103,13 @@ def fit(
     """Train a system by a recipe into a run folder, choose its epoch on the validation part, evaluate it.
 
     A finished run of the same recipe and data is loaded; an interrupted one is resumed (or started
-    anew with resume=False). Raises TrainingError when the folder holds a run of something else.
+    anew with resume=False). Raises RunError when the folder holds a run of something else.
     """
     out, device = Path(out), pick_device(device)
-    described = {"recipe": recipe.to_dict(), "dataset": _describe(table, out)}
+    described = {"recipe": recipe.to_dict(), "dataset": describe(table, out)}
     if (out / "recipe.json").is_file():
         before = json.loads((out / "recipe.json").read_text())
-        _check_same(before, described, out)
+        check_same(before, described, out)
         if (out / "metrics.json").is_file() and resume:
             return Run.load(out, table=table)
     out.mkdir(parents=True, exist_ok=True)
@@ -216,124 +205,11 @@ def metrics_row(table: SampleTable, recipe: Recipe, judged: Evaluation, *, split
     }  # fmt: skip
 
 
-@dataclass
-class Run:
-    """A trained run: folder, recipe, dataset, the model at its chosen epoch (in eval mode) and its inputs."""
-
-    folder: Path
-    recipe: Recipe
-    table: SampleTable
-    model: torch.nn.Module
-    source: object
-    device: torch.device
-
-    @classmethod
-    def load(cls, folder: str | Path, *, table: SampleTable | None = None, device="auto", progress=False) -> Run:
-        """Load a finished run from its folder alone (or with `table` in place of its own dataset)."""
-        folder, device = Path(folder), pick_device(device)
-        for name in ("recipe.json", "best.safetensors"):
-            if not (folder / name).is_file():
-                raise TrainingError(f"{folder}: no {name} here, so it is no finished run; make one with `python -m corelib train`")  # fmt: skip
-        described = json.loads((folder / "recipe.json").read_text())
-        recipe = Recipe.from_dict(described["recipe"])
-        own = _own_table(described["dataset"], folder) if table is None else table
-        source = open_inputs(own, recipe, progress=progress)
-        state = safetensors.torch.load_file(folder / "best.safetensors")
-        # the shapes of the intervals do not depend on the data, and their values come with the weights
-        model = build_model(recipe.replace(weights=""), np.array([0.0, 1.0]), np.array([0, 0]), in_features=source.in_features)  # fmt: skip
-        model.load_state_dict(state)
-        return cls(folder, recipe, own, model.to(device).eval(), source, device)
-
-    @property
-    def metrics(self) -> list[dict]:
-        """The rows of metrics.json: the epoch chosen on the validation part first, then the last."""
-        return json.loads((self.folder / "metrics.json").read_text())
-
-    @property
-    def history(self) -> pd.DataFrame:
-        """history.csv: epoch, loss, val_spearman, val_rl2_x100, lr, encoded, seconds."""
-        return pd.read_csv(self.folder / "history.csv")
-
-    @property
-    def predictions(self) -> pd.DataFrame:
-        """predictions.csv: id, true, predicted, spread, exemplars."""
-        return pd.read_csv(self.folder / "predictions.csv", dtype={"id": str, "exemplars": str})
-
-    def evaluate(self, split: str = "test", *, exemplars: int | None = -1, workers: int = 0, progress=False) -> Evaluation:
-        """Evaluate on a split of its dataset; exemplars: M, None for all of the group, -1 for the recipe's."""
-        queries = self.table.rows(split)
-        if len(queries) == 0:
-            raise DatasetError(f"{self.table.folder}: no sample has split {split!r}")
-        return evaluate(
-            self.model, self.source, self.table, self.recipe, queries=queries, pool=self.table.rows("train"),
-            device=self.device, exemplars=exemplars, workers=workers, progress=progress,
-        )  # fmt: skip
-
-
 def find_or_train(table: SampleTable, recipe: Recipe, runs: str | Path, **options) -> Run:
     """The run of this recipe on this data under `runs`: loaded if there, resumed if interrupted, made if not."""
     difficulty = "-dd" if recipe.with_difficulty else ""
     name = f"{table.name}-{recipe.system}{difficulty}-{recipe.name}-seed{recipe.seed}-{recipe.digest}-{table.sha256[:6]}"
     return fit(table, recipe, Path(runs) / name, **options)
-
-
-# --------------------------------------------------------------------------- files of a run
-
-
-def save_weights(model, path: Path) -> None:
-    """The model's tensors as safetensors, written atomically."""
-    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
-    write_atomically(path, safetensors.torch.save(state))
-
-
-def load_weights_into(model, path: Path) -> None:
-    """The tensors that `save_weights` wrote."""
-    model.load_state_dict(safetensors.torch.load_file(path))
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file that is either complete or not there: a scratch file beside it is renamed."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        scratch.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def environment(device: torch.device, table: SampleTable, recipe: Recipe) -> dict:
-    """What a result depends on besides its recipe: versions, machine, source, data."""
-    packages = ("torch", "torchvision", "numpy", "scipy", "pandas", "av")
-    source = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.rglob("*.py")):
-        source.update(file.read_bytes())
-    return {
-        "python": platform.python_version(), **{name: version(name) for name in packages},
-        "platform": platform.platform(), "processor": platform.processor() or platform.machine(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "threads": torch.get_num_threads(), "source_sha256": source.hexdigest(), "dataset_sha256": table.sha256,
-        "recipe_digest": recipe.digest,
-    }  # fmt: skip
-
-
-def _describe(table: SampleTable, out: Path) -> dict:
-    folder = table.folder.resolve()
-    return {"name": table.name, "path": os.path.relpath(folder, out.resolve()), "sha256": table.sha256}
-
-
-def _own_table(described: dict, folder: Path) -> SampleTable:
-    table = SampleTable.load((folder / described["path"]).resolve())
-    if table.sha256 != described["sha256"]:
-        raise TrainingError(f"{table.folder}: the dataset has changed since {folder} was trained; name the one to use with --dataset")  # fmt: skip
-    return table
-
-
-def _check_same(before: dict, now: dict, out: Path) -> None:
-    changed = [key for key, value in now["recipe"].items() if before["recipe"].get(key) != value]
-    if before["dataset"]["sha256"] != now["dataset"]["sha256"]:
-        changed.append("the dataset")
-    if changed:
-        raise TrainingError(f"{out} holds a run of another recipe or dataset (different: {', '.join(changed)}); choose another --out or delete it")  # fmt: skip
 
 
 def _csv(rows: list[dict]) -> str:

@@ -11,7 +11,7 @@ from corelib.pairs import draw_exemplars, epoch_batches, members, pair_differenc
 
 group_lists = st.lists(st.sampled_from("abcd"), min_size=2, max_size=40).map(np.array)
 seeds = st.integers(0, 2**32 - 1)
-untimed = settings(deadline=None, max_examples=60)  # a busy machine is no failure
+thorough = settings(max_examples=60)
 
 
 def has_pair(groups):
@@ -39,7 +39,7 @@ def test_pair_differences_by_hand():
     assert pair_differences(targets, groups).tolist() == [0.5, 3, 7, 10]
 
 
-@untimed
+@thorough
 @given(rows=st.lists(st.tuples(st.integers(0, 100), st.sampled_from("abc")), max_size=25))
 def test_pair_differences_equal_a_double_loop(rows):
     expected = sorted(abs(a[0] - b[0]) for a, b in itertools.combinations(rows, 2) if a[1] == b[1])
@@ -49,7 +49,7 @@ def test_pair_differences_equal_a_double_loop(rows):
 # Training pairs
 
 
-@untimed
+@thorough
 @given(groups=group_lists.filter(has_pair), batch=st.integers(1, 12), pairing=st.sampled_from(["two", "batch"]), seed=seeds)
 def test_pairs_of_an_epoch(groups, batch, pairing, seed):
     rows = np.arange(len(groups))
@@ -64,7 +64,7 @@ def test_pairs_of_an_epoch(groups, batch, pairing, seed):
     assert {row for each in batches for row in each.rows.tolist()} == set(rows.tolist()) - lonely
 
 
-@untimed
+@thorough
 @given(groups=group_lists.filter(has_pair), batch=st.integers(1, 12), seed=seeds)
 def test_two_makes_every_row_the_query_once_in_the_first_order(groups, batch, seed):
     rows = np.arange(len(groups))
@@ -76,7 +76,7 @@ def test_two_makes_every_row_the_query_once_in_the_first_order(groups, batch, se
         assert len(each.rows) // 2 <= batch + 1
 
 
-@untimed
+@thorough
 @given(groups=group_lists.filter(has_pair), batch=st.integers(2, 12), seed=seeds)
 def test_batch_uses_every_pair_within_its_groups(groups, batch, seed):
     for each in epoch_batches(np.arange(len(groups)), groups, batch=batch, pairing="batch", rng=np.random.default_rng(seed)):
@@ -86,7 +86,7 @@ def test_batch_uses_every_pair_within_its_groups(groups, batch, seed):
         assert len(each.rows) == len(set(each.rows.tolist()))
 
 
-@untimed
+@thorough
 @given(groups=group_lists.filter(has_pair), seed=seeds)
 def test_batch_gives_every_row_once_an_epoch(groups, seed):
     batches = epoch_batches(np.arange(len(groups)), groups, batch=8, pairing="batch", rng=np.random.default_rng(seed))
@@ -122,7 +122,7 @@ def test_only_the_training_rows_are_paired():
     assert set(np.ravel(row_pairs(batches)).tolist()) == {1, 3, 5}
 
 
-@untimed
+@thorough
 @given(n=st.integers(2, 40), batch=st.integers(2, 12), seed=seeds)
 def test_single_gives_every_row_once_and_no_batch_of_one(n, batch, seed):
     rows = np.arange(100, 100 + n)
@@ -218,7 +218,7 @@ def test_nobody_but_the_query_is_an_error():
         draw_exemplars(np.array([0]), np.array([0]), ids=IDS, groups=np.zeros(10), count=3)
 
 
-@untimed
+@thorough
 @given(groups=st.lists(st.integers(0, 3), min_size=12, max_size=12).map(np.array), order=st.permutations(range(12)), count=st.integers(1, 6), seed=st.integers(0, 1000), fill=st.booleans())  # fmt: skip
 def test_exemplars_depend_on_seed_and_id_alone(groups, order, count, seed, fill):
     ids = np.array([f"id{i}" for i in range(12)])

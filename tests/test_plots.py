@@ -198,7 +198,7 @@ def test_mirrored_intervals_are_symmetric():
     assert tick_names(figure.axes[1].yaxis)[2] == "-1 to 0"
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(1, 5), st.integers(0, 99))
 def test_a_tree_names_every_leaf_and_adds_up_its_probabilities(depth, seed):
     K = 2**depth
@@ -313,7 +313,7 @@ def test_snippet_layout_of_the_paper_never_sees_the_last_frame():
 
 
 @given(st.integers(1, 6))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 def test_inflated_slices_add_up_to_the_kernel(length):
     kernel = np.array([[1.0, -2], [0.5, 4]])
     images = [axis.get_images()[0] for axis in plots.inflate_kernel(kernel, length).axes]

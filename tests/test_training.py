@@ -17,7 +17,8 @@ from corelib.evaluation import open_inputs
 from corelib.models import build_model
 from corelib.pairs import PairBatch
 from corelib.recipe import RecipeError, named
-from corelib.training import Run, TrainingError, best_epoch, find_or_train, fit, train_epoch, training_rows
+from corelib.runs import Run, RunError
+from corelib.training import TrainingError, best_epoch, find_or_train, fit, train_epoch, training_rows
 
 SYSTEMS = [("core", False), ("core", True), ("mlp", False), ("mlp", True)]
 FILES = {"recipe.json", "history.csv", "last.pt", "best.safetensors", "predictions.csv", "metrics.json", "environment.json"}
@@ -147,13 +148,13 @@ def test_runs_are_found_by_recipe_and_data(dives, tmp_path, monkeypatch):
 
 def test_another_recipe_or_dataset_in_the_same_folder_is_refused(dives, runs, tmp_path):
     folder = runs["core", False].folder
-    with pytest.raises(TrainingError, match=r"different: (batch, epochs|epochs, batch)\)"):
+    with pytest.raises(RunError, match=r"different: (batch, epochs|epochs, batch)\)"):
         train(dives, folder, epochs=5, batch=3)
     shutil.copytree(dives.folder, tmp_path / "dives")
     samples = dives.samples.copy()
     samples.loc[0, "score"] += 1
     write_table(tmp_path / "dives", dives.info, samples)
-    with pytest.raises(TrainingError, match="the dataset"):
+    with pytest.raises(RunError, match="the dataset"):
         train(SampleTable.load(tmp_path / "dives"), folder)
 
 
@@ -163,12 +164,12 @@ def test_a_dataset_changed_since_is_noticed_when_a_run_is_loaded(dives, tmp_path
     samples = dives.samples.copy()
     samples.loc[0, "score"] += 1
     write_table(tmp_path / "dives", dives.info, samples)
-    with pytest.raises(TrainingError, match="has changed"):
+    with pytest.raises(RunError, match="has changed"):
         Run.load(run.folder)
 
 
 def test_a_folder_without_a_run_is_named(tmp_path):
-    with pytest.raises(TrainingError, match="no recipe.json"):
+    with pytest.raises(RunError, match="no recipe.json"):
         Run.load(tmp_path)
 
 

@@ -14,7 +14,7 @@ from corelib.models import tree_loss
 from corelib.pairs import pair_differences
 from corelib.tree import Label, RegressionTree, ScoreGroups, leaf_count, quantile_edges
 
-untimed = settings(deadline=None, max_examples=60)
+thorough = settings(max_examples=60)
 half_points = st.integers(0, 60).map(lambda number: number / 2)
 # Edges of 1, 2, 4 or 8 positive intervals, many of them equal; the last one is above 0.
 edge_lists = st.sampled_from([1, 2, 4, 8]).flatmap(
@@ -45,7 +45,7 @@ def test_quantile_edges_by_hand():
     assert quantile_edges(differences, 4, outer=30).tolist() == [0, 3, 5, 7, 30]
 
 
-@untimed
+@thorough
 @given(differences=st.lists(half_points, min_size=1, max_size=40).filter(any), depth=st.integers(2, 6), outer=st.sampled_from([None, 100.0]))
 def test_quantile_edges_equal_the_definition(differences, depth, outer):
     d, n, R = sorted(differences), len(differences), 2 ** (depth - 2)
@@ -78,7 +78,7 @@ def test_edges_of_mtl_aqa_with_difficulty(aqa_data):
 # Labels
 
 
-@untimed
+@thorough
 @given(edges=edge_lists, inside=st.lists(st.floats(-1, 1), min_size=1, max_size=20), flipped=st.booleans(), tolerance=st.sampled_from([0.0, 1e-4]), mirrored=st.booleans())  # fmt: skip
 def test_label_and_decode_are_inverses(edges, inside, flipped, tolerance, mirrored):
     outer = edges[-1]
@@ -93,7 +93,7 @@ def test_label_and_decode_are_inverses(edges, inside, flipped, tolerance, mirror
     assert ((label.position >= -slack) & (label.position <= 1 + slack)).all()
 
 
-@untimed
+@thorough
 @given(edges=edge_lists, deltas=st.lists(st.one_of(half_points, st.floats(0, 40)), min_size=1, max_size=20), signs=st.lists(st.booleans(), min_size=20, max_size=20))  # fmt: skip
 def test_labels_of_the_released_code(edges, deltas, signs):
     deltas = [-delta if sign else delta for delta, sign in zip(deltas, signs, strict=False)]
@@ -109,7 +109,7 @@ def test_labels_of_the_released_code(edges, deltas, signs):
     np.testing.assert_allclose(label.position, [position for _, position, _ in expected], rtol=1e-12, atol=1e-12)
 
 
-@untimed
+@thorough
 @given(edges=edge_lists, deltas=st.lists(half_points.filter(lambda d: d <= 15), min_size=1, max_size=20))
 def test_both_orders_of_a_pair_mirror_each_other(edges, deltas):
     groups = ScoreGroups([*edges[:-1], edges[-1] + 30])

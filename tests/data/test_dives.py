@@ -365,7 +365,7 @@ def test_full_size_and_length():
     assert video.shape == (103, 224, 224, 3) and video.std() > 10
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6), st.sampled_from(list(DIFFICULTY)), st.integers(2, 9), st.integers(8, 20))
 def test_every_dive_can_be_drawn(seed, number, frames, half_size):
     video = render_dive(draw_dive(seed, [number]), frames=frames, size=2 * half_size)

@@ -1,0 +1,145 @@
+"""A run: the folder of a trained model, what lies in it and how it is loaded again.
+
+    recipe.json  history.csv  last.pt  best.safetensors  predictions.csv  metrics.json  environment.json
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import safetensors.torch
+import torch
+
+from corelib.data.samples import DatasetError, SampleTable
+from corelib.evaluation import Evaluation, evaluate, open_inputs
+from corelib.models import build_model
+from corelib.recipe import Recipe
+
+
+class RunError(RuntimeError):
+    """A run folder cannot be used; the message says what to do."""
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """ "auto": the GPU where there is one, else the CPU; or a device's name."""
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+
+
+@dataclass
+class Run:
+    """A trained run: folder, recipe, dataset, the model at its chosen epoch (in eval mode) and its inputs."""
+
+    folder: Path
+    recipe: Recipe
+    table: SampleTable
+    model: torch.nn.Module
+    source: object
+    device: torch.device
+
+    @classmethod
+    def load(cls, folder: str | Path, *, table: SampleTable | None = None, device="auto", progress=False) -> Run:
+        """Load a finished run from its folder alone (or with `table` in place of its own dataset)."""
+        folder, device = Path(folder), pick_device(device)
+        for name in ("recipe.json", "best.safetensors"):
+            if not (folder / name).is_file():
+                raise RunError(f"{folder}: no {name} here, so it is no finished run; make one with `python -m corelib train`")  # fmt: skip
+        described = json.loads((folder / "recipe.json").read_text())
+        recipe = Recipe.from_dict(described["recipe"])
+        own = _own_table(described["dataset"], folder) if table is None else table
+        source = open_inputs(own, recipe, progress=progress)
+        state = safetensors.torch.load_file(folder / "best.safetensors")
+        # the shapes of the intervals do not depend on the data, and their values come with the weights
+        model = build_model(recipe.replace(weights=""), np.array([0.0, 1.0]), np.array([0, 0]), in_features=source.in_features)  # fmt: skip
+        model.load_state_dict(state)
+        return cls(folder, recipe, own, model.to(device).eval(), source, device)
+
+    @property
+    def metrics(self) -> list[dict]:
+        """The rows of metrics.json: the epoch chosen on the validation part first, then the last."""
+        return json.loads((self.folder / "metrics.json").read_text())
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """history.csv: epoch, loss, val_spearman, val_rl2_x100, lr, encoded, seconds."""
+        return pd.read_csv(self.folder / "history.csv")
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """predictions.csv: id, true, predicted, spread, exemplars."""
+        return pd.read_csv(self.folder / "predictions.csv", dtype={"id": str, "exemplars": str})
+
+    def evaluate(self, split: str = "test", *, exemplars: int | None = -1, workers: int = 0, progress=False) -> Evaluation:
+        """Evaluate on a split of its dataset; exemplars: M, None for all of the group, -1 for the recipe's."""
+        queries = self.table.rows(split)
+        if len(queries) == 0:
+            raise DatasetError(f"{self.table.folder}: no sample has split {split!r}")
+        return evaluate(
+            self.model, self.source, self.table, self.recipe, queries=queries, pool=self.table.rows("train"),
+            device=self.device, exemplars=exemplars, workers=workers, progress=progress,
+        )  # fmt: skip
+
+
+def save_weights(model, path: Path) -> None:
+    """The model's tensors as safetensors, written atomically."""
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    write_atomically(path, safetensors.torch.save(state))
+
+
+def load_weights_into(model, path: Path) -> None:
+    """The tensors that `save_weights` wrote."""
+    model.load_state_dict(safetensors.torch.load_file(path))
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file that is either complete or not there: a scratch file beside it is renamed."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        scratch.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def environment(device: torch.device, table: SampleTable, recipe: Recipe) -> dict:
+    """What a result depends on besides its recipe: versions, machine, source, data."""
+    packages = ("torch", "torchvision", "numpy", "scipy", "pandas", "av")
+    source = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
+        source.update(file.read_bytes())
+    return {
+        "python": platform.python_version(), **{name: version(name) for name in packages},
+        "platform": platform.platform(), "processor": platform.processor() or platform.machine(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(), "source_sha256": source.hexdigest(), "dataset_sha256": table.sha256,
+        "recipe_digest": recipe.digest,
+    }  # fmt: skip
+
+
+def describe(table: SampleTable, out: Path) -> dict:
+    """Which dataset a run in `out` was trained on: name, path from there, checksum."""
+    folder = table.folder.resolve()
+    return {"name": table.name, "path": os.path.relpath(folder, out.resolve()), "sha256": table.sha256}
+
+
+def _own_table(described: dict, folder: Path) -> SampleTable:
+    table = SampleTable.load((folder / described["path"]).resolve())
+    if table.sha256 != described["sha256"]:
+        raise RunError(f"{table.folder}: the dataset has changed since {folder} was trained; name the one to use with --dataset")  # fmt: skip
+    return table
+
+
+def check_same(before: dict, now: dict, out: Path) -> None:
+    """Raise RunError, naming the differences, when a run folder's recipe or dataset is not the one asked for."""
+    changed = [key for key, value in now["recipe"].items() if before["recipe"].get(key) != value]
+    if before["dataset"]["sha256"] != now["dataset"]["sha256"]:
+        changed.append("the dataset")
+    if changed:
+        raise RunError(f"{out} holds a run of another recipe or dataset (different: {', '.join(changed)}); choose another --out or delete it")  # fmt: skip
