@@ -59,10 +59,10 @@ class CoRe(nn.Module):
 
     uses_exemplars = True
 
-    def __init__(self, encoder, groups: ScoreGroups, *, depth, tree_width, theta, decoding, loss, dropout=0.0):
+    def __init__(self, encoder, groups: ScoreGroups, *, depth, tree_width, theta, decoding, loss, start="he", dropout=0.0):
         super().__init__()
         self.encoder, self.groups = encoder, groups
-        self.tree = RegressionTree(2 * encoder.out_features + 1, depth=depth, width=tree_width)
+        self.tree = RegressionTree(2 * encoder.out_features + 1, depth=depth, width=tree_width, start=start)
         self.dropout = nn.Dropout(dropout)
         self.decoding, self.loss_kind = decoding, loss
         self.register_buffer("theta", torch.tensor(float(theta)))
@@ -170,7 +170,7 @@ def build_model(recipe: Recipe, targets: np.ndarray, groups: np.ndarray, *, in_f
             return Baseline(
                 encoder, hidden=recipe.tree_width, mean=targets.mean(), deviation=targets.std(), dropout=recipe.dropout
             )
-        theta = recipe.theta or float(np.abs(targets).max())
+        theta = recipe.theta or float(targets.std()) or 1.0
         outer = theta if recipe.outer_edge == "theta" else None
         edges = quantile_edges(pair_differences(targets, groups), recipe.depth, outer=outer)
         score_groups = ScoreGroups(
@@ -179,7 +179,7 @@ def build_model(recipe: Recipe, targets: np.ndarray, groups: np.ndarray, *, in_f
         )  # fmt: skip
         return CoRe(
             encoder, score_groups, depth=recipe.depth, tree_width=recipe.tree_width, theta=theta,
-            decoding=recipe.decoding, loss=recipe.loss, dropout=recipe.dropout,
+            decoding=recipe.decoding, loss=recipe.loss, start=recipe.tree_start, dropout=recipe.dropout,
         )  # fmt: skip
 
 

@@ -51,7 +51,8 @@ class Recipe:
     # score groups, tree, decoding
     depth: int = 5  # 2 ** (depth - 1) leaves
     tree_width: int = 256
-    theta: float | None = None  # divides the exemplar's score; None: the largest training target
+    tree_start: str = "he"  # initial weights: he (signals keep their size down to the leaves) | torch (its default)
+    theta: float | None = None  # divides the exemplar's score; None: the standard deviation of the training targets
     outer_edge: str = "data"  # data: the largest training difference, clamped beyond | theta (the paper)
     tie_tolerance: float = 1e-4  # score units
     zero_side: str = "mirrored"  # mirrored | positive
@@ -79,7 +80,7 @@ class Recipe:
             "system": ("core", "mlp"), "frame_choice": ("resample", "last"), "encoder": ("i3d", "projection"),
             "normalisation": ("kinetics", "imagenet"), "batchnorm": ("free", "frozen"), "pairing": ("batch", "two"),
             "outer_edge": ("data", "theta"), "zero_side": ("mirrored", "positive"), "loss": ("mean", "leaf_sums"),
-            "decoding": ("expected", "most_probable"), "optimizer": ("adamw", "adam"),
+            "tree_start": ("he", "torch"), "decoding": ("expected", "most_probable"), "optimizer": ("adamw", "adam"),
             "schedule": ("onecycle", "constant"), "precision": ("fp32", "bf16"),
         }  # fmt: skip
         for key, allowed in choices.items():
@@ -143,7 +144,7 @@ _PAPER = {
     "frames": 103, "frame_choice": "last", "resize": (256, 455), "crop": 224, "flip": True, "temporal_shift": 3,
     "snippet_length": 16, "snippet_starts": (0, 10, 20, 30, 40, 50, 60, 70, 80, 86), "normalisation": "imagenet",
     "width": 1.0, "batchnorm": "frozen", "batchnorm_eps": 1e-5, "pairing": "two", "exemplars": 10,
-    "fill_exemplars": False, "depth": 5, "tree_width": 256, "theta": 100.0, "outer_edge": "theta",
+    "fill_exemplars": False, "depth": 5, "tree_width": 256, "tree_start": "torch", "theta": 100.0, "outer_edge": "theta",
     "tie_tolerance": 0.0, "zero_side": "positive", "close_empty": False, "decoding": "most_probable",
     "loss": "leaf_sums", "optimizer": "adam", "learning_rate": 1e-3, "encoder_rate_factor": 0.1,
     "weight_decay": 0.0, "schedule": "constant", "clip_gradient": 0.0, "epochs": 200, "batch": 1, "accumulate": 2,
@@ -154,7 +155,7 @@ RECIPES = {
     # every line of the code in seconds
     "smoke": {"frames": 16, "snippet_starts": (0,), "crop": 32, "width": 0.0625, "tree_width": 16, "depth": 3, "epochs": 2, "projection": 16},  # fmt: skip
     # a real result on two cores
-    "laptop": {"tree_width": 64, "batch": 8, "epochs": 20, "validate_every": 2},
+    "laptop": {"tree_width": 64, "batch": 8, "epochs": 45, "validate_every": 5},
     # the paper's setting with the kit's own choices
     "gpu": {
         "frames": 103, "crop": 224, "temporal_shift": 3,

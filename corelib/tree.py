@@ -161,9 +161,13 @@ class RegressionTree(nn.Module):
     in two (one grouped 1 x 1 convolution: a group is a node) and hands features of its own to its
     two children (another one). Log-probabilities add up along the path. Every leaf regresses one
     position within its interval. Paper: figure 3; `width` is 256 there.
+
+    start  the hidden layers' initial weights. "torch": PyTorch's own, which shrink a signal to less than
+           half at every level, so that deep splits and positions learn late; "he": it keeps its size
+           (He et al., "Delving Deep into Rectifiers", ICCV 2015)
     """
 
-    def __init__(self, in_features: int, *, depth: int = 5, width: int = 256):
+    def __init__(self, in_features: int, *, depth: int = 5, width: int = 256, start: str = "he"):
         super().__init__()
         self.depth, self.width = depth, width
         self.leaves = leaf_count(depth)
@@ -172,6 +176,10 @@ class RegressionTree(nn.Module):
         self.splits = nn.ModuleList(nn.Conv1d(n * width, n * 2, 1, groups=n) for n in nodes)
         self.children_features = nn.ModuleList(nn.Conv1d(n * width, n * 2 * width, 1, groups=n) for n in nodes)
         self.position = nn.Conv1d(self.leaves * width, self.leaves, 1, groups=self.leaves)
+        if start == "he":
+            for layer in (self.first, *self.children_features):
+                nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)
 
     def levels(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """x [P, in_features] -> log-probabilities of the nodes of every level, [P, 2], [P, 4] ... [P, K],

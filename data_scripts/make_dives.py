@@ -17,7 +17,7 @@ from corelib.data.samples import DatasetError
 @click.option("--train", default=300, help="Dives to learn from.")
 @click.option("--val", default=60, help="Dives to choose the epoch on.")
 @click.option("--test", default=150, help="Dives to evaluate on.")
-@click.option("--frames", default=40, help="Frames of each video; the whole dive is shown whatever their number.")
+@click.option("--frames", default=36, help="Frames of each video; the whole dive is shown whatever their number.")
 @click.option("--size", default=72, help="Height and width in pixels.")
 @click.option("--seed", default=0, help="The same seed gives the same dives.")
 @click.option("--numbers", default=None, help="Dive numbers, by commas, or 'all'; a third of them if not given.")

@@ -191,8 +191,8 @@ def test_the_pair_input_is_exemplar_query_scaled_score():
     assert joined.tolist() == [[1.0] * 64 + [2.0] * 64 + [0.5]]
 
 
-def test_theta_is_the_largest_training_target_by_default():
-    assert smoke().theta.item() == 93.5
+def test_theta_is_the_deviation_of_the_training_targets_by_default():
+    assert smoke().theta.item() == pytest.approx(TARGETS.std())
 
 
 @pytest.mark.parametrize("system", ["core", "mlp"])

@@ -207,6 +207,21 @@ def test_grouped_convolutions_are_one_layer_a_node(depth):
         torch.testing.assert_close(found, expected)
 
 
+def test_the_start_keeps_signals_of_their_size_down_to_the_leaves():
+    torch.manual_seed(0)
+    x = torch.randn(500, 64)
+    size = {}
+    for start in ("he", "torch"):
+        tree = RegressionTree(64, depth=5, width=64, start=start)
+        with torch.no_grad():
+            hidden = torch.relu(tree.first(x))[:, :, None]
+            for grow in tree.children_features:
+                hidden = torch.relu(grow(hidden))
+        size[start] = hidden.square().mean().sqrt().item()
+    assert 0.7 < size["he"] < 1.5  # x has size 1
+    assert size["torch"] < 0.1
+
+
 # The losses
 
 

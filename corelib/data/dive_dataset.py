@@ -28,7 +28,7 @@ def make_dives(
     train: int = 300,
     val: int = 60,
     test: int = 150,
-    frames: int = 40,
+    frames: int = 36,
     size: int = 72,
     seed: int = 0,
     overwrite: bool = False,
