@@ -35,17 +35,23 @@ class SnippetEncoder(nn.Module):
 
 
 class StepProjection(nn.Module):
-    """A small encoder of precomputed features: [B, S, D_in] -> [B, D], each step projected, then averaged."""
+    """A small encoder of precomputed features: [B, S, D_in] -> [B, stretches * projection].
 
-    def __init__(self, in_features: int, out_features: int, *, dropout: float = 0.0):
+    Each step is projected; the steps of each of a few equal stretches of time are averaged, and the
+    stretches joined, so that a little of the order of events is kept.
+    """
+
+    def __init__(self, in_features: int, projection: int, *, stretches: int = 1, dropout: float = 0.0):
         super().__init__()
         self.norm = nn.LayerNorm(in_features)
-        self.project = nn.Linear(in_features, out_features)
+        self.project = nn.Linear(in_features, projection)
         self.dropout = nn.Dropout(dropout)
-        self.out_features = out_features
+        self.stretches = stretches
+        self.out_features = stretches * projection
 
     def forward(self, steps: Tensor) -> Tensor:
-        return F.relu(self.project(self.dropout(self.norm(steps)))).mean(dim=1)
+        projected = self.project(self.dropout(self.norm(steps)))  # [B, S, projection]
+        return F.adaptive_avg_pool1d(projected.transpose(1, 2), self.stretches).transpose(1, 2).flatten(1)
 
 
 class CoRe(nn.Module):
@@ -165,7 +171,7 @@ def build_model(recipe: Recipe, targets: np.ndarray, groups: np.ndarray, *, in_f
                 load_weights(i3d, recipe.weights)
             encoder = SnippetEncoder(i3d)
         else:
-            encoder = StepProjection(in_features, recipe.projection, dropout=recipe.dropout)
+            encoder = StepProjection(in_features, recipe.projection, stretches=recipe.stretches, dropout=recipe.dropout)
         if recipe.system == "mlp":
             return Baseline(
                 encoder, hidden=recipe.tree_width, mean=targets.mean(), deviation=targets.std(), dropout=recipe.dropout

@@ -39,7 +39,8 @@ class Recipe:
     weights: str = ""  # a file of Kinetics weights; empty starts from random numbers
     batchnorm: str = "free"  # free | frozen statistics
     batchnorm_eps: float = 1e-3
-    projection: int = 128  # features of the projection encoder
+    projection: int = 128  # features a stretch of the projection encoder
+    stretches: int = 4  # of time, averaged apart and joined (projection encoder)
     dropout: float = 0.0  # before the head, and within the projection
 
     # pairs and exemplars
@@ -91,7 +92,7 @@ class Recipe:
                 f"a snippet of {self.snippet_length} frames that starts at {max(self.snippet_starts)} "
                 f"does not fit into {self.frames} frames; change frames, snippet_length or snippet_starts"
             )
-        for key in ("frames", "crop", "snippet_length", "width", "exemplars", "epochs", "batch", "accumulate", "validate_every", "learning_rate"):  # fmt: skip
+        for key in ("frames", "crop", "snippet_length", "width", "stretches", "exemplars", "epochs", "batch", "accumulate", "validate_every", "learning_rate"):  # fmt: skip
             if getattr(self, key) <= 0:
                 raise RecipeError(f"{key} must be above 0, not {getattr(self, key)}")
 
@@ -166,8 +167,8 @@ RECIPES = {
     "paper": _PAPER,
     # precomputed features instead of videos
     "features": {
-        "encoder": "projection", "projection": 512, "dropout": 0.3, "depth": 4, "tree_width": 32, "batch": 16,
-        "epochs": 40, "validate_every": 4,
+        "encoder": "projection", "dropout": 0.3, "depth": 4, "tree_width": 32, "batch": 16,
+        "epochs": 40, "validate_every": 10,
     },
 }  # fmt: skip
 

@@ -232,6 +232,17 @@ def test_a_projection_averages_its_steps():
         torch.testing.assert_close(projection(steps), expected)
 
 
+def test_a_projection_joins_the_means_of_its_stretches_in_order():
+    torch.manual_seed(0)
+    parted, whole = StepProjection(6, 4, stretches=2).eval(), StepProjection(6, 4).eval()
+    whole.load_state_dict(parted.state_dict())
+    steps = torch.randn(3, 8, 6)
+    with torch.no_grad():
+        expected = torch.cat([whole(steps[:, :4]), whole(steps[:, 4:])], dim=1)
+        assert parted.out_features == 8
+        torch.testing.assert_close(parted(steps), expected)
+
+
 def test_frozen_batchnorm_statistics_do_not_move_and_free_ones_do():
     for frozen in (True, False):
         model = smoke().train()
