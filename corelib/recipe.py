@@ -40,7 +40,7 @@ class Recipe:
     batchnorm: str = "free"  # free | frozen statistics
     batchnorm_eps: float = 1e-3
     projection: int = 128  # features a stretch of the projection encoder
-    stretches: int = 4  # of time, averaged apart and joined (projection encoder)
+    stretches: int = 2  # of time, averaged apart and joined (projection encoder)
     dropout: float = 0.0  # before the head, and within the projection
 
     # pairs and exemplars
