@@ -168,7 +168,7 @@ RECIPES = {
     # precomputed features instead of videos
     "features": {
         "encoder": "projection", "dropout": 0.3, "depth": 4, "tree_width": 32, "batch": 16,
-        "epochs": 40, "validate_every": 10,
+        "epochs": 40, "validate_every": 20, "validation_fraction": 0.1,
     },
 }  # fmt: skip
 

@@ -5,6 +5,7 @@ import importlib.util
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
@@ -22,6 +23,7 @@ from corelib.data.dives import (
     DEDUCTIONS,
     DEFAULT_NUMBERS,
     FAULTS,
+    LEANING,
     OCCURRENCES,
     deduction,
     draw_dive,
@@ -31,6 +33,7 @@ from corelib.data.dives import (
 )
 from corelib.data.diving_rules import DIFFICULTY, execution_score, panel_score
 from corelib.data.samples import DatasetError, SampleTable
+from corelib.data.strangers import load_pickle
 from corelib.data.video import read_video
 
 SCRIPT = Path(__file__).parents[2] / "data_scripts" / "make_dives.py"
@@ -277,15 +280,36 @@ def test_scores_are_as_hard_to_predict_as_real_ones(many):
     assert 0.96 < spearmanr(marks[:, 0] * difficulty, others * difficulty).statistic < 0.985
 
 
-def test_the_faults_decide_the_score(many):
-    """Nothing but the judges' noise stands between the visible faults and the execution score."""
+def test_faults_and_leaning_decide_the_score(many):
+    """Nothing but the judges' noise stands between visible faults plus leaning and the execution score."""
     execution = [execution_score(dive.marks) for dive in many]
-    assert spearmanr([mark_of_faults(dive.faults) for dive in many], execution).statistic > 0.98
+    assert spearmanr([dive.true_mark for dive in many], execution).statistic > 0.98
+    assert spearmanr([mark_of_faults(dive.faults) for dive in many], execution).statistic > 0.93
+    for dive in many:
+        leaning = 0 if dive.faults["failed"] else LEANING[dive.number]
+        assert dive.true_mark == pytest.approx(np.clip(mark_of_faults(dive.faults) + leaning, 0, 10))
     assert all(dive.score == panel_score(dive.marks, DIFFICULTY[dive.number]) for dive in many)
 
 
-def test_execution_does_not_hang_on_number_height_or_look(many):
-    true = np.array([dive.true_mark for dive in many])
+def test_the_judges_lean_as_in_the_real_annotations(aqa_data, many):
+    """The means of MTL-AQA's dives, shrunk by n / (n + within / between); about 5 % of the marks' variance."""
+    dives = load_pickle(aqa_data / "mtl_aqa" / "final_annotations_dict_with_dive_number.pkl").values()
+    real = pd.DataFrame([(dive["dive_number"], np.mean(dive["judge_scores"])) for dive in dives], columns=["number", "mark"])
+    shift = real.groupby("number")["mark"].agg(["mean", "size"])
+    shift["mean"] -= real["mark"].mean()
+    between = (shift["mean"] ** 2 * shift["size"]).sum() / len(real)
+    within = real["mark"].var() - between
+    between -= (len(shift) - 1) / len(real) * within  # what chance alone would show
+    assert between / (between + within) == pytest.approx(0.054, abs=0.001)
+    for number, leaning in LEANING.items():
+        mean, size = shift.loc[number]
+        assert leaning == pytest.approx(mean * size / (size + within / between), abs=0.006)
+    leanings = np.array([LEANING[dive.number] for dive in many])
+    assert 0.02 < leanings.var() / np.var([np.mean(dive.marks) for dive in many]) < 0.08
+
+
+def test_faults_do_not_hang_on_number_height_or_look(many):
+    true = np.array([mark_of_faults(dive.faults) for dive in many])
     for column in (
         [dive.difficulty for dive in many],
         [dive.height for dive in many],
