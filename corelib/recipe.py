@@ -156,7 +156,7 @@ RECIPES = {
     # every line of the code in seconds
     "smoke": {"frames": 16, "snippet_starts": (0,), "crop": 32, "width": 0.0625, "tree_width": 16, "depth": 3, "epochs": 2, "projection": 16},  # fmt: skip
     # a real result on two cores
-    "laptop": {"tree_width": 64, "batch": 8, "epochs": 45, "validate_every": 5},
+    "laptop": {"tree_width": 64, "batch": 8, "epochs": 28, "validate_every": 4},
     # the paper's setting with the kit's own choices
     "gpu": {
         "frames": 103, "crop": 224, "temporal_shift": 3,

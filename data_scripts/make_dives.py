@@ -14,7 +14,7 @@ from corelib.data.samples import DatasetError
 
 @click.command(help=__doc__, context_settings={"show_default": True})
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder of the new dataset.")
-@click.option("--train", default=300, help="Dives to learn from.")
+@click.option("--train", default=450, help="Dives to learn from.")
 @click.option("--val", default=60, help="Dives to choose the epoch on.")
 @click.option("--test", default=150, help="Dives to evaluate on.")
 @click.option("--frames", default=36, help="Frames of each video; the whole dive is shown whatever their number.")

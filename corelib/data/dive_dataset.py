@@ -25,7 +25,7 @@ from corelib.data.video import write_video
 def make_dives(
     out: str | Path,
     *,
-    train: int = 300,
+    train: int = 450,
     val: int = 60,
     test: int = 150,
     frames: int = 36,
@@ -134,7 +134,7 @@ def _describe(frames: int, size: int, seed: int, numbers: Sequence[str]) -> dict
 
 
 def find_or_make_dives(
-    folder: str | Path, *, counts: Sequence[int] = (300, 60, 150), frames: int = 36, size: int = 72, seed: int = 0
+    folder: str | Path, *, counts: Sequence[int] = (450, 60, 150), frames: int = 36, size: int = 72, seed: int = 0
 ) -> SampleTable:
     """The procedural dives in `folder`: loaded if they are there, made if not.
 

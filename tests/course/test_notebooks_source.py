@@ -11,7 +11,7 @@ from corelib.course.parameters import declared_parameters, read_profile
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 PATHS = sorted(FOLDER.glob("*.ipynb"))
-PROFILES = ("smoke", "laptop", "gpu")
+PROFILES = ("smoke", "laptop", "seeds", "gpu")
 
 each_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 

@@ -329,9 +329,9 @@ def test_the_less_skilled_score_less_and_every_fault_occurs(many):
 
 
 def test_each_difficulty_holds_enough_dives(many):
-    """In 300 training dives even the rarest difficulty should have about ten."""
+    """In 450 training dives even the rarest difficulty should have a dozen."""
     shares = np.unique([dive.difficulty for dive in many], return_counts=True)[1] / len(many)
-    assert len(shares) >= 8 and shares.min() * 300 > 8
+    assert len(shares) >= 8 and shares.min() * 450 > 12
     assert set(OCCURRENCES) == set(DIFFICULTY) and {dive.number for dive in many} == set(DEFAULT_NUMBERS)
 
 
