@@ -89,7 +89,9 @@ class CoRe(nn.Module):
     def loss(self, features: Tensor, targets: Tensor, pairs: Tensor) -> Tensor:
         """features [V, D], targets [V], pairs [P, 2] of (exemplar, query) positions -> the training loss."""
         exemplar, query = pairs[:, 0], pairs[:, 1]
-        log_probs, positions = self.relate(features[query], features[exemplar], targets[exemplar])
+        # not features[query]: a video stands in many pairs, and its gradients are added up in no fixed order there
+        f_query, f_exemplar = features.index_select(0, query), features.index_select(0, exemplar)
+        log_probs, positions = self.relate(f_query, f_exemplar, targets[exemplar])
         second = exemplar < query  # of a pair's two orders; the first has the exemplar behind the query
         label = self.groups.label(targets[query] - targets[exemplar], second)
         return tree_loss(log_probs, positions, label, second, kind=self.loss_kind)

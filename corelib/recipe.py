@@ -75,6 +75,7 @@ class Recipe:
     precision: str = "fp32"  # fp32 | bf16 (autocast)
     validation_fraction: float = 0.15  # of the training split, where the dataset has no val rows
     validate_every: int = 1  # epochs
+    refit: bool = False  # once the epoch is chosen, train anew on the validation part too (for small data)
 
     def __post_init__(self):
         choices = {
@@ -168,7 +169,7 @@ RECIPES = {
     # precomputed features instead of videos
     "features": {
         "encoder": "projection", "dropout": 0.3, "depth": 4, "tree_width": 32, "batch": 16,
-        "epochs": 40, "validate_every": 20, "validation_fraction": 0.1,
+        "epochs": 30, "validate_every": 15, "refit": True,
     },
 }  # fmt: skip
 

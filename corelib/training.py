@@ -27,7 +27,8 @@ class TrainingError(RuntimeError):
 
 def training_rows(table: SampleTable, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
     """(rows to fit, rows to choose the epoch on). The latter are the dataset's val rows or, where it
-    has none, a part of the training split drawn by the seed. Test rows are in neither."""
+    has none, a part of the training split drawn by the seed. A recipe that refits fits both and leaves
+    none. Test rows are in neither."""
     train, val = table.rows("train"), table.rows("val")
     if len(val) == 0:
         order = np.random.default_rng([recipe.seed, 1]).permutation(train)
@@ -35,7 +36,7 @@ def training_rows(table: SampleTable, recipe: Recipe) -> tuple[np.ndarray, np.nd
         val, train = np.sort(order[:held]), np.sort(order[held:])
     if len(train) < 2:
         raise DatasetError(f"{table.folder}: {len(train)} training sample(s) are too few to form a pair")
-    return train, val
+    return (np.union1d(train, val), val[:0]) if recipe.refit else (train, val)
 
 
 def plan_epoch(recipe: Recipe, rows: np.ndarray, groups: np.ndarray, epoch: int) -> list[PairBatch]:
@@ -103,7 +104,9 @@ def fit(
     """Train a system by a recipe into a run folder, choose its epoch on the validation part, evaluate it.
 
     A finished run of the same recipe and data is loaded; an interrupted one is resumed (or started
-    anew with resume=False). Raises RunError when the folder holds a run of something else.
+    anew with resume=False). A recipe that refits first makes a run without refitting in out/choice,
+    then trains anew on all of its rows and keeps the epoch that was chosen there.
+    Raises RunError when the folder holds a run of something else.
     """
     out, device = Path(out), pick_device(device)
     described = {"recipe": recipe.to_dict(), "dataset": describe(table, out)}
@@ -115,6 +118,10 @@ def fit(
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / "recipe.json", json.dumps(described, indent=2) + "\n")
     write_atomically(out / "environment.json", json.dumps(environment(device, table, recipe), indent=2) + "\n")
+    choice = None
+    if recipe.refit:
+        show = {"device": device, "workers": workers, "resume": resume, "progress": progress, "notebook": notebook}
+        choice = fit(table, recipe.replace(refit=False), out / "choice", **show)
     source = open_inputs(table, recipe, progress=progress)
     train, val = training_rows(table, recipe)
     targets, groups = table.target(recipe.with_difficulty), group_labels(table, recipe)
@@ -122,7 +129,7 @@ def fit(
     planned = [len(plan_epoch(recipe, train, groups, epoch)) for epoch in range(recipe.epochs)]
     optimizer, schedule = make_optimizer(model, recipe, sum(math.ceil(n / recipe.accumulate) for n in planned))
 
-    first, history, seconds = 0, [], 0.0
+    first, history, seconds = 0, [], float(choice.history["seconds"].iloc[-1]) if choice else 0.0
     if resume and (out / "last.pt").is_file():
         saved = torch.load(out / "last.pt", map_location=device, weights_only=True)
         for part, key in ((model, "model"), (optimizer, "optimizer"), (schedule, "schedule")):
@@ -139,7 +146,9 @@ def fit(
             )}  # fmt: skip
             row |= {"val_spearman": float("nan"), "val_rl2_x100": float("nan"), "lr": schedule.get_last_lr()[-1]}
             row |= {"encoded": sum(len(batch.rows) for batch in plan)}
-            if (epoch + 1) % recipe.validate_every == 0 or epoch + 1 == recipe.epochs:
+            if choice:  # what this epoch was worth when some rows were held back
+                row |= choice.history.loc[epoch, ["val_spearman", "val_rl2_x100"]].to_dict()
+            elif (epoch + 1) % recipe.validate_every == 0 or epoch + 1 == recipe.epochs:
                 judged = evaluate(model, source, table, recipe, queries=val, pool=train, device=device, workers=workers, intervals=False)  # fmt: skip
                 row |= {"val_spearman": judged.summary["spearman"], "val_rl2_x100": judged.summary["rl2_x100"]}
                 bar.set_postfix(loss=f"{row['loss']:.3f}", val_rho=f"{row['val_spearman']:.3f}")
@@ -147,7 +156,7 @@ def fit(
             row["seconds"] = seconds
             history.append(row)
             _save_epoch(out, model, optimizer, schedule, history, seconds)
-    return _finish(out, table, recipe, model, source, history, device, workers, notebook)
+    return _finish(out, table, recipe, model, source, history, device, workers, notebook, choice)
 
 
 def _save_epoch(out: Path, model, optimizer, schedule, history: list[dict], seconds: float) -> None:
@@ -170,14 +179,17 @@ def best_epoch(history: list[dict]) -> dict:
     return max(judged, key=lambda row: (row["val_spearman"], -row["val_rl2_x100"])) if judged else history[-1]
 
 
-def _finish(out, table, recipe, model, source, history, device, workers, notebook) -> Run:
+def _finish(out, table, recipe, model, source, history, device, workers, notebook, choice) -> Run:
     """Evaluate the last and the chosen epoch on the test split, write predictions.csv and metrics.json."""
     show = {"device": device, "workers": workers}
     last = evaluate(model, source, table, recipe, **test_rows(table), **show) if len(table.rows("test")) else None
     load_weights_into(model, out / "best.safetensors")
     train, val = training_rows(table, recipe)
-    residual = evaluate(model, source, table, recipe, queries=val, pool=train, intervals=False, **show).predictions
-    residual = (residual["predicted"] - residual["true"]).abs().quantile(0.9)
+    if choice:  # the rows held back there are fitted here, so they can tell nothing any more
+        residual = choice.metrics[0]["residual_90"] if choice.metrics else float("nan")
+    else:
+        held = evaluate(model, source, table, recipe, queries=val, pool=train, intervals=False, **show).predictions
+        residual = (held["predicted"] - held["true"]).abs().quantile(0.9)
     best = evaluate(model, source, table, recipe, **test_rows(table), **show) if last else None
     rows = []
     for judged, epoch, chosen_on in ((best, best_epoch(history)["epoch"], "val"), (last, history[-1]["epoch"], "last")):

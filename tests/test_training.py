@@ -276,6 +276,36 @@ def test_a_feature_bank_is_trained_on_with_the_recipe_features(features, tmp_pat
     assert Run.load(run.folder, device="cpu").evaluate().summary["spearman"] == run.metrics[0]["spearman"]
 
 
+def test_a_refit_fits_every_row_and_keeps_the_epoch_chosen_without(features, tmp_path, monkeypatch):
+    recipe = named("features", epochs=4, validate_every=1, tree_width=16)
+    original, seen = training.train_epoch, []
+
+    def watched(model, source, plan, *args, **options):
+        if len(seen) == 6:
+            seen.append("cut")
+            raise KeyboardInterrupt
+        seen.append(np.unique(np.concatenate([batch.rows for batch in plan])).tolist())
+        return original(model, source, plan, *args, **options)
+
+    whole = fit(features, recipe, tmp_path / "whole", device="cpu", progress=False)
+    monkeypatch.setattr(training, "train_epoch", watched)
+    with pytest.raises(KeyboardInterrupt):
+        fit(features, recipe, tmp_path / "run", device="cpu", progress=False)
+    run = fit(features, recipe, tmp_path / "run", device="cpu", progress=False)
+
+    held_back, everything = features.rows("train").tolist(), np.union1d(features.rows("train"), features.rows("val")).tolist()
+    assert [rows for rows in seen if rows != "cut"] == [held_back] * 4 + [everything] * 4
+    choice = Run.load(run.folder / "choice", device="cpu")
+    columns = ["val_spearman", "val_rl2_x100"]
+    pd.testing.assert_frame_equal(run.history[columns], choice.history[columns], check_exact=True)
+    chosen, last = run.metrics
+    assert chosen["epoch"] == choice.metrics[0]["epoch"] and chosen["n_train"] == len(everything)
+    assert chosen["residual_90"] == choice.metrics[0]["residual_90"]
+    assert chosen["seconds"] >= choice.metrics[0]["seconds"] and last["epoch"] == 3
+    assert any(not torch.equal(a, b) for a, b in zip(weights(run).values(), weights(choice).values(), strict=True))
+    assert_equal_runs(run, whole)
+
+
 def test_videos_and_features_are_not_mixed_up(dives, features, tmp_path):
     with pytest.raises(RecipeError, match="holds features: its encoder must be 'projection'"):
         train(features, tmp_path / "a")
