@@ -43,7 +43,9 @@ def plan_epoch(recipe: Recipe, rows: np.ndarray, groups: np.ndarray, epoch: int)
     """The batches of one epoch; they depend on the recipe's seed and the epoch alone."""
     rng = np.random.default_rng([recipe.seed, 2, epoch])
     pairing = recipe.pairing if recipe.system == "core" else "single"
-    return epoch_batches(rows, groups, batch=recipe.batch, pairing=pairing, rng=rng)
+    passes = recipe.passes if pairing == "batch" else 1
+    drawn = [epoch_batches(rows, groups, batch=recipe.batch, pairing=pairing, rng=rng) for _ in range(passes)]
+    return [batch for batches in drawn for batch in batches]
 
 
 def make_optimizer(model, recipe: Recipe, steps: int):

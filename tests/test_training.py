@@ -18,7 +18,7 @@ from corelib.models import build_model
 from corelib.pairs import PairBatch
 from corelib.recipe import RecipeError, named
 from corelib.runs import Run, RunError
-from corelib.training import TrainingError, best_epoch, find_or_train, fit, train_epoch, training_rows
+from corelib.training import TrainingError, best_epoch, find_or_train, fit, plan_epoch, train_epoch, training_rows
 
 SYSTEMS = [("core", False), ("core", True), ("mlp", False), ("mlp", True)]
 FILES = {"recipe.json", "history.csv", "last.pt", "best.safetensors", "predictions.csv", "metrics.json", "environment.json"}
@@ -117,7 +117,7 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(dives, tmp_p
 
         def counted(raw, generator=None):
             calls.append(generator)
-            if sum(g is not None for g in calls) == 6:  # in the middle of the second of three epochs
+            if sum(g is not None for g in calls) == 10:  # in the middle of the second of three epochs
                 raise KeyboardInterrupt
             return to_inputs(raw, generator)
 
@@ -183,6 +183,13 @@ def test_training_rows_are_disjoint_from_the_test_split(dives):
     without = SampleTable(dives.folder, dives.info, samples, dives.sha256)
     fitted, chosen_on = training_rows(without, named("smoke", validation_fraction=0.2))
     assert len(chosen_on) == 6 and sorted([*fitted, *chosen_on]) == list(range(30))
+
+
+def test_an_epoch_of_either_pairing_draws_every_video_twice_and_of_the_baseline_once(dives):
+    rows, groups = dives.rows("train"), np.zeros(len(dives.samples), int)
+    for changes, times in (({"pairing": "batch"}, 2), ({"pairing": "two"}, 2), ({"pairing": "batch", "passes": 1}, 1), ({"system": "mlp"}, 1)):
+        drawn = np.concatenate([batch.rows for batch in plan_epoch(named("smoke", **changes), rows, groups, 0)])
+        assert len(drawn) == times * len(rows) and set(drawn) == set(rows)
 
 
 def test_best_epoch_by_hand():
