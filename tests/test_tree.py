@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from corelib.data.strangers import load_pickle
 from corelib.models import tree_loss
 from corelib.pairs import pair_differences
 from corelib.tree import Label, RegressionTree, ScoreGroups, leaf_count, quantile_edges
@@ -65,10 +66,9 @@ def test_edges_that_cannot_be_built():
 
 
 def test_edges_of_mtl_aqa_with_difficulty(aqa_data):
-    strangers = pytest.importorskip("corelib.data.strangers", reason="corelib.data.strangers is not there yet")
     folder = aqa_data / "mtl_aqa"
-    annotations = strangers.load_pickle(folder / "final_annotations_dict_with_dive_number.pkl")
-    train = [annotations[key] for key in strangers.load_pickle(folder / "train_split_0.pkl")]
+    annotations = load_pickle(folder / "final_annotations_dict_with_dive_number.pkl")
+    train = [annotations[key] for key in load_pickle(folder / "train_split_0.pkl")]
     difficulty = np.array([round(float(dive["difficulty"]), 4) for dive in train])
     execution = np.array([float(dive["final_score"]) for dive in train]) / difficulty
     edges = quantile_edges(pair_differences(execution, difficulty), 5, outer=30)
