@@ -195,7 +195,8 @@ def _sample_problems(frame: pd.DataFrame, info: dict, folder: Path) -> list[str]
 
 def _has_content(path: Path) -> bool:
     if path.is_dir():
-        return any(path.iterdir())
+        with os.scandir(path) as entries:  # the first entry is enough; a folder may hold a whole competition
+            return next(entries, None) is not None
     return path.is_file() and path.stat().st_size > 0
 
 

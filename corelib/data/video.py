@@ -5,7 +5,9 @@ Both carry their own decoders, so neither needs FFmpeg on the machine.
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 import av
@@ -52,18 +54,27 @@ def count_frames(path: str | Path) -> int:
     """
     path = Path(path)
     if path.is_dir():
-        return len(frame_files(path))
+        return len(frame_names(path))
     with _open(path) as container:
         stream = container.streams.video[0]
         return stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
 
 
-def frame_files(folder: str | Path) -> list[Path]:
-    """The image files of a folder in sorted order: the i-th file is frame i."""
-    files = sorted(file for file in Path(folder).iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
-    if not files:
+def frame_names(folder: str | Path) -> tuple[str, ...]:
+    """The names of a folder's image files in sorted order: the i-th is frame i.
+
+    A folder may hold a whole competition, some hundred thousand frames: it is listed once, and again
+    only after something has been added to it or taken away.
+    """
+    return _listed(str(folder), os.stat(folder).st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _listed(folder: str, changed: int) -> tuple[str, ...]:
+    names = tuple(sorted(name for name in os.listdir(folder) if name.lower().endswith(IMAGE_SUFFIXES)))
+    if not names:
         raise VideoError(f"{folder}: no {', '.join(IMAGE_SUFFIXES)} file in this folder of frames")
-    return files
+    return names
 
 
 def read_video(path: str | Path, numbers: np.ndarray | None = None) -> np.ndarray:
@@ -77,10 +88,10 @@ def read_video(path: str | Path, numbers: np.ndarray | None = None) -> np.ndarra
     """
     path = Path(path)
     if path.is_dir():
-        files = frame_files(path)
-        numbers = np.arange(len(files)) if numbers is None else np.asarray(numbers)
-        _check_numbers(path, numbers, len(files))
-        wanted = {number: _read_image(files[number]) for number in np.unique(numbers)}
+        names = frame_names(path)
+        numbers = np.arange(len(names)) if numbers is None else np.asarray(numbers)
+        _check_numbers(path, numbers, len(names))
+        wanted = {number: _read_image(path / names[number]) for number in np.unique(numbers)}
     else:
         wanted, available = _decode(path, None if numbers is None else set(np.asarray(numbers).tolist()))
         numbers = np.arange(available) if numbers is None else np.asarray(numbers)
