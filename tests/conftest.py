@@ -1,13 +1,40 @@
 """Fixtures shared by all tests."""
 
+import importlib.util
 import os
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
+
+SCRIPTS = Path(__file__).parents[1] / "data_scripts"
+
+
+@pytest.fixture(scope="session")
+def data_script():
+    """data_script("prepare_aqa7") -> the module of that script; data_scripts/ is a folder of programs, no package."""
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def small_dives(tmp_path_factory):
+    """28 procedural dives (20 train, 8 test; 20 frames of 32 x 32; three dive numbers) as a loaded SampleTable."""
+    from corelib.data.dive_dataset import make_dives
+
+    folder = tmp_path_factory.mktemp("small") / "dives"
+    numbers = ["103B", "407C", "5253B"]
+    return make_dives(folder, train=20, test=8, val=0, frames=20, size=32, workers=1, dive_numbers=numbers)
 
 
 @pytest.fixture(scope="session")

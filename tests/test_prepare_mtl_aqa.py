@@ -1,6 +1,5 @@
 """MTL-AQA: the real annotations, and procedural dives written in its official layout, become a prepared dataset."""
 
-import importlib.util
 import pickle
 import subprocess
 import sys
@@ -11,7 +10,6 @@ import pytest
 from PIL import Image
 
 from corelib import metrics
-from corelib.data.dive_dataset import make_dives
 from corelib.data.diving_rules import parse_dive_number
 from corelib.data.samples import DatasetError, SampleTable
 from corelib.data.video import read_video
@@ -22,11 +20,13 @@ from corelib.training import fit
 from corelib.tree import quantile_edges
 
 SCRIPT = Path(__file__).parents[1] / "data_scripts" / "prepare_mtl_aqa.py"
-_spec = importlib.util.spec_from_file_location("prepare_mtl_aqa", SCRIPT)
-script = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(script)
 
 PICKLES = ("final_annotations_dict_with_dive_number.pkl", "train_split_0.pkl", "test_split_0.pkl")
+
+
+@pytest.fixture(scope="module")
+def script(data_script):
+    return data_script("prepare_mtl_aqa")
 
 
 def prepare(raw, out, *more):
@@ -38,11 +38,11 @@ def prepare(raw, out, *more):
 
 
 @pytest.fixture(scope="module")
-def real(aqa_data):
+def real(aqa_data, script):
     return script.read_mtl_aqa(aqa_data / "mtl_aqa")
 
 
-def test_the_official_split_and_its_flags(real):
+def test_the_official_split_and_its_flags(real, script):
     assert real["split"].value_counts().to_dict() == {"train": 1059, "test": 353}
     assert real["id"].is_unique and real["event"].nunique() == 15
     train, test = (real[real["split"] == part] for part in ("train", "test"))
@@ -55,7 +55,7 @@ def test_the_official_split_and_its_flags(real):
     assert (real["end"] - real["start"] > 103).sum() == 637
 
 
-def test_the_annotated_columns_agree_with_the_dive_number(real):
+def test_the_annotated_columns_agree_with_the_dive_number(real, script):
     sound = real[~real["flags"].str.contains(script.NO_NUMBER)]
     for dive in sound.itertuples():
         number = parse_dive_number(dive.group)
@@ -75,7 +75,7 @@ def test_the_published_intervals_and_the_floor(real):
     assert round(metrics.relative_l2(alone, test["score"]), 2) == 2.07
 
 
-def test_whole_events_are_held_out(aqa_data, real):
+def test_whole_events_are_held_out(aqa_data, real, script):
     held = script.read_mtl_aqa(aqa_data / "mtl_aqa", split="events")
     events = held.groupby("event")["split"].nunique()
     assert (events == 1).all() and 0.2 < (held["split"] == "test").mean() < 0.3
@@ -88,10 +88,10 @@ def test_whole_events_are_held_out(aqa_data, real):
 
 
 @pytest.fixture(scope="module")
-def official(tmp_path_factory):
+def official(tmp_path_factory, small_dives):
     """28 procedural dives as MTL-AQA lays them out: two events, 20 frames a dive with 3 between two dives."""
     root = tmp_path_factory.mktemp("mtl")
-    dives = make_dives(root / "dives", train=20, test=8, val=0, frames=20, size=32, workers=1, dive_numbers=["103B", "407C", "5253B"])
+    dives = small_dives
     annotations, splits = {}, {"train": [], "test": []}
     for row, (sample, marks) in enumerate(zip(dives.samples.itertuples(), dives.marks(), strict=True)):
         event, place = 1 + row % 2, row // 2
@@ -120,7 +120,7 @@ def write_pickles(info, annotations, splits):
 
 
 @pytest.fixture(scope="module")
-def prepared(official, tmp_path_factory):
+def prepared(official, tmp_path_factory, script):
     out = tmp_path_factory.mktemp("out") / "mtl-aqa"
     result = prepare(official[0], out)
     assert result.returncode == 0, result.stderr
@@ -212,7 +212,7 @@ def test_frames_that_are_not_there_are_listed_at_once(official, tmp_path):
     assert "id 01-002" in result.stderr and "no such folder of frames; 1 annotated dives" in result.stderr
 
 
-def test_what_cannot_be_right_is_flagged_and_kept(official, tmp_path):
+def test_what_cannot_be_right_is_flagged_and_kept(official, tmp_path, script):
     def change(annotations, splits):
         annotations[1, 1]["dive_number"] = "100B"
         annotations[1, 2]["final_score"] += 1
@@ -226,7 +226,7 @@ def test_what_cannot_be_right_is_flagged_and_kept(official, tmp_path):
     assert "1 dives, impossible dive number" in result.stdout
 
 
-def test_a_pickle_that_wants_more_than_numbers_is_refused(official, tmp_path):
+def test_a_pickle_that_wants_more_than_numbers_is_refused(official, tmp_path, script):
     write_pickles(tmp_path / "info", *official[1:])
     (tmp_path / "info" / PICKLES[1]).write_bytes(b"cposix\nsystem\n(S'echo opened'\ntR.")
     with pytest.raises(DatasetError, match="posix.system"):
