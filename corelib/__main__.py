@@ -12,9 +12,10 @@ from corelib.data.samples import DatasetError, SampleTable
 from corelib.data.video import VideoError
 from corelib.evaluation import score_video
 from corelib.i3d import WeightsError
+from corelib.protocols import protocol_text, run_folders, train_protocol
 from corelib.recipe import RecipeError, named
 from corelib.runs import Run, RunError
-from corelib.training import TrainingError, find_or_train, fit, metrics_row
+from corelib.training import TrainingError, metrics_row
 
 INPUT_ERRORS = (DatasetError, VideoError, WeightsError, RecipeError, RunError, TrainingError, FileNotFoundError)
 
@@ -39,54 +40,67 @@ main.add_command(course)
 
 
 @main.command()
-@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("datasets", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--system", type=click.Choice(["core", "mlp"]), default="core", show_default=True)
 @click.option("--recipe", default="laptop", show_default=True, help="smoke, laptop, gpu, paper or features")
 @click.option("--set", "knobs", multiple=True, metavar="KEY=VALUE", help="change a knob of the recipe; may be repeated")
 @click.option("--with-difficulty", is_flag=True, help="regress score / difficulty, as the paper's (w/ DD)")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="run folder [default: a name from recipe and data under runs/]")
+@click.option("--out", type=click.Path(path_type=Path), help="run folder, or the folder of several runs [default: names from recipe and data under runs/]")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--workers", default=0, show_default=True, help="processes that decode videos")
 @click.option("--resume/--restart", default=True, show_default=True, help="go on with an interrupted run, or start anew")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON document and nothing else")
-def train(dataset, system, recipe, knobs, with_difficulty, seed, out, device, workers, resume, as_json) -> None:
-    """Train CoRe or the baseline on a prepared DATASET."""
+def train(datasets, system, recipe, knobs, with_difficulty, seed, out, device, workers, resume, as_json) -> None:
+    """Train CoRe or the baseline on prepared DATASETs; one model each, or one a fold where it is divided into folds."""
     for knob in knobs:
         if "=" not in knob:
             raise RecipeError(f"--set takes key=value, not {knob!r}")
     changes = {"system": system, "seed": seed, "with_difficulty": with_difficulty}
     changes |= dict(knob.split("=", 1) for knob in knobs)
-    table = SampleTable.load(dataset)
+    tables = [SampleTable.load(dataset) for dataset in datasets]
     options = {"device": device, "workers": workers, "resume": resume, "progress": not as_json}
-    plan = named(recipe, **changes)
-    run = fit(table, plan, out, **options) if out else find_or_train(table, plan, "runs", **options)
+    trained = train_protocol(tables, named(recipe, **changes), out=out, **options)
     if as_json:
-        click.echo(json.dumps({"run": str(run.folder), "metrics": run.metrics}))
+        documents = [{"run": str(run.folder), "metrics": run.metrics} for run in trained]
+        click.echo(json.dumps(documents[0] if len(documents) == 1 else documents))
         return
-    click.echo(f"run: {run.folder}")
-    for row in run.metrics:
-        click.echo(f"{row['selected_on']:>5} epoch {row['epoch']:>3}: {_summary(row)}")
+    for run in trained:
+        click.echo(f"run: {run.folder}")
+        for row in run.metrics:
+            click.echo(f"{row['selected_on']:>5} epoch {row['epoch']:>3}: {_summary(row)}")
+    if len(trained) > 1:
+        click.echo(protocol_text([run.metrics[0] for run in trained if run.metrics]))
 
 
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--dataset", type=click.Path(path_type=Path), help="another prepared dataset [default: the run's own]")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--dataset", type=click.Path(path_type=Path), help="another prepared dataset [default: each run's own]")
 @click.option("--split", default="test", show_default=True)
 @click.option("--exemplars", default=None, help="how many exemplars vote, or 'all' [default: the recipe's]")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--workers", default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="print one JSON document and nothing else")
-def evaluate(run, dataset, split, exemplars, device, workers, as_json) -> None:
-    """Evaluate a trained RUN from its folder."""
+def evaluate(runs, dataset, split, exemplars, device, workers, as_json) -> None:
+    """Evaluate trained RUNs (or all in a folder of runs) from their folders.
+
+    Of several runs - the folds of a task, the classes of a benchmark, seeds - the table of the protocol
+    is printed: rho a fold and a dataset, and the Fisher-z mean over the datasets.
+    """
     if exemplars not in (None, "all") and not (exemplars.isdigit() and int(exemplars) > 0):
         raise RecipeError(f"--exemplars takes a number above 0 or 'all', not {exemplars!r}")
     count = -1 if exemplars is None else None if exemplars == "all" else int(exemplars)
-    loaded = Run.load(run, table=SampleTable.load(dataset) if dataset else None, device=device)
-    judged = loaded.evaluate(split, exemplars=count, workers=workers, progress=not as_json)
-    row = metrics_row(loaded.table, loaded.recipe, judged, split=split, device=loaded.device, notebook="")
-    row["exemplars"] = 0 if loaded.recipe.system == "mlp" else exemplars or loaded.recipe.exemplars
-    click.echo(json.dumps(row) if as_json else _summary(row))
+    other = SampleTable.load(dataset) if dataset else None
+    rows = []
+    for folder in run_folders(runs):
+        loaded = Run.load(folder, table=other, device=device)
+        judged = loaded.evaluate(split, exemplars=count, workers=workers, progress=not as_json)
+        rows.append(metrics_row(loaded.table, loaded.recipe, judged, split=split, device=loaded.device, notebook=""))
+        rows[-1]["exemplars"] = 0 if loaded.recipe.system == "mlp" else exemplars or loaded.recipe.exemplars
+    if as_json:
+        click.echo(json.dumps(rows[0] if len(rows) == 1 else rows))
+    else:
+        click.echo(_summary(rows[0]) if len(rows) == 1 else protocol_text(rows))
 
 
 @main.command()

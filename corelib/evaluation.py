@@ -19,6 +19,8 @@ from corelib.data.samples import SampleTable
 from corelib.pairs import Exemplars, draw_exemplars
 from corelib.recipe import Recipe, RecipeError
 
+INPUT_LIMIT = 2**28  # bytes of model inputs encoded at once; a full-size video of ten snippets has 10^8
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -62,9 +64,14 @@ def autocast(device: torch.device, precision: str):
 
 
 @torch.no_grad()
-def encode(model, source, rows: np.ndarray, *, device: torch.device, precision="fp32", batch=32, workers=0, progress=False) -> Tensor:  # fmt: skip
-    """Encode each of `rows` once: features [n, D] float32, in the order of `rows`, on `device`."""
+def encode(model, source, rows: np.ndarray, *, device: torch.device, precision="fp32", batch=None, workers=0, progress=False) -> Tensor:  # fmt: skip
+    """Encode each of `rows` once: features [n, D] float32, in the order of `rows`, on `device`.
+
+    batch  videos at a time; None takes up to 32, and as many as fit into INPUT_LIMIT bytes of inputs
+    """
     model.eval()
+    if batch is None:
+        batch = max(1, min(32, INPUT_LIMIT // source.to_inputs(source[int(rows[0])][None]).nbytes))
     loader = torch.utils.data.DataLoader(
         torch.utils.data.Subset(source, np.asarray(rows).tolist()), batch_size=batch, num_workers=workers
     )
@@ -108,8 +115,8 @@ def evaluate(
     count = recipe.exemplars if exemplars == -1 else exemplars
     samples = table.samples
     ids = samples["id"].to_numpy()
-    targets = table.target(recipe.with_difficulty)
-    factor = samples["difficulty"].to_numpy(float) if recipe.with_difficulty else np.ones(len(samples))
+    targets = table.target(recipe.with_difficulty, recipe.target_unit)
+    factor, offset = table.target_unit(recipe.with_difficulty, recipe.target_unit)
     if model.uses_exemplars:
         difficulty = samples["difficulty"].to_numpy(float) if "difficulty" in samples and recipe.with_difficulty else None
         chosen = draw_exemplars(
@@ -122,7 +129,7 @@ def evaluate(
     features = encode(model, source, needed, device=device, precision=recipe.precision, workers=workers, progress=progress)  # fmt: skip
     local = Exemplars(np.searchsorted(needed, queries)[chosen.query], np.searchsorted(needed, chosen.exemplar), {})
     known = torch.as_tensor(targets[needed], device=device)
-    verdicts = vote(model, features, features, known, local).cpu().numpy() * factor[queries][chosen.query]
+    verdicts = offset + factor[queries][chosen.query] * vote(model, features, features, known, local).cpu().numpy()
     return _report(samples, np.asarray(queries), chosen, verdicts, intervals, len(needed), model.uses_exemplars)
 
 
@@ -175,9 +182,10 @@ def score_video(run, video: str | Path, *, difficulty: float | None = None, exem
     inputs = run.source.to_inputs(torch.from_numpy(frames)[None].to(run.device))
     with autocast(run.device, recipe.precision):
         query = run.model.eval().encode(inputs).float()
-    factor = difficulty if recipe.with_difficulty else 1.0
+    factors, offset = table.target_unit(recipe.with_difficulty, recipe.target_unit)
+    factor = difficulty if recipe.with_difficulty else factors[0]
     if not run.model.uses_exemplars:
-        votes, chosen = run.model.predict(query).cpu().numpy() * factor, None
+        votes, chosen = offset + factor * run.model.predict(query).cpu().numpy(), None
     else:
         pool, samples = table.rows("train"), table.samples
         ids = np.append(samples["id"].to_numpy(), f"new video {Path(video).name}")
@@ -191,8 +199,8 @@ def score_video(run, video: str | Path, *, difficulty: float | None = None, exem
         ).exemplar  # fmt: skip
         rows = np.sort(chosen)
         features = encode(run.model, run.source, rows, device=run.device, precision=recipe.precision)
-        targets = torch.as_tensor(table.target(recipe.with_difficulty)[rows], device=run.device)
-        votes = run.model.predict(query.expand(len(rows), -1), features, targets).cpu().numpy() * factor
+        targets = torch.as_tensor(table.target(recipe.with_difficulty, recipe.target_unit)[rows], device=run.device)
+        votes = offset + factor * run.model.predict(query.expand(len(rows), -1), features, targets).cpu().numpy()
         chosen = samples.iloc[rows]
     half = run.metrics[0].get("residual_90", float("nan")) if run.metrics else float("nan")
     result = {"video": str(video), "score": float(votes.mean()), "spread": float(votes.std())}

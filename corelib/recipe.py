@@ -21,6 +21,8 @@ class Recipe:
     system: str = "core"  # core | mlp
     with_difficulty: bool = False  # regress score / difficulty, multiply by it at the end
     seed: int = 0
+    fold: int | None = None  # of a dataset divided into folds: the one tested on
+    target_unit: str = "score"  # score: the dataset's own | percent of the class's range (the paper on AQA-7)
 
     # clips
     frames: int = 32  # frames a video
@@ -80,7 +82,7 @@ class Recipe:
 
     def __post_init__(self):
         choices = {
-            "system": ("core", "mlp"), "frame_choice": ("resample", "last"), "encoder": ("i3d", "projection"),
+            "system": ("core", "mlp"), "target_unit": ("score", "percent"), "frame_choice": ("resample", "last"), "encoder": ("i3d", "projection"),
             "normalisation": ("kinetics", "imagenet"), "batchnorm": ("free", "frozen"), "pairing": ("batch", "two"),
             "outer_edge": ("data", "theta"), "zero_side": ("mirrored", "positive"), "loss": ("mean", "leaf_sums"),
             "tree_start": ("he", "torch"), "decoding": ("expected", "most_probable"), "optimizer": ("adamw", "adam"),
@@ -94,6 +96,8 @@ class Recipe:
                 f"a snippet of {self.snippet_length} frames that starts at {max(self.snippet_starts)} "
                 f"does not fit into {self.frames} frames; change frames, snippet_length or snippet_starts"
             )
+        if self.target_unit == "percent" and self.with_difficulty:
+            raise RecipeError("target_unit=percent and with_difficulty exclude each other: an execution score has its own range")
         for key in ("frames", "crop", "snippet_length", "width", "stretches", "passes", "exemplars", "epochs", "batch", "accumulate", "validate_every", "learning_rate"):  # fmt: skip
             if getattr(self, key) <= 0:
                 raise RecipeError(f"{key} must be above 0, not {getattr(self, key)}")

@@ -54,6 +54,7 @@ class Run:
         described = json.loads((folder / "recipe.json").read_text())
         recipe = Recipe.from_dict(described["recipe"])
         own = _own_table(described["dataset"], folder) if table is None else table
+        own = own.of_fold(recipe.fold) if own.folds else own
         source = open_inputs(own, recipe, progress=progress)
         state = safetensors.torch.load_file(folder / "best.safetensors")
         # the shapes of the intervals do not depend on the data, and their values come with the weights

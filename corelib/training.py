@@ -110,7 +110,7 @@ def fit(
     then trains anew on all of its rows and keeps the epoch that was chosen there.
     Raises RunError when the folder holds a run of something else.
     """
-    out, device = Path(out), pick_device(device)
+    out, device, table = Path(out), pick_device(device), table.of_fold(recipe.fold)
     described = {"recipe": recipe.to_dict(), "dataset": describe(table, out)}
     if (out / "recipe.json").is_file():
         before = json.loads((out / "recipe.json").read_text())
@@ -126,7 +126,7 @@ def fit(
         choice = fit(table, recipe.replace(refit=False), out / "choice", **show)
     source = open_inputs(table, recipe, progress=progress)
     train, val = training_rows(table, recipe)
-    targets, groups = table.target(recipe.with_difficulty), group_labels(table, recipe)
+    targets, groups = table.target(recipe.with_difficulty, recipe.target_unit), group_labels(table, recipe)
     model = build_model(recipe, targets[train], groups[train], in_features=source.in_features).to(device)
     planned = [len(plan_epoch(recipe, train, groups, epoch)) for epoch in range(recipe.epochs)]
     optimizer, schedule = make_optimizer(model, recipe, sum(math.ceil(n / recipe.accumulate) for n in planned))
@@ -213,7 +213,7 @@ def metrics_row(table: SampleTable, recipe: Recipe, judged: Evaluation, *, split
     """One row of metrics.json, as DESIGN's "A run" names its columns."""
     return {
         "dataset": table.name, "system": recipe.system, "with_difficulty": recipe.with_difficulty,
-        "recipe": recipe.name, "seed": recipe.seed, "split": split, "n_train": len(training_rows(table, recipe)[0]),
+        "recipe": recipe.name, "seed": recipe.seed, "fold": recipe.fold, "split": split, "n_train": len(training_rows(table, recipe)[0]),
         "device": str(device), "notebook": notebook, "exemplars": recipe.exemplars if recipe.system == "core" else 0,
         **judged.summary,
     }  # fmt: skip
@@ -221,8 +221,8 @@ def metrics_row(table: SampleTable, recipe: Recipe, judged: Evaluation, *, split
 
 def find_or_train(table: SampleTable, recipe: Recipe, runs: str | Path, **options) -> Run:
     """The run of this recipe on this data under `runs`: loaded if there, resumed if interrupted, made if not."""
-    difficulty = "-dd" if recipe.with_difficulty else ""
-    name = f"{table.name}-{recipe.system}{difficulty}-{recipe.name}-seed{recipe.seed}-{recipe.digest}-{table.sha256[:6]}"
+    difficulty, fold = "-dd" if recipe.with_difficulty else "", "" if recipe.fold is None else f"-fold{recipe.fold}"
+    name = f"{table.name}{fold}-{recipe.system}{difficulty}-{recipe.name}-seed{recipe.seed}-{recipe.digest}-{table.sha256[:6]}"
     return fit(table, recipe, Path(runs) / name, **options)
 
 

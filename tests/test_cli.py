@@ -58,7 +58,7 @@ def test_score_asks_for_the_difficulty(trained):
         (["train", "DIVES", "--set", "epoch=3"], "'epochs'"),
         (["train", "DIVES", "--recipe", "labtop"], "'laptop'"),
         (["train", "DIVES", "--recipe", "smoke", "--out", "RUN"], "another recipe"),
-        (["evaluate", "nowhere"], "no finished run"),
+        (["evaluate", "nowhere"], "no run"),
         (["evaluate", "RUN", "--exemplars", "none"], "above 0"),
     ],
 )

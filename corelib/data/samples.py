@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -94,27 +94,59 @@ class SampleTable:
         """Row numbers [n] of a split ("train", "val", "test") or of a fold (its number)."""
         return np.flatnonzero(self.samples["split"].astype(str).to_numpy() == str(split))
 
+    @property
+    def folds(self) -> list[int]:
+        """The fold numbers of a dataset whose protocol is folds, in rising order; none where the split is fixed."""
+        return sorted(map(int, set(self.samples["split"]))) if self.info["protocol"] == "folds" else []
+
+    def of_fold(self, fold: int | None) -> SampleTable:
+        """The table as one fold's training sees it: that fold is the test split, all others the training split.
+
+        A table with a fixed split is returned as it is, for fold None. Raises DatasetError for a fold
+        that is not there, or none where one is needed.
+        """
+        if self.info["protocol"] == "fixed":
+            if fold == self.info.get("fold"):
+                return self
+            raise DatasetError(f"{self.name}: its split is fixed, so there is no fold {fold}; leave fold out")
+        if fold not in self.folds:
+            known = ", ".join(map(str, self.folds))
+            raise DatasetError(f"{self.name} is divided into the folds {known}; name the one to test on (fold={self.folds[0]}), not {fold}")
+        parts = np.where(self.samples["split"].astype(int) == fold, "test", "train").astype(object)
+        return replace(self, info=self.info | {"protocol": "fixed", "fold": fold}, samples=self.samples.assign(split=parts))
+
     def marks(self) -> list[np.ndarray]:
         """The judges' marks of every sample, one array each (empty where none are known)."""
         if "judges" not in self.samples:
             return [np.empty(0)] * len(self.samples)
         return [np.array([float(mark) for mark in str(text).split()]) for text in self.samples["judges"].fillna("")]
 
-    def target(self, with_difficulty: bool) -> np.ndarray:
-        """What a model regresses, [N]: the score, or the execution score (score / difficulty).
+    def target(self, with_difficulty: bool, unit: str = "score") -> np.ndarray:
+        """What a model regresses, [N]: the score, the execution score (score / difficulty), or the score
+        in percent of the range that `target_unit` says. Raises as `target_unit`."""
+        factor, offset = self.target_unit(with_difficulty, unit)
+        return (self.samples["score"].to_numpy(float) - offset) / factor
+
+    def target_unit(self, with_difficulty: bool, unit: str = "score") -> tuple[np.ndarray, float]:
+        """(factor [N], offset): score = offset + factor * target.
+
+        unit  "score": the dataset's own; "percent": 0 and 100 are the ends of dataset.json's
+              percent_range (its score_range where it names none), as the released code does on AQA-7
 
         Raises DatasetError when execution scores are asked of a dataset whose scores are not
         multiplied by a difficulty.
         """
-        score = self.samples["score"].to_numpy(float)
+        if unit == "percent":
+            low, high = self.info.get("percent_range") or self.info["score_range"]
+            return np.full(len(self.samples), (high - low) / 100), float(low)
         if not with_difficulty:
-            return score
+            return np.ones(len(self.samples)), 0.0
         if not self.info["divided_by_difficulty"]:
             raise DatasetError(
                 f"{self.name}: its scores are not multiplied by a difficulty, so there is none to divide by; "
                 "train with with_difficulty=false."
             )
-        return score / self.samples["difficulty"].to_numpy(float)
+        return self.samples["difficulty"].to_numpy(float), 0.0
 
 
 def _read_samples(path: Path) -> pd.DataFrame:
@@ -137,6 +169,9 @@ def _info_problems(info: dict) -> list[str]:
     low_high = info["score_range"]
     if not (isinstance(low_high, list) and len(low_high) == 2 and low_high[0] < low_high[1]):
         problems.append(f"dataset.json: score_range must be [lowest, highest], not {low_high!r}")
+    unit = info.get("percent_range")
+    if unit is not None and not (isinstance(unit, list) and len(unit) == 2 and unit[0] < unit[1]):
+        problems.append(f"dataset.json: percent_range must be [lowest, highest], not {unit!r}")
     if info["protocol"] not in ("fixed", "folds"):
         problems.append(f"dataset.json: protocol must be 'fixed' or 'folds', not {info['protocol']!r}")
     return problems
