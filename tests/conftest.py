@@ -50,3 +50,12 @@ def aqa_data() -> Path:
     if not folder.is_dir():
         pytest.fail(f"CORE_AQA_DATA is {value}, which is not a folder; correct it, or unset it to skip these tests")
     return folder
+
+
+@pytest.fixture(scope="session")
+def official_mtl_aqa(tmp_path_factory, small_dives):
+    """The small dives in MTL-AQA's layout: (its folder, annotations, {split: entries})."""
+    from tests.official_layouts import write_mtl_aqa
+
+    raw = tmp_path_factory.mktemp("official") / "mtl-aqa"
+    return raw, *write_mtl_aqa(raw, small_dives)

@@ -1,6 +1,5 @@
 """MTL-AQA: the real annotations, and procedural dives written in its official layout, become a prepared dataset."""
 
-import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -18,10 +17,9 @@ from corelib.pairs import pair_differences
 from corelib.recipe import named
 from corelib.training import fit
 from corelib.tree import quantile_edges
+from tests.official_layouts import write_mtl_aqa_pickles
 
 SCRIPT = Path(__file__).parents[1] / "data_scripts" / "prepare_mtl_aqa.py"
-
-PICKLES = ("final_annotations_dict_with_dive_number.pkl", "train_split_0.pkl", "test_split_0.pkl")
 
 
 @pytest.fixture(scope="module")
@@ -87,36 +85,9 @@ def test_whole_events_are_held_out(aqa_data, real, script):
 # Procedural dives in the official layout
 
 
-@pytest.fixture(scope="module")
-def official(tmp_path_factory, small_dives):
-    """28 procedural dives as MTL-AQA lays them out: two events, 20 frames a dive with 3 between two dives."""
-    root = tmp_path_factory.mktemp("mtl")
-    dives = small_dives
-    annotations, splits = {}, {"train": [], "test": []}
-    for row, (sample, marks) in enumerate(zip(dives.samples.itertuples(), dives.marks(), strict=True)):
-        event, place = 1 + row % 2, row // 2
-        folder = root / "raw" / "new" / "new_total_frames_256s" / f"{event:02d}"
-        folder.mkdir(parents=True, exist_ok=True)
-        start = 23 * place
-        for number, picture in enumerate(np.concatenate([read_video(dives.root / sample.media), np.zeros((3, 32, 32, 3), np.uint8)])):
-            Image.fromarray(picture).save(folder / f"{start + number:06d}.jpg", quality=95)
-        number = parse_dive_number(sample.group)
-        annotations[event, place + 1] = {
-            "start_frame": start, "end_frame": start + 20, "difficulty": sample.difficulty, "final_score": sample.score,
-            "judge_scores": np.array(marks), "dive_number": sample.group, "armstand": 0,
-            "position": {"B": 1, "C": 2, "D": 0}[number.position],
-            "rotation_type": {2: 0, 1: 1, 4: 2, 3: 3}[number.direction],
-            "ss_no": number.half_somersaults, "tw_no": number.half_twists, "primary_view": 0,
-        }  # fmt: skip
-        splits[sample.split].append((event, place + 1))
-    write_pickles(root / "raw" / "info", annotations, splits)
-    return root / "raw", annotations, splits
-
-
-def write_pickles(info, annotations, splits):
-    info.mkdir(parents=True, exist_ok=True)
-    for name, content in zip(PICKLES, (annotations, splits["train"], splits["test"]), strict=True):
-        (info / name).write_bytes(pickle.dumps(content, protocol=2))
+@pytest.fixture(scope="session")
+def official(official_mtl_aqa):
+    return official_mtl_aqa
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +152,7 @@ def broken(official, tmp_path, change):
     annotations = {key: dict(dive) for key, dive in annotations.items()}
     splits = {name: list(keys) for name, keys in splits.items()}
     change(annotations, splits)
-    write_pickles(tmp_path / "info", annotations, splits)
+    write_mtl_aqa_pickles(tmp_path / "info", annotations, splits)
     return prepare(raw, tmp_path / "out", "--info", tmp_path / "info")
 
 
@@ -227,10 +198,10 @@ def test_what_cannot_be_right_is_flagged_and_kept(official, tmp_path, script):
 
 
 def test_a_pickle_that_wants_more_than_numbers_is_refused(official, tmp_path, script):
-    write_pickles(tmp_path / "info", *official[1:])
-    (tmp_path / "info" / PICKLES[1]).write_bytes(b"cposix\nsystem\n(S'echo opened'\ntR.")
+    write_mtl_aqa_pickles(tmp_path / "info", *official[1:])
+    (tmp_path / "info" / "train_split_0.pkl").write_bytes(b"cposix\nsystem\n(S'echo opened'\ntR.")
     with pytest.raises(DatasetError, match="posix.system"):
         script.read_mtl_aqa(tmp_path / "info")
-    (tmp_path / "info" / PICKLES[1]).unlink()
+    (tmp_path / "info" / "train_split_0.pkl").unlink()
     result = prepare(official[0], tmp_path / "out", "--info", tmp_path / "info")
     assert result.returncode == 2 and "train_split_0.pkl: no such file" in result.stderr
