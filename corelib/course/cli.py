@@ -9,7 +9,7 @@ import click
 
 @click.group()
 def course() -> None:
-    """Execute the course's notebooks."""
+    """Execute the course's notebooks, or write their student edition."""
 
 
 @course.command()
@@ -40,3 +40,21 @@ def run(profile: str, only: tuple[str, ...], out: Path | None, source: Path | No
         raise problem from None
     except NotebookError as error:
         raise click.ClickException(str(error)) from None
+
+
+@course.command()
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where to write; an earlier student edition there is replaced.")
+@click.option("--notebooks", "source", type=click.Path(exists=True, file_okay=False, path_type=Path), help="The notebooks' folder.  [default: the one beside corelib]")
+def student(out: Path, source: Path | None) -> None:
+    """Write the student edition: every notebook without its solutions, with its checks."""
+    from corelib.course.execute import notebooks_folder
+    from corelib.course.exercises import write_student_edition
+    from corelib.course.parameters import CourseError
+
+    try:
+        written = write_student_edition(source or notebooks_folder(), out)
+    except CourseError as error:
+        problem = click.ClickException(str(error))
+        problem.exit_code = 2
+        raise problem from None
+    click.echo(f"{len(written)} notebooks in {out}")

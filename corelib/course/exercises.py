@@ -1,0 +1,125 @@
+"""Exercises: checks that answer at once with a hint, and the student edition without the solutions.
+
+A solution stands in a notebook between `### BEGIN SOLUTION` and `### END SOLUTION`, with the next code
+cell calling `check`. The markers are those of nbgrader and otter, which can take the notebooks too.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+
+from corelib.course.parameters import CourseError
+
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+PROMPT = "# Your turn: replace the dots."
+WRONG = "wrong"  # a solution cell's metadata: an answer that its check must turn down
+
+
+class OpenExercise(Exception):
+    """An exercise is not solved yet; the message is a hint, and all that a notebook shows."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]  # IPython asks for this; a student has no use for the check's inside
+
+
+def check(exercise: str, *conditions: tuple[Callable[[], object], str]) -> None:
+    """Say at once whether an exercise is solved.
+
+    exercise    its number as in its heading, for example "5.1"
+    conditions  (condition, hint): a function without arguments that is true where this part is right,
+                and what to think of when it is not; they are tried in order
+
+    Prints that the exercise is right, or raises OpenExercise with the first hint.
+    """
+    for condition, hint in conditions:
+        try:
+            right = bool(condition())
+        except NameError as error:
+            raise OpenExercise(f"Exercise {exercise} is still open ({error}): replace the dots in the cell above, run it, then run this one again.") from None
+        except Exception as error:  # whatever a student's own code raises belongs into the hint
+            right, hint = False, f"{hint} (Trying it gave {type(error).__name__}: {error})"
+        if not right:
+            raise OpenExercise(f"Exercise {exercise} is not solved yet. Hint: {hint}")
+    print(f"Exercise {exercise}: right.")
+
+
+def without_solutions(source: str) -> str:
+    """A cell's source with every solution replaced by a prompt and dots, indented as its marker.
+
+    Raises CourseError when the markers do not come in pairs.
+    """
+    kept, inside = [], False
+    for line in source.splitlines():
+        marker = line.strip()
+        if marker not in (BEGIN, END):
+            kept += [] if inside else [line]
+            continue
+        if inside == (marker == BEGIN):
+            raise CourseError(f"{marker!r} without its counterpart in the cell that begins {source.splitlines()[0]!r}")
+        inside = marker == BEGIN
+        if inside:
+            indent = line[: len(line) - len(line.lstrip())]
+            kept += [indent + PROMPT, indent + "..."]
+    if inside:
+        raise CourseError(f"{BEGIN!r} without {END!r} in the cell that begins {source.splitlines()[0]!r}")
+    return "\n".join(kept)
+
+
+def student_notebook(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A copy of a source notebook as students get it: no solution, no wrong answer, every check."""
+    copy = nbformat.from_dict(notebook)
+    for cell in copy.cells:
+        if cell.cell_type == "code":
+            cell.source = without_solutions(cell.source)
+        cell.metadata.pop(WRONG, None)
+    return copy
+
+
+def write_student_edition(source: str | Path, out: str | Path) -> list[Path]:
+    """Write the student edition of all notebooks in `source` into the folder `out`; returns their paths.
+
+    The profiles and everything else that lies beside the notebooks is copied. Raises CourseError when
+    `out` is the source, or holds anything but an earlier student edition.
+    """
+    source, out = Path(source).resolve(), Path(out).resolve()
+    mark = out / ".student-edition"
+    if out == source or out.is_relative_to(source):
+        raise CourseError(f"{out} is where the source notebooks lie; choose another --out")
+    if out.exists() and any(out.iterdir()) and not mark.is_file():
+        raise CourseError(f"{out} holds other files, which the student edition would mix with; choose an empty --out")
+    contents = {path.name: student_notebook(nbformat.read(path, as_version=4)) for path in sorted(source.glob("[0-9][0-9]_*.ipynb"))}
+    if not contents:
+        raise CourseError(f"no notebook in {source}: expected files such as 00_start_here.ipynb")
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(source, out, ignore=shutil.ignore_patterns("*.ipynb", ".*"))
+    mark.write_text("written by `python -m corelib course student`; it is replaced as a whole\n")
+    for name, notebook in contents.items():
+        nbformat.write(notebook, out / name)
+    return [out / name for name in contents]
+
+
+def exercises_of(notebook: nbformat.NotebookNode) -> list[tuple[str, int, int]]:
+    """(number, place of the solution's cell, place of the check's cell) of every exercise, in order.
+
+    Raises CourseError for a solution without a check right behind it, or a check without a solution.
+    """
+    found, solution = [], None
+    for place, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
+            continue
+        called = re.match(r'\s*check\(\s*"([\d.]+)"', cell.source)
+        if called and solution is None:
+            raise CourseError(f"the check of exercise {called[1]} has no solution in the code cell before it")
+        if solution is not None and not called:
+            raise CourseError(f"the solution in cell {solution + 1} has no check in the code cell behind it")
+        if called:
+            found.append((called[1], solution, place))
+        solution = place if BEGIN in cell.source else None
+    if solution is not None:
+        raise CourseError(f"the solution in cell {solution + 1} has no check in the code cell behind it")
+    return found
