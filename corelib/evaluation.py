@@ -19,7 +19,7 @@ from corelib.data.samples import SampleTable
 from corelib.pairs import Exemplars, draw_exemplars
 from corelib.recipe import Recipe, RecipeError
 
-INPUT_LIMIT = 2**28  # bytes of model inputs encoded at once; a full-size video of ten snippets has 10^8
+INPUT_LIMIT = 2**27  # bytes of model inputs encoded at once; a full-size video of ten snippets has 10^8
 
 
 @dataclass(frozen=True)
