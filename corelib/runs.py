@@ -111,6 +111,11 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 def environment(device: torch.device, table: SampleTable, recipe: Recipe) -> dict:
     """What a result depends on besides its recipe: versions, machine, source, data."""
+    return machine(device) | {"dataset_sha256": table.sha256, "recipe_digest": recipe.digest}
+
+
+def machine(device: torch.device) -> dict:
+    """Versions, machine and device, threads, and the checksum of corelib's source."""
     packages = ("torch", "torchvision", "numpy", "scipy", "pandas", "av")
     source = hashlib.sha256()
     for file in sorted(Path(__file__).parent.rglob("*.py")):
@@ -119,8 +124,7 @@ def environment(device: torch.device, table: SampleTable, recipe: Recipe) -> dic
         "python": platform.python_version(), **{name: version(name) for name in packages},
         "platform": platform.platform(), "processor": platform.processor() or platform.machine(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "threads": torch.get_num_threads(), "source_sha256": source.hexdigest(), "dataset_sha256": table.sha256,
-        "recipe_digest": recipe.digest,
+        "threads": torch.get_num_threads(), "source_sha256": source.hexdigest(),
     }  # fmt: skip
 
 

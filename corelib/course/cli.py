@@ -9,7 +9,7 @@ import click
 
 @click.group()
 def course() -> None:
-    """Execute the course's notebooks, or write their student edition."""
+    """Execute the course's notebooks, write their student edition or their site."""
 
 
 @course.command()
@@ -58,3 +58,23 @@ def student(out: Path, source: Path | None) -> None:
         problem.exit_code = 2
         raise problem from None
     click.echo(f"{len(written)} notebooks in {out}")
+
+
+@course.command()
+@click.option("--profile", default="laptop", show_default=True, metavar="NAME", help="The course run to publish.")
+@click.option("--run", "folder", type=click.Path(path_type=Path), help="Its folder.  [default: runs/course/<profile>]")
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where to write; an earlier site there is replaced.")
+def publish(profile: str, folder: Path | None, out: Path) -> None:
+    """Write the site of a finished course run: pages that open from disk, index, results, environment."""
+    from corelib.course.execute import list_notebooks, notebooks_folder
+    from corelib.course.parameters import CourseError
+    from corelib.course.site import publish as write_site
+
+    try:
+        source = notebooks_folder()
+        index = write_site(folder or source.parent / "runs" / "course" / profile, out, names=list_notebooks(source))
+    except CourseError as error:
+        problem = click.ClickException(str(error))
+        problem.exit_code = 2
+        raise problem from None
+    click.echo(f"{index}: written")

@@ -26,6 +26,7 @@ from traitlets.config import Config
 from corelib.course.parameters import RESULTS, CourseError, declared_parameters, nearest, plan_parameters, read_profile
 from corelib.course.results import merge_results, table_text
 from corelib.course.site import write_html, write_index
+from corelib.runs import machine, pick_device
 
 
 class NotebookError(RuntimeError):
@@ -141,7 +142,8 @@ def run_course(
                 print(f"{time.perf_counter() - started:.1f} s", flush=True)
     finally:
         rows = merge_results(folder)
-        index = write_index(folder, names=paths, profile=profile, rows=rows)
+        stamp = {"profile": profile, "seeds": sorted({row["seed"] for row in rows})} | machine(pick_device())
+        index = write_index(folder, names=paths, profile=profile, rows=rows, stamp=stamp)
 
     print()
     print(table_text(rows).to_string(index=False) if rows else "No notebook recorded a result.")

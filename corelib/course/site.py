@@ -1,7 +1,6 @@
 """Pages of an executed course: one HTML a notebook, and an index with aims, times and thumbnails.
 
-Figures and styles are inside the pages, which open without a network. Two things need one: equations
-(the browser loads MathJax) and live widgets.
+Figures, styles and equations are inside the pages, which open from disk without a network.
 """
 
 from __future__ import annotations
@@ -9,17 +8,25 @@ from __future__ import annotations
 import base64
 import html
 import io
+import json
 import logging
+import re
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import nbformat
+from jinja2 import pass_context
+from latex2mathml.converter import convert as to_mathml
 from nbconvert import HTMLExporter
-from nbconvert.filters import markdown2html
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from PIL import Image
 
+from corelib.course.parameters import CourseError
 from corelib.course.results import table_text
 
+WIDGET = "application/vnd.jupyter.widget-view+json"
+NO_TEXT = 'alt="No description has been provided for this image"'
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 article { display: flex; gap: 1.5rem; border-top: 1px solid #ccc; padding: 1rem 0; }
@@ -34,33 +41,79 @@ td, th { border-bottom: 1px solid #ccc; padding: .2rem .6rem; text-align: left; 
 """
 
 
+class _Renderer(IPythonRenderer):
+    """Equations as MathML, which browsers set themselves, in place of a script from the web."""
+
+    def block_math(self, body: str) -> str:
+        return to_mathml(body, display="block")
+
+    def inline_math(self, body: str) -> str:
+        return to_mathml(body)
+
+
+class _Page(HTMLExporter):
+    @pass_context
+    def markdown2html(self, context, source):
+        path = context.get("resources", {}).get("metadata", {}).get("path", "")
+        attachments = context.get("cell", {}).get("attachments", {})
+        renderer = _Renderer(escape=False, attachments=attachments, embed_images=True, path=path, anchor_link_text=self.anchor_link_text)
+        return MarkdownWithMath(renderer=renderer).render(source)
+
+
 def write_html(executed: str | Path, *, images: str | Path) -> Path:
-    """Write the page of an executed notebook beside it and return its path.
+    """Write the page of an executed notebook beside it and return its path; it opens without a network.
 
     images   the folder that pictures named in Markdown are relative to; they are put into the page
+
+    A figure's alternative text is the sentence before it that says what to see. A widget, which needs a
+    kernel, is replaced by a line that says where it works.
     """
     executed = Path(executed)
     notebook = nbformat.read(executed, as_version=4)
-    exporter = HTMLExporter(template_name="lab", embed_images=True)
+    notebook.metadata.pop("widgets", None)
+    seen = []
+    for cell, caption in zip(notebook.cells, captions(notebook), strict=True):
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                seen.append(html.escape(caption))
+            if WIDGET in output.get("data", {}):
+                output.data = {"text/html": '<p class="widget-note">A widget: run this notebook in JupyterLab to use it.</p>'}
+    exporter = _Page(template_name="lab", embed_images=True)
     # Nothing that a course run could mend: nbconvert remarks on figures without a text alternative.
     exporter.log = logging.getLogger(f"{__name__}.nbconvert")
     exporter.log.setLevel(logging.ERROR)
-    has_widgets = "widgets" in notebook.metadata
-    if not has_widgets:
-        exporter.require_js_url = ""
+    exporter.require_js_url = ""
     resources = {"metadata": {"path": str(images), "name": executed.stem}}
     page, _ = exporter.from_notebook_node(notebook, resources)
-    if not has_widgets:
-        page = page.replace('<script src=""></script>', "")
+    page = re.sub(r"<!-- Load mathjax -->.*?<!-- End of mathjax configuration -->", "", page, flags=re.DOTALL)
+    page = re.sub(r'<script src=""></script>|<script type="module">(?:(?!</script>).)*mermaid.*?</script>', "", page, flags=re.DOTALL)
+    texts = iter(seen)  # nbconvert's template looks for no text where a figure's output could carry one
+    page = re.sub(re.escape(NO_TEXT), lambda found: f'alt="{next(texts, "Figure")}"', page)
     path = executed.with_suffix(".html")
     path.write_text(page, encoding="utf-8")
     return path
 
 
-def write_index(folder: str | Path, *, names: Iterable[str], profile: str, rows: list[Mapping]) -> Path:
+def captions(notebook: nbformat.NotebookNode) -> list[str]:
+    """What is to be seen in each cell's figure, in words: the sentences with "see" of the Markdown before it,
+    or its first sentence; a text a cell, in order."""
+    found, caption = [], "Figure"
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            text = " ".join(line for line in cell.source.splitlines() if not line.startswith(("#", "|", "$$", "-")))
+            text = re.sub(r"[*`]|\$+[^$]*\$+", "", text).strip()
+            sentences = re.split(r"(?<=[.?!])\s+", text)
+            seen = [sentence for sentence in sentences if re.search(r"\b[Ss]ee\b|\b[Cc]ompare\b", sentence)]
+            caption = " ".join(seen or sentences[:1]) or caption
+        found.append(caption)
+    return found
+
+
+def write_index(folder: str | Path, *, names: Iterable[str], profile: str, rows: list[Mapping], stamp: Mapping) -> Path:
     """Write folder/index.html over the executed notebooks there (those of `names`, in that order).
 
     rows   the results table's rows (may be empty)
+    stamp  what the results depend on (versions, device, source ...); written to environment.json too
     """
     folder = Path(folder)
     entries = [_entry(folder / f"{name}.ipynb") for name in names if (folder / f"{name}.ipynb").is_file()]
@@ -70,17 +123,42 @@ def write_index(folder: str | Path, *, names: Iterable[str], profile: str, rows:
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title><style>{STYLE}</style></head><body>
 <h1>{title}</h1>
-<p class="note">Figures are inside the pages. Equations are set by MathJax and widgets by a script,
-which the browser loads from the web.</p>
 {"".join(entries)}
 <h2>Results</h2>
 <p class="note">Mean +- standard deviation over seeds. R-l2 divides by the range of scores shown beside it.</p>
 <div class="wide">{table}</div>
+<h2>Environment</h2>
+<div class="wide"><table>{"".join(f"<tr><th>{html.escape(str(key))}</th><td>{html.escape(str(value))}</td></tr>" for key, value in stamp.items())}</table></div>
 </body></html>
 """
+    (folder / "environment.json").write_text(json.dumps(stamp, indent=2) + "\n", encoding="utf-8")
     path = folder / "index.html"
     path.write_text(page, encoding="utf-8")
     return path
+
+
+def publish(folder: str | Path, out: str | Path, *, names: Iterable[str]) -> Path:
+    """Copy the site of a finished course run (index, pages, results, environment) into `out`; returns its index.
+
+    names  the notebooks that must be there. Raises CourseError that names those that were not executed to
+           their end, or when `out` holds other files.
+    """
+    folder, out = Path(folder), Path(out)
+    missing = [name for name in names if not (folder / f"{name}.html").is_file() or _failed(folder / f"{name}.ipynb")]
+    if missing:
+        raise CourseError(f"{folder}: not executed to the end: {', '.join(missing)}; run the course first: python -m corelib course run")
+    mark = out / "environment.json"
+    if out.exists() and any(out.iterdir()) and not mark.is_file():
+        raise CourseError(f"{out} holds other files, which the site would mix with; choose an empty --out")
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    for name in ["index.html", "metrics.json", "environment.json", *(f"{name}.html" for name in names)]:
+        shutil.copyfile(folder / name, out / name)
+    return out / "index.html"
+
+
+def _failed(executed: Path) -> bool:
+    return not executed.is_file() or nbformat.read(executed, as_version=4).metadata.get("papermill", {}).get("exception") is not False
 
 
 def title_and_aims(notebook: nbformat.NotebookNode, name: str, *, lines: int = 6) -> tuple[str, str]:
@@ -116,7 +194,7 @@ def _entry(executed: Path) -> str:
     picture = f'<img alt="First figure of this notebook" src="{thumbnail}">' if thumbnail else ""
     return (
         f'<article><div><h2><a href="{executed.stem}.html">{html.escape(title)}</a></h2>'
-        f'<p class="note">{failed}{executed.stem} {seconds}</p>{markdown2html(aims)}</div>{picture}</article>\n'
+        f'<p class="note">{failed}{executed.stem} {seconds}</p>{MarkdownWithMath(renderer=_Renderer(escape=False)).render(aims)}</div>{picture}</article>\n'
     )
 
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import os
 import sys
 from pathlib import Path
@@ -50,6 +51,12 @@ def output_text(executed: Path) -> str:
     return "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
 
 
+def fetched(page: str) -> list[str]:
+    """The addresses from which a browser would load a part of the page."""
+    parts = re.findall(r"""(?:<(?:script|img|iframe)[^>]*\ssrc|<link[^>]*\shref)=["']([^"']+)|url\(["']?(http[^)"']+)|import ["'](http[^"']+)""", page)
+    return [address for found in parts for address in found if address and not address.startswith("data:")]
+
+
 ROW = (
     "dict(dataset='d', system='core', with_difficulty=False, recipe='tiny', seed=seed, split='test', spearman=rho,"
     " rl2_x100=1.0, score_range=[0, 100], n_train=9, n_test=5, epoch=1, selected_on='val', seconds=1, device='cpu')"
@@ -83,7 +90,7 @@ def test_a_good_course_leaves_copies_pages_index_and_results(source, monkeypatch
     assert index == folder / "index.html"
     assert {path.name for path in folder.iterdir()} == {
         "00_first.ipynb", "00_first.html", "01_second.ipynb", "01_second.html", "index.html",
-        "metrics.json", "metrics-01_second.json",
+        "metrics.json", "metrics-01_second.json", "environment.json",
     }  # fmt: skip
     text = output_text(folder / "01_second.ipynb")
     assert "count=5 note=mine cwd=a course hash=0" in text
@@ -105,11 +112,11 @@ def test_a_good_course_leaves_copies_pages_index_and_results(source, monkeypatch
     encoded = page.split("data:image/png;base64,")[1].split('"')[0]
     assert Image.open(io.BytesIO(base64.b64decode(encoded))).size[0] <= 480
 
-    # No figure or style comes from the web: MathJax (and mermaid, where a page has diagrams) are the only scripts.
-    html = (folder / "00_first.html").read_text()
-    assert "data:image/png;base64," in html
-    fetched = [part.split('"')[0] for part in html.split('src="')[1:] + html.split('href="')[1:]]
-    assert all("mathjax" in address for address in fetched if address.startswith("http"))
+    assert "source_sha256" in page and json.loads((folder / "environment.json").read_text())["seeds"] == [0, 1]
+
+    # The pages open from disk: nothing in them comes from the web.
+    assert "data:image/png;base64," in (folder / "00_first.html").read_text()
+    assert [address for name in ("00_first.html", "index.html") for address in fetched((folder / name).read_text())] == []
     # Nor does anything that was written name this machine's folders, but for what the notebook printed itself.
     assert str(source.parent) not in (folder / "00_first.ipynb").read_text()
 
