@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,8 @@ from tqdm.auto import tqdm
 
 from corelib import metrics
 from corelib.data.clips import VideoClips, load_clip
-from corelib.data.features import FeatureSteps
-from corelib.data.samples import SampleTable
+from corelib.data.features import FeatureSteps, write_bank
+from corelib.data.samples import SampleTable, new_dataset, write_table
 from corelib.pairs import Exemplars, draw_exemplars
 from corelib.recipe import Recipe, RecipeError
 
@@ -160,6 +161,28 @@ def _report(samples, queries, chosen, verdicts, intervals, encoded, uses_exempla
             summary["spearman_95"] = list(metrics.bootstrap_interval(metrics.spearman, predicted, true))
             summary["rl2_x100_95"] = list(metrics.bootstrap_interval(metrics.relative_l2, predicted, true))
     return Evaluation(predictions, votes, summary)
+
+
+def freeze_features(run, out: str | Path, *, workers: int = 0, progress: bool = False) -> SampleTable:
+    """Encode every video of a run's dataset once and write the features [N, 1, D] as a prepared dataset.
+
+    What is trained on it learns from a frozen encoder, in seconds. The dataset is made only if it is not
+    there, or was made from other weights or data.
+    """
+    out, table = Path(out), run.table
+    weights = hashlib.sha256((run.folder / "best.safetensors").read_bytes()).hexdigest()
+    origin = {"encoder": run.folder.name, "encoder_sha256": weights, "dataset_sha256": table.sha256}
+    if (out / "dataset.json").is_file():
+        frozen = SampleTable.load(out)
+        if all(frozen.info.get(key) == value for key, value in origin.items()):
+            return frozen
+    rows = np.arange(len(table.samples))
+    features = encode(run.model, run.source, rows, device=run.device, precision=run.recipe.precision, workers=workers, progress=progress)
+    info = {key: value for key, value in table.info.items() if key != "raw_root"}
+    with new_dataset(out, overwrite=True) as folder:
+        write_bank(folder / "features.safetensors", features[:, None].cpu().numpy(), table.samples["id"].tolist())
+        write_table(folder, info | {"name": out.name} | origin, table.samples.assign(media=table.samples["id"]))
+    return SampleTable.load(out)
 
 
 @torch.no_grad()

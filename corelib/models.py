@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from corelib.i3d import I3D, load_weights
 from corelib.pairs import pair_differences
 from corelib.recipe import Recipe
-from corelib.tree import RegressionTree, ScoreGroups, quantile_edges
+from corelib.tree import RegressionTree, ScoreGroups, equal_edges, quantile_edges
 
 
 class SnippetEncoder(nn.Module):
@@ -61,13 +61,14 @@ class CoRe(nn.Module):
     theta     the exemplar's score enters the tree divided by it
     decoding  "expected" or "most_probable"
     loss      "mean": over all pairs; "leaf_sums": by order of the pair and by leaf, summed (the paper)
+    exemplar_score  whether the tree sees the exemplar's score; False leaves a zero in its place
     """
 
     uses_exemplars = True
 
-    def __init__(self, encoder, groups: ScoreGroups, *, depth, tree_width, theta, decoding, loss, start="he", dropout=0.0):
+    def __init__(self, encoder, groups: ScoreGroups, *, depth, tree_width, theta, decoding, loss, start="he", dropout=0.0, exemplar_score=True):
         super().__init__()
-        self.encoder, self.groups = encoder, groups
+        self.encoder, self.groups, self.exemplar_score = encoder, groups, exemplar_score
         self.tree = RegressionTree(2 * encoder.out_features + 1, depth=depth, width=tree_width, start=start)
         self.dropout = nn.Dropout(dropout)
         self.decoding, self.loss_kind = decoding, loss
@@ -79,7 +80,7 @@ class CoRe(nn.Module):
     def pair_input(self, query: Tensor, exemplar: Tensor, exemplar_targets: Tensor) -> Tensor:
         """[f_exemplar ; f_query ; s_exemplar / theta] of each pair, [P, 2D + 1] (paper, equation 2)."""
         scaled = (exemplar_targets.to(query.dtype) / self.theta.to(query.dtype))[:, None]
-        return torch.cat([exemplar, query, scaled], dim=1)
+        return torch.cat([exemplar, query, scaled * self.exemplar_score], dim=1)
 
     def relate(self, query: Tensor, exemplar: Tensor, exemplar_targets: Tensor) -> tuple[Tensor, Tensor]:
         """Leaf log-probabilities and positions, both [P, K], of query against exemplar."""
@@ -126,6 +127,39 @@ def tree_loss(log_probs: Tensor, positions: Tensor, label, second: Tensor, *, ki
     inside = label.inside
     by_leaf = sum_of_means(squared[inside], (order * K + label.leaf)[inside], 2 * K)
     return sum_of_means(unlikely, order, 2) + by_leaf
+
+
+class DirectDifference(nn.Module):
+    """Contrastive regression without a tree: a perceptron reads the difference off a pair, trained by squared error.
+
+    Not a system of the paper: what the tree is compared with in notebook 09. Its input is CoRe's.
+    theta, deviation  divide the exemplar's score and the difference
+    """
+
+    uses_exemplars = True
+
+    def __init__(self, encoder, *, hidden: int, theta: float, deviation: float, dropout: float = 0.0, exemplar_score=True):
+        super().__init__()
+        self.encoder, self.exemplar_score = encoder, exemplar_score
+        self.mlp = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(2 * encoder.out_features + 1, hidden), nn.ReLU(),
+            nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1),
+        )  # fmt: skip
+        self.register_buffer("theta", torch.tensor(float(theta)))
+        self.register_buffer("deviation", torch.tensor(float(deviation) or 1.0))
+
+    encode, pair_input = CoRe.encode, CoRe.pair_input
+
+    def loss(self, features: Tensor, targets: Tensor, pairs: Tensor) -> Tensor:
+        """features [V, D], targets [V], pairs [P, 2] -> mean squared error of the differences over their deviation."""
+        exemplar, query = pairs[:, 0], pairs[:, 1]
+        read = self.mlp(self.pair_input(features.index_select(0, query), features.index_select(0, exemplar), targets[exemplar]))
+        return F.mse_loss(read[:, 0].float(), ((targets[query] - targets[exemplar]) / self.deviation).float())
+
+    def predict(self, query: Tensor, exemplar: Tensor, exemplar_targets: Tensor) -> Tensor:
+        """Pairs of features [P, D] and the exemplars' targets [P] -> the queries' targets [P], float64."""
+        read = self.mlp(self.pair_input(query, exemplar, exemplar_targets))[:, 0]
+        return exemplar_targets.double() + read.double() * self.deviation.double()
 
 
 class Baseline(nn.Module):
@@ -179,8 +213,15 @@ def build_model(recipe: Recipe, targets: np.ndarray, groups: np.ndarray, *, in_f
                 encoder, hidden=recipe.tree_width, mean=targets.mean(), deviation=targets.std(), dropout=recipe.dropout
             )
         theta = recipe.theta or float(targets.std()) or 1.0
+        differences = pair_differences(targets, groups)
+        if recipe.head == "direct":
+            return DirectDifference(
+                encoder, hidden=recipe.tree_width, theta=theta, deviation=np.sqrt(np.mean(differences**2)),
+                dropout=recipe.dropout, exemplar_score=recipe.exemplar_score,
+            )  # fmt: skip
         outer = theta if recipe.outer_edge == "theta" else None
-        edges = quantile_edges(pair_differences(targets, groups), recipe.depth, outer=outer)
+        divide = quantile_edges if recipe.intervals == "quantile" else equal_edges
+        edges = divide(differences, recipe.depth, outer=outer)
         score_groups = ScoreGroups(
             edges, tolerance=recipe.tie_tolerance, mirrored=recipe.zero_side == "mirrored",
             closed=recipe.close_empty, clamp=recipe.outer_edge == "data",
@@ -188,6 +229,7 @@ def build_model(recipe: Recipe, targets: np.ndarray, groups: np.ndarray, *, in_f
         return CoRe(
             encoder, score_groups, depth=recipe.depth, tree_width=recipe.tree_width, theta=theta,
             decoding=recipe.decoding, loss=recipe.loss, start=recipe.tree_start, dropout=recipe.dropout,
+            exemplar_score=recipe.exemplar_score,
         )  # fmt: skip
 
 

@@ -53,10 +53,13 @@ class Recipe:
     fill_exemplars: bool = True  # fill groups smaller than M from the nearest difficulty
 
     # score groups, tree, decoding
+    head: str = "tree"  # tree | direct: one regression of the difference (to see what the tree is worth)
+    exemplar_score: bool = True  # the head sees the exemplar's score
     depth: int = 5  # 2 ** (depth - 1) leaves
     tree_width: int = 256
     tree_start: str = "he"  # initial weights: he (signals keep their size down to the leaves) | torch (its default)
     theta: float | None = None  # divides the exemplar's score; None: the standard deviation of the training targets
+    intervals: str = "quantile"  # quantile: equally many pairs (the paper) | equal: of equal width
     outer_edge: str = "data"  # data: the largest training difference, clamped beyond | theta (the paper)
     tie_tolerance: float = 1e-4  # score units
     zero_side: str = "mirrored"  # mirrored | positive
@@ -84,7 +87,8 @@ class Recipe:
         choices = {
             "system": ("core", "mlp"), "target_unit": ("score", "percent"), "frame_choice": ("resample", "last"), "encoder": ("i3d", "projection"),
             "normalisation": ("kinetics", "imagenet"), "batchnorm": ("free", "frozen"), "pairing": ("batch", "two"),
-            "outer_edge": ("data", "theta"), "zero_side": ("mirrored", "positive"), "loss": ("mean", "leaf_sums"),
+            "head": ("tree", "direct"), "intervals": ("quantile", "equal"), "outer_edge": ("data", "theta"),
+            "zero_side": ("mirrored", "positive"), "loss": ("mean", "leaf_sums"),
             "tree_start": ("he", "torch"), "decoding": ("expected", "most_probable"), "optimizer": ("adamw", "adam"),
             "schedule": ("onecycle", "constant"), "precision": ("fp32", "bf16"),
         }  # fmt: skip

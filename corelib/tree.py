@@ -44,6 +44,13 @@ def quantile_edges(differences: np.ndarray, depth: int, *, outer: float | None =
     return np.minimum(edges, edges[-1])
 
 
+def equal_edges(differences: np.ndarray, depth: int, *, outer: float | None = None) -> np.ndarray:
+    """Edges [R + 1] of positive intervals of equal width up to the largest difference (or `outer`): what
+    `quantile_edges` is compared with."""
+    last = float(np.max(differences)) if outer is None else outer
+    return np.linspace(0.0, last, leaf_count(depth) // 2 + 1)
+
+
 class Label(NamedTuple):
     """leaf [P] int64; position [P] within it, 0 at its left and 1 at its right edge; inside [P] bool:
     whether the difference lies in some interval at all."""
