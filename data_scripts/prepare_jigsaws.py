@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import re
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import av
 import click
 import numpy as np
 import pandas as pd
 
-from corelib.data.samples import DatasetError, new_dataset, write_table
+from corelib.data.preparation import write_datasets
+from corelib.data.samples import DatasetError
 from corelib.data.strangers import load_pickle
-from corelib.data.video import VideoError, count_frames
+from corelib.data.video import VideoError
+from corelib.data.video_check import check_video
 
 TASKS = {"Suturing": "suturing", "Needle_Passing": "needle-passing", "Knot_Tying": "knot-tying"}
 CAMERAS = {"left": 1, "right": 2}  # the number in a video's name
@@ -184,20 +184,9 @@ def read_task(
 def video_problems(path: Path) -> list[str]:
     """What is wrong with a video file, at most one line: it cannot be opened, has no frame, or lost its end."""
     try:
-        found = count_frames(path)
+        check_video(path)
     except VideoError as error:
         return [str(error)]
-    if not found:
-        return [f"{path}: holds no frame; is the file complete?"]
-    with path.open("rb") as file:
-        head = file.read(8)
-    announced = int.from_bytes(head[4:], "little") + len(head) if head[:4] == b"RIFF" else 0
-    if announced > path.stat().st_size:
-        # A header may be careless about bytes, or count frames that the camera dropped, but hardly both.
-        with av.open(str(path)) as container:
-            stated = container.streams.video[0].frames
-        if stated > found:
-            return [f"{path}: is cut short, {found} of {stated} frames; get the file again"]
     return []
 
 
@@ -240,23 +229,8 @@ def prepare_jigsaws(
         plan.append((out / card["name"], card, samples))
     if problems:
         raise DatasetError(f"{raw}: {len(problems)} problem(s):\n  " + "\n  ".join(problems))
-    differing = {folder: _differing(folder, card, samples) for folder, card, samples in plan}
-    occupied = [f"{folder} ({', '.join(names)})" for folder, names in differing.items() if names and folder.exists()]
-    if occupied and not overwrite:
-        raise FileExistsError(f"finished datasets differ from what would be written now: {'; '.join(occupied)}; pass --overwrite to replace it, or choose another --out.")
-    for folder, card, samples in plan:
-        if differing[folder]:
-            with new_dataset(folder, overwrite=overwrite) as scratch:
-                write_table(scratch, card, samples)
-    return [(*entry, bool(differing[entry[0]])) for entry in plan]
-
-
-def _differing(folder: Path, card: dict, samples: pd.DataFrame) -> list[str]:
-    """Which files of a prepared dataset are not there, byte for byte, as they would be written now."""
-    with tempfile.TemporaryDirectory() as scratch:
-        write_table(scratch, card, samples)
-        now = {path.name: path.read_bytes() for path in sorted(Path(scratch).iterdir())}
-    return [name for name, content in now.items() if not (folder / name).is_file() or (folder / name).read_bytes() != content]
+    written = write_datasets(plan, overwrite=overwrite)
+    return [(*entry, new) for entry, new in zip(plan, written, strict=True)]
 
 
 @click.command(help=__doc__.splitlines()[0], context_settings={"show_default": True})
