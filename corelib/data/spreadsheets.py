@@ -46,8 +46,12 @@ def read_sheet(path: Path) -> tuple[pd.DataFrame, str, str]:
     if not lines:
         raise DatasetError(f"{path}: the file is empty; it should hold a line of column names and a line a video")
     (first, names), body = lines[0], lines[1:]
-    if any(_POINT.fullmatch(name) or _COMMA.fullmatch(name) for name in names):
-        raise DatasetError(f"{path} line {first}: the first line must name the columns, but it holds the number {next(n for n in names if _POINT.fullmatch(n) or _COMMA.fullmatch(n))}; put a line such as video,score above it")  # fmt: skip
+    number = next((name for name in names if _POINT.fullmatch(name) or _COMMA.fullmatch(name)), None)
+    if number is not None:
+        raise DatasetError(
+            f"{path} line {first}: the first line must name the columns, but it holds the number {number}; "
+            "put a line such as video,score above it"
+        )
     problems = [
         f"{path} line {number}: {len(fields)} fields, the header has {len(names)}; a field that holds the separator needs double quotes around it"
         for number, fields in body
@@ -128,12 +132,18 @@ def decimal_mark(cells: pd.DataFrame, separator: str, path: Path) -> tuple[str, 
         return f"{each[2]!r} (line {each[0]}, {each[1]})"
 
     if commas and points:
-        raise DatasetError(f"{path}: some numbers have decimal points, as {place(points[0])}, and some commas, as {place(commas[0])}; write all with one mark, and none with thousands separators")  # fmt: skip
+        raise DatasetError(
+            f"{path}: some numbers have decimal points, as {place(points[0])}, and some commas, as {place(commas[0])}; "
+            "write all with one mark, and none with thousands separators"
+        )
     if not commas:
         return ".", "decimal points" if points else "whole numbers"
     certain = [each for each in commas if not _GROUPED.fullmatch(each[2])]
     if separator == "," and not certain:
-        raise DatasetError(f"{path}: {place(commas[0])} may be a decimal or a thousands separator; write it with a decimal point, or without separator")  # fmt: skip
+        raise DatasetError(
+            f"{path}: the comma of {place(commas[0])} may be a decimal or a thousands separator; "
+            "write the number with a decimal point, or without separator"
+        )
     return ",", f"decimal commas, as {place((certain or commas)[0])}"
 
 

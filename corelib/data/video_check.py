@@ -49,8 +49,9 @@ def find_video(root: Path, name: str) -> str:
         return (relative.parent / same[0]).as_posix()
     if same:
         raise VideoError(f"{name}: is it {' or '.join(same)}? Give the suffix as well")
-    near = difflib.get_close_matches(relative.name, entries, n=1, cutoff=0.4)
-    hint = f"; the nearest there is {near[0]}" if near else "" if entries else "; there is no such folder, or it is empty"
+    stems = {os.path.splitext(unicodedata.normalize("NFC", entry))[0]: entry for entry in entries}
+    near = difflib.get_close_matches(os.path.splitext(wanted)[0], stems, n=1)
+    hint = f"; the nearest there is {stems[near[0]]}" if near else "" if entries else "; there is no such folder, or it is empty"
     raise VideoError(f"{name}: no such video file or folder of frames in {folder}{hint}")
 
 
