@@ -20,9 +20,9 @@ from corelib.data.video import read_video, write_video
 from corelib.evaluation import open_inputs
 from corelib.recipe import named
 from corelib.training import fit
+from tests.official_layouts import JIGSAWS_TASKS, jigsaws_trials
 
 SCRIPT = Path(__file__).parents[1] / "data_scripts" / "prepare_jigsaws.py"
-SIZES = {"Suturing": 12, "Needle_Passing": 8, "Knot_Tying": 8}
 FOLDERS = {"Suturing": "jigsaws-suturing", "Needle_Passing": "jigsaws-needle-passing", "Knot_Tying": "jigsaws-knot-tying"}
 SMALL = {"frames": 16, "resize": (32, 56), "crop": 28, "snippet_starts": (0,), "temporal_shift": 1, "width": 0.0625, "epochs": 1}
 
@@ -42,34 +42,14 @@ def prepare(script):
     return run
 
 
-def trials(task):
-    """Three or four users (B, C, D, E) with the repetitions 1, 2, 4: Suturing_B001, Suturing_B002, Suturing_B004, ..."""
-    return [f"{task}_{user}{repetition:03d}" for user in "BCDE" for repetition in (1, 2, 4)][: SIZES[task]]
-
-
 def write_splits(path, splits):
     path.write_bytes(pickle.dumps(splits, protocol=2))
     return path
 
 
 @pytest.fixture(scope="module")
-def official(tmp_path_factory, small_dives):
-    """28 procedural dives as JIGSAWS lays its trials out; the right camera sees each mirrored: (raw, {trial: six items})."""
-    root = tmp_path_factory.mktemp("jigsaws")
-    names = [trial for task in SIZES for trial in trials(task)]
-    extra = small_dives.samples["score"].rank(method="first").astype(int) * 24 // 28  # points above 6, by the dives' order
-    items = {trial: [1 + points // 6 + (number < points % 6) for number in range(6)] for trial, points in zip(names, extra, strict=True)}
-    for trial, sample in zip(names, small_dives.samples.itertuples(), strict=True):
-        folder = root / "raw" / trial[:-5] / "video"
-        folder.mkdir(parents=True, exist_ok=True)
-        video = read_video(small_dives.root / sample.media)
-        write_video(folder / f"{trial}_capture1.avi", video, 30)
-        write_video(folder / f"{trial}_capture2.avi", np.ascontiguousarray(video[:, :, ::-1]), 30)
-    for task in SIZES:
-        rows = [f"{trial}\t\tE\t{sum(items[trial])}\t" + "\t".join(map(str, items[trial])) for trial in trials(task)]
-        (root / "raw" / task / f"meta_file_{task}.txt").write_text("\n".join(rows) + "\n\n")
-    write_splits(root / "splits.pkl", {task: [trials(task)[fold::4] for fold in range(4)] for task in SIZES})
-    return root / "raw", items
+def official(official_jigsaws):
+    return official_jigsaws
 
 
 @pytest.fixture
@@ -77,7 +57,7 @@ def copy(official, tmp_path):
     """A copy of the official folder to break, with its splits.pkl beside it."""
     shutil.copytree(official[0], tmp_path / "raw", copy_function=os.link)
     shutil.copy(official[0].parent / "splits.pkl", tmp_path / "splits.pkl")
-    for task in SIZES:  # a file of its own, for a linked one would be changed for all tests
+    for task in JIGSAWS_TASKS:  # a file of its own, for a linked one would be changed for all tests
         meta = tmp_path / "raw" / task / f"meta_file_{task}.txt"
         content = meta.read_bytes()
         meta.unlink()
@@ -165,9 +145,9 @@ def test_one_dataset_a_task_points_to_the_videos(official, tmp_path, script):
         assert table.root == raw.resolve() and table.name == folder
         info = {key: table.info[key] for key in ("protocol", "score_range", "pairing_key", "divided_by_difficulty", "frames", "left_out")}
         assert info == {"protocol": "folds", "score_range": [6, 30], "pairing_key": None, "divided_by_difficulty": False, "frames": 160, "left_out": []}
-        assert columns(table, "score") == {trial: sum(items[trial]) for trial in trials(task)}
+        assert columns(table, "score") == {trial: sum(items[trial]) for trial in jigsaws_trials(task)}
         assert {path.stem[-1] for path in map(Path, table.samples["media"])} == {"1"}
-        assert columns(table, "split") == {trial: str(row % 4) for row, trial in enumerate(trials(task))}
+        assert columns(table, "split") == {trial: str(row % 4) for row, trial in enumerate(jigsaws_trials(task))}
     row = table.samples.iloc[3]
     assert (row["id"], row["user"], row["supertrial"], row["level"]) == ("Knot_Tying_C001", "C", 1, "E")
     assert [row[f"item_{n}"] for n in range(1, 7)] == items["Knot_Tying_C001"]
@@ -209,7 +189,7 @@ def test_label_pkl_in_place_of_the_meta_files(copy, official, tmp_path, prepare)
     labels = {trial: np.array(items) if row % 2 else items for row, (trial, items) in enumerate(official[1].items())}
     (tmp_path / "label.pkl").write_bytes(pickle.dumps(labels, protocol=2))
     assert prepare(copy, tmp_path / "both", "--labels", tmp_path / "label.pkl", *published(copy)).exit_code == 0
-    for task in SIZES:
+    for task in JIGSAWS_TASKS:
         (copy / task / f"meta_file_{task}.txt").unlink()
     assert prepare(copy, tmp_path / "labels", "--labels", tmp_path / "label.pkl", *published(copy)).exit_code == 0
     for folder in FOLDERS.values():
