@@ -57,6 +57,7 @@ def test_score_asks_for_the_difficulty(trained):
         (["train", "nowhere"], "no dataset.json"),
         (["train", "DIVES", "--set", "epoch=3"], "'epochs'"),
         (["train", "DIVES", "--recipe", "labtop"], "'laptop'"),
+        (["train", "DIVES", "--recipe", "smoke", "--set", "pair_by=id"], "pair by something coarser"),
         (["train", "DIVES", "--recipe", "smoke", "--out", "RUN"], "another recipe"),
         (["evaluate", "nowhere"], "no run"),
         (["evaluate", "RUN", "--exemplars", "none"], "above 0"),
