@@ -37,7 +37,7 @@ def quantile_edges(differences: np.ndarray, depth: int, *, outer: float | None =
     """
     sorted_ = np.sort(np.asarray(differences, float))
     if len(sorted_) == 0:
-        raise NoPairError("there is no pair of training samples, so there are no differences to build intervals from")
+        raise NoPairError("no two training samples share a group, so there is no difference to build intervals from; pair by something coarser")
     positive = leaf_count(depth) // 2
     edges = np.array([sorted_[int((len(sorted_) - 1) * r / positive)] for r in range(positive + 1)])
     edges[0] = 0.0
