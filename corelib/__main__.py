@@ -12,12 +12,13 @@ from corelib.data.samples import DatasetError, SampleTable
 from corelib.data.video import VideoError
 from corelib.evaluation import score_video
 from corelib.i3d import WeightsError
+from corelib.pairs import NoPairError
 from corelib.protocols import protocol_text, run_folders, train_protocol
 from corelib.recipe import RecipeError, named
 from corelib.runs import Run, RunError
 from corelib.training import TrainingError, metrics_row
 
-INPUT_ERRORS = (DatasetError, VideoError, WeightsError, RecipeError, RunError, TrainingError, FileNotFoundError)
+INPUT_ERRORS = (DatasetError, VideoError, WeightsError, NoPairError, RecipeError, RunError, TrainingError, FileNotFoundError)
 
 
 class Commands(click.Group):

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 
+class NoPairError(ValueError):
+    """The samples give no pair, or none whose scores differ; the message says what to change."""
+
+
 def members(groups: np.ndarray, rows: np.ndarray | None = None) -> dict:
     """{label: row numbers [n] in rising order}, of the whole table or of `rows` only."""
     groups = np.asarray(groups)
@@ -61,7 +65,7 @@ def epoch_batches(
              "single": no pairs, every row once (what a plain regression needs)
 
     A sample is never paired with itself; one that is alone in its group has no partner and is left
-    out of the paired modes. Raises ValueError when no pair can be formed at all.
+    out of the paired modes. Raises NoPairError when no pair can be formed at all.
     """
     rows = np.asarray(rows)
     if pairing == "single":
@@ -69,7 +73,7 @@ def epoch_batches(
         return [PairBatch(part, np.empty((0, 2), int)) for part in _split(order, batch)]
     partners = {label: found for label, found in members(groups, rows).items() if len(found) > 1}
     if not partners:
-        raise ValueError("no two training samples share a group, so there is no pair to learn from; pair by something coarser")  # fmt: skip
+        raise NoPairError("no two training samples share a group, so there is no pair to learn from; pair by something coarser")  # fmt: skip
     if pairing == "two":
         return _two_by_two(partners, groups, batch, rng)
     if pairing == "batch":
@@ -163,7 +167,7 @@ def draw_exemplars(
 
     A query never becomes its own exemplar. Where its group is missing or smaller than M, samples of
     the nearest difficulty follow (nearest first, chance among equals), and any samples where no
-    difficulty is known. Raises ValueError when the pool holds nobody but the query.
+    difficulty is known. Raises NoPairError when the pool holds nobody but the query.
     """
     ids, groups, pool = np.asarray(ids), np.asarray(groups), np.asarray(pool)
     pool = pool[np.argsort(ids[pool].astype(str), kind="stable")]  # the draw depends on who is in it, not on their order
@@ -174,7 +178,7 @@ def draw_exemplars(
         rng = _generator(seed, ids[row])
         others = rng.permutation(pool[ids[pool] != ids[row]])
         if len(others) == 0:
-            raise ValueError(f"sample {ids[row]} has no exemplar: the training split holds no other sample")
+            raise NoPairError(f"sample {ids[row]} has no exemplar: the training split holds no other sample")
         own = others[groups[others] == groups[row]]
         wanted = len(own) if count is None else count
         if len(own) == 0 or (fill and len(own) < wanted):

@@ -60,7 +60,8 @@ def protocol_table(rows: Iterable[Mapping]) -> pd.DataFrame:
 
     Over folds rho and R-l2 are plain means (as published for JIGSAWS); over datasets rho is averaged by
     Fisher's z and R-l2 plainly, for each seed alone; the spread is the standard deviation over the seeds,
-    nan for a single one. A dataset's score range spans its folds.
+    nan for a single one. An undefined rho makes every average that it belongs to nan: nothing is left
+    out. A dataset's score range spans its folds.
     """
     system = ["system", "with_difficulty", "recipe", "exemplars"]
     frame = pd.DataFrame(list(rows))
@@ -69,16 +70,20 @@ def protocol_table(rows: Iterable[Mapping]) -> pd.DataFrame:
     frame = frame.drop_duplicates(["dataset", *system, "seed", "fold"], keep="last")
     lines = []
     for key, part in frame.groupby(system, sort=False):
-        per_seed = part.groupby(["dataset", "seed"], sort=False)[["spearman", "rl2_x100"]].mean()  # over folds
+        per_seed = part.groupby(["dataset", "seed"], sort=False)[["spearman", "rl2_x100"]].agg(_mean)  # over folds
         for name, own in part.groupby("dataset", sort=False):
             lines.append({"dataset": name, **dict(zip(system, key, strict=True)), **_over_seeds(per_seed.loc[name]),
-                "folds": own.dropna(subset="fold").groupby("fold")["spearman"].mean().tolist(),
+                "folds": own.dropna(subset="fold").groupby("fold")["spearman"].agg(_mean).tolist(),
                 "score_range": _span(own["score_range"]), "n_test": int(own.groupby("seed")["n_test"].sum().iloc[0])})  # fmt: skip
         if part["dataset"].nunique() > 1:
-            seeds = per_seed.groupby("seed", sort=False).agg({"spearman": fisher_z_mean, "rl2_x100": "mean"})
+            seeds = per_seed.groupby("seed", sort=False).agg({"spearman": fisher_z_mean, "rl2_x100": _mean})
             lines.append({"dataset": FISHER_MEAN, **dict(zip(system, key, strict=True)), **_over_seeds(seeds),
                 "folds": [], "score_range": [], "n_test": sum(line["n_test"] for line in lines[-part["dataset"].nunique():])})  # fmt: skip
     return pd.DataFrame(lines)
+
+
+def _mean(values: pd.Series) -> float:
+    return values.mean(skipna=False)  # pandas would leave an undefined rho out
 
 
 def _over_seeds(values: pd.DataFrame) -> dict:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from corelib.pairs import NoPairError
+
 
 def leaf_count(depth: int) -> int:
     """Leaves of a tree of this depth, counted as the paper's configuration does: 2 ** (depth - 1)."""
@@ -30,17 +32,18 @@ def quantile_edges(differences: np.ndarray, depth: int, *, outer: float | None =
 
     The inner edges are the quantiles d[int((n - 1) r / R)] of the sorted differences, so that the
     intervals hold about equally many pairs; the first edge is 0. Differences that pile up on one
-    value can make edges coincide: such an interval is empty (see ScoreGroups).
+    value can make edges coincide: such an interval is empty (see ScoreGroups). Raises NoPairError when
+    there is no difference at all.
     """
     sorted_ = np.sort(np.asarray(differences, float))
     if len(sorted_) == 0:
-        raise ValueError("there is no pair of training samples, so there are no differences to build intervals from")
+        raise NoPairError("no two training samples share a group, so there is no difference to build intervals from; pair by something coarser")
     positive = leaf_count(depth) // 2
     edges = np.array([sorted_[int((len(sorted_) - 1) * r / positive)] for r in range(positive + 1)])
     edges[0] = 0.0
     edges[-1] = sorted_[-1] if outer is None else outer
     if edges[-1] <= 0:
-        raise ValueError("all training scores are equal within their groups: there is no difference to learn")
+        raise NoPairError("all training scores are equal within their groups: there is no difference to learn")
     return np.minimum(edges, edges[-1])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -109,7 +110,7 @@ def main(benchmark, raw, prepare_options, recipe, systems, seeds, weights, knobs
         published = BENCHMARKS[benchmark]["published"]
         plans = [benchmark_recipe(benchmark, recipe, **{**changes, "system": system, "with_difficulty": difficulty, "seed": seed})
                  for system, difficulty in published if system in systems for seed in seeds]  # fmt: skip
-        tables = prepare(benchmark, raw, datasets, recipe=recipe, options=tuple(prepare_options.split()))
+        tables = prepare(benchmark, raw, datasets, recipe=recipe, options=tuple(shlex.split(prepare_options)))
         rows = []
         for plan in plans:
             trained = train_protocol(tables, plan, runs=runs, device=device, workers=workers, progress=not as_json)

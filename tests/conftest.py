@@ -59,3 +59,21 @@ def official_mtl_aqa(tmp_path_factory, small_dives):
 
     raw = tmp_path_factory.mktemp("official") / "mtl-aqa"
     return raw, *write_mtl_aqa(raw, small_dives)
+
+
+@pytest.fixture(scope="session")
+def official_aqa7(tmp_path_factory, small_dives):
+    """Ten of the small dives in each class of AQA-7's layout: (its folder, {class: {sample: score}})."""
+    from tests.official_layouts import write_aqa7
+
+    raw = tmp_path_factory.mktemp("official") / "aqa-7"
+    return raw, write_aqa7(raw, small_dives)
+
+
+@pytest.fixture(scope="session")
+def official_jigsaws(tmp_path_factory, small_dives):
+    """The small dives in JIGSAWS' layout: (its folder, {trial: six items}); splits.pkl lies beside the folder."""
+    from tests.official_layouts import write_jigsaws
+
+    raw = tmp_path_factory.mktemp("jigsaws") / "raw"
+    return raw, write_jigsaws(raw, small_dives)

@@ -4,11 +4,12 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import scipy.io
 from PIL import Image
 
 from corelib.data.diving_rules import parse_dive_number
 from corelib.data.samples import SampleTable
-from corelib.data.video import read_video
+from corelib.data.video import read_video, write_video
 
 MTL_AQA_PICKLES = ("final_annotations_dict_with_dive_number.pkl", "train_split_0.pkl", "test_split_0.pkl")
 
@@ -41,3 +42,65 @@ def write_mtl_aqa_pickles(info: Path, annotations: dict, splits: dict) -> None:
     info.mkdir(parents=True, exist_ok=True)
     for name, content in zip(MTL_AQA_PICKLES, (annotations, splits["train"], splits["test"]), strict=True):
         (info / name).write_bytes(pickle.dumps(content, protocol=2))
+
+
+AQA7_CLASSES = ("diving", "gym_vault", "ski_big_air", "snowboard_big_air", "sync_diving_3m", "sync_diving_10m")
+
+
+def write_aqa7(raw: Path, dives: SampleTable, *, train: int = 6, test: int = 4) -> dict[int, dict[int, float]]:
+    """The first dives as 103 frames in each of the six classes, .avi in the even ones; returns {class: {sample: score}}.
+
+    A row of trampoline (class 7), which has no folder here, stands in each list, as in the official ones.
+    """
+    scores = {}
+    for kind, name in enumerate(AQA7_CLASSES, 1):
+        scores[kind] = {}
+        for sample, dive in enumerate(dives.samples.iloc[: train + test].itertuples(), 1):
+            scores[kind][sample] = float(dive.score)
+            place = raw / f"{name}-out" / f"{sample:03d}"
+            video = read_video(dives.root / dive.media)
+            video = video[np.linspace(0, len(video) - 1, 103).round().astype(int)]
+            (place if kind % 2 else place.parent).mkdir(parents=True, exist_ok=True)
+            if kind % 2:
+                for number, picture in enumerate(video, 1):
+                    Image.fromarray(picture).save(place / f"img_{number:05d}.jpg", quality=90)
+            else:
+                write_video(place.with_suffix(".avi"), video, 30)
+    for split, samples in (("train", range(1, train + 1)), ("test", range(train + 1, train + test + 1))):
+        write_aqa7_list(raw, split, [[kind, sample, scores[kind][sample]] for kind in scores for sample in samples] + [[7, 1, 50.0]])
+    return scores
+
+
+def write_aqa7_list(raw: Path, split: str, rows: list[list[float]]) -> None:
+    (raw / "Split_4").mkdir(parents=True, exist_ok=True)
+    scipy.io.savemat(raw / "Split_4" / f"split_4_{split}_list.mat", {f"consolidated_{split}_list": np.array(rows)})
+
+
+JIGSAWS_TASKS = {"Suturing": 12, "Needle_Passing": 8, "Knot_Tying": 8}
+
+
+def jigsaws_trials(task: str) -> list[str]:
+    """Three or four users (B, C, D, E) with the repetitions 1, 2, 4: Suturing_B001, Suturing_B002, Suturing_B004, ..."""
+    return [f"{task}_{user}{repetition:03d}" for user in "BCDE" for repetition in (1, 2, 4)][: JIGSAWS_TASKS[task]]
+
+
+def write_jigsaws(raw: Path, dives: SampleTable) -> dict[str, list[int]]:
+    """28 dives as trials of the three tasks, the folds in splits.pkl beside `raw`; returns {trial: six items}.
+
+    The right camera sees each trial mirrored.
+    """
+    names = [trial for task in JIGSAWS_TASKS for trial in jigsaws_trials(task)]
+    extra = dives.samples["score"].rank(method="first").astype(int) * 24 // 28  # points above 6, by the dives' order
+    items = {trial: [1 + points // 6 + (number < points % 6) for number in range(6)] for trial, points in zip(names, extra, strict=True)}
+    for trial, sample in zip(names, dives.samples.itertuples(), strict=True):
+        folder = raw / trial[:-5] / "video"
+        folder.mkdir(parents=True, exist_ok=True)
+        video = read_video(dives.root / sample.media)
+        write_video(folder / f"{trial}_capture1.avi", video, 30)
+        write_video(folder / f"{trial}_capture2.avi", np.ascontiguousarray(video[:, :, ::-1]), 30)
+    for task in JIGSAWS_TASKS:
+        rows = [f"{trial}\t\tE\t{sum(items[trial])}\t" + "\t".join(map(str, items[trial])) for trial in jigsaws_trials(task)]
+        (raw / task / f"meta_file_{task}.txt").write_text("\n".join(rows) + "\n\n")
+    folds = {task: [jigsaws_trials(task)[fold::4] for fold in range(4)] for task in JIGSAWS_TASKS}
+    (raw.parent / "splits.pkl").write_bytes(pickle.dumps(folds, protocol=2))
+    return items

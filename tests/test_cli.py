@@ -57,14 +57,15 @@ def test_score_asks_for_the_difficulty(trained):
         (["train", "nowhere"], "no dataset.json"),
         (["train", "DIVES", "--set", "epoch=3"], "'epochs'"),
         (["train", "DIVES", "--recipe", "labtop"], "'laptop'"),
+        (["train", "DIVES", "--recipe", "smoke", "--set", "pair_by=id", "--out", "NEW"], "pair by something coarser"),
         (["train", "DIVES", "--recipe", "smoke", "--out", "RUN"], "another recipe"),
         (["evaluate", "nowhere"], "no run"),
         (["evaluate", "RUN", "--exemplars", "none"], "above 0"),
     ],
 )
-def test_wrong_input_is_one_line_and_exit_code_2(trained, arguments, said):
+def test_wrong_input_is_one_line_and_exit_code_2(trained, tmp_path, arguments, said):
     folder, out, _ = trained
-    places = {"DIVES": str(folder / "dives"), "RUN": str(out)}
+    places = {"DIVES": str(folder / "dives"), "RUN": str(out), "NEW": str(tmp_path / "run")}
     result = CliRunner().invoke(main, [places.get(word, word) for word in arguments])
     assert result.exit_code == 2
     assert said in result.stderr and result.stderr.startswith("error: ")

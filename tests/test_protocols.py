@@ -90,6 +90,16 @@ def test_classes_are_averaged_by_fishers_z():
     assert np.isnan(table["spearman_sd"].iloc[-1]) and "+-" not in protocol_text(rows)
 
 
+def test_an_undefined_rho_is_not_left_out_of_an_average():
+    row = {"system": "core", "with_difficulty": False, "recipe": "paper", "exemplars": 10, "seed": 0, "rl2_x100": 1.0, "score_range": [0, 1], "n_test": 2}
+    rows = [row | {"dataset": "one", "fold": fold, "spearman": rho} for fold, rho in enumerate([0.5, float("nan")])]
+    rows += [row | {"dataset": "two", "fold": 0, "spearman": 0.5}]
+    with pytest.warns(UserWarning, match="undefined"):
+        table = protocol_table(rows).set_index("dataset")
+    assert np.isnan(table.loc["one", "spearman"]) and table.loc["two", "spearman"] == 0.5
+    assert np.isnan(table.loc[FISHER_MEAN, "spearman"]) and table.loc[FISHER_MEAN, "rl2_x100"] == 1.0
+
+
 def test_the_spread_is_over_seeds_of_the_average_and_systems_stay_apart():
     rows = [_row(name, rho + seed / 10, seed=seed) for name, rho in (("a", 0.2), ("b", 0.6)) for seed in (0, 1)]
     rows += [_row(name, 0.1, seed=0, system="mlp") for name in ("a", "b")]

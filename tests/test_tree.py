@@ -55,7 +55,7 @@ def test_quantile_edges_equal_the_definition(differences, depth, outer):
 
 
 def test_edges_that_cannot_be_built():
-    with pytest.raises(ValueError, match="no pair"):
+    with pytest.raises(ValueError, match="no two"):
         quantile_edges(np.empty(0), 5)
     with pytest.raises(ValueError, match="no difference to learn"):
         quantile_edges(np.zeros(4), 5)

@@ -50,14 +50,16 @@ def write_video(path: str | Path, frames: np.ndarray, frame_rate: float, *, crf:
 def count_frames(path: str | Path) -> int:
     """How many frames a video file or a folder of frames holds.
 
-    Takes the container's own count where it states one and counts packets otherwise.
+    Takes the container's own count where it states one and counts packets otherwise; always for AVI, whose
+    own count includes frames that the camera dropped (a variable frame rate) or that were cut off.
     """
     path = Path(path)
     if path.is_dir():
         return len(frame_names(path))
     with _open(path) as container:
         stream = container.streams.video[0]
-        return stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
+        stated = 0 if container.format.name == "avi" else stream.frames
+        return stated or sum(1 for packet in container.demux(stream) if packet.size)
 
 
 def frame_names(folder: str | Path) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Reading and writing videos and folders of frames."""
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -27,6 +28,24 @@ def test_chosen_frames_come_in_the_order_asked_for(tmp_path):
     write_video(tmp_path / "v.mp4", moving(), 25)
     whole = read_video(tmp_path / "v.mp4")
     assert np.array_equal(read_video(tmp_path / "v.mp4", np.array([7, 2, 2, 11])), whole[[7, 2, 2, 11]])
+
+
+def test_frames_that_an_avi_only_announces_are_not_counted(tmp_path):
+    dropped = tmp_path / "dropped.avi"
+    with av.open(str(dropped), "w") as container:
+        stream = container.add_stream("mpeg4", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number, picture in enumerate(moving(12)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = number + 2 * (number // 5)  # two frames dropped after every fifth
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    assert count_frames(dropped) == len(read_video(dropped)) == 12
+    write_video(tmp_path / "v.avi", moving(40), 25)
+    cut = tmp_path / "cut.avi"
+    content = (tmp_path / "v.avi").read_bytes()
+    cut.write_bytes(content[: len(content) * 3 // 4])
+    assert 0 < count_frames(cut) == len(read_video(cut)) < 40
 
 
 def test_a_folder_of_jpegs_is_a_video(tmp_path):

@@ -1,0 +1,129 @@
+"""Looking at a stranger's videos before they are learnt from: where each is, whether it is whole, how many frames it has."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+
+from corelib.data.video import VIDEO_SUFFIXES, VideoError, frame_names, read_video
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What a video holds: number of frames, their height and width in pixels, frames a second (None for a
+    folder of frames and for a variable frame rate), and whether the frame rate varies."""
+
+    frames: int
+    height: int
+    width: int
+    frame_rate: float | None
+    variable: bool
+
+
+def find_video(root: Path, name: str) -> str:
+    """The path below `root` of the video file or folder of frames that `name` names, with "/" between folders.
+
+    name  a path below root, or an absolute one that leads there; the suffix may be left out
+    Raises VideoError, naming the nearest, where there is none or where several files differ in suffix alone.
+    """
+    written = Path(name.replace("\\", "/"))
+    absolute = os.path.normpath(Path(os.path.abspath(root)) / written)
+    relative = Path(os.path.relpath(absolute, os.path.abspath(root)))
+    if relative.parts[:1] == ("..",):
+        raise VideoError(f"{name}: lies outside of {root}; name videos by their path below it")
+    if (root / relative).exists():
+        return relative.as_posix()
+    folder = root / relative.parent
+    entries = _entries(str(folder), os.stat(folder).st_mtime_ns) if folder.is_dir() else ()
+    wanted = unicodedata.normalize("NFC", relative.name)  # file systems write é in two ways
+    same = [entry for entry in entries if _matches(entry, wanted)]
+    if len(same) == 1:
+        return (relative.parent / same[0]).as_posix()
+    if same:
+        raise VideoError(f"{name}: is it {' or '.join(same)}? Give the suffix as well")
+    stems = {os.path.splitext(unicodedata.normalize("NFC", entry))[0]: entry for entry in entries}
+    near = difflib.get_close_matches(os.path.splitext(wanted)[0], stems, n=1)
+    hint = f"; the nearest there is {stems[near[0]]}" if near else "" if entries else "; there is no such folder, or it is empty"
+    raise VideoError(f"{name}: no such video file or folder of frames in {folder}{hint}")
+
+
+@lru_cache(maxsize=64)
+def _entries(folder: str, changed: int) -> tuple[str, ...]:
+    return tuple(sorted(os.listdir(folder)))
+
+
+def _matches(entry: str, wanted: str) -> bool:
+    entry = unicodedata.normalize("NFC", entry)
+    stem, suffix = os.path.splitext(entry)
+    return entry == wanted or (stem == wanted and suffix.lower() in VIDEO_SUFFIXES)
+
+
+def check_video(path: Path, *, decode: bool = False) -> VideoFacts:
+    """Look at a video file or a folder of frames: open it, count, and decode its first frame.
+
+    decode  decode all of it: as slow as an epoch of training, and finds damage within
+
+    Raises VideoError for one that cannot be opened, holds no frame, or is cut short: fewer frames than its
+    header states, a last frame that is incomplete, or an end well before the stated duration.
+    """
+    if path.is_dir():
+        return _check_folder(path, decode)
+    height, width = read_video(path, np.array([0])).shape[1:3]
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        times, end, complete = [], 0.0, True
+        try:
+            for packet in container.demux():
+                if packet.pts is not None:
+                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                if packet.stream is stream and packet.size:
+                    times.append(packet.pts)
+                    complete = not packet.is_corrupt
+        except (av.error.FFmpegError, OSError) as error:
+            raise VideoError(f"{path}: reading stopped after {len(times)} frames ({error}); is the file complete?") from None
+        begin, length = ((value or 0) / av.time_base for value in (container.start_time, container.duration))
+        rate, stated = stream.average_rate, stream.frames
+    if len(times) < stated or not complete:
+        raise VideoError(f"{path}: its header states {stated} frames, it holds {len(times) - (not complete)} whole ones; it was cut short: copy it again")
+    if end - begin < 0.95 * length:
+        raise VideoError(f"{path}: its header states {length:.2f} s, it ends after {end - begin:.2f} s; it was cut short: copy it again")
+    if decode:
+        _decode_all(path, len(times))
+    steps = np.diff(np.sort([time for time in times if time is not None]))
+    variable = len(steps) > 0 and bool(steps.max() > 1.5 * steps.min())
+    return VideoFacts(len(times), height, width, None if variable or not rate else float(rate), variable)
+
+
+def _check_folder(path: Path, decode: bool) -> VideoFacts:
+    names = frame_names(path)
+    try:
+        with Image.open(path / names[0]) as image:  # torchvision's decoder takes seconds to import
+            image.load()
+            width, height = image.size
+    except OSError as error:
+        raise VideoError(f"{path / names[0]}: cannot be decoded as an image ({error})") from None
+    for number, name in enumerate(names if decode else ()):
+        shape = read_video(path, np.array([number])).shape
+        if shape[1:3] != (height, width):
+            raise VideoError(f"{path / name}: a frame of {shape[1:3]}, the first is one of {(height, width)}")
+    return VideoFacts(len(names), height, width, None, False)
+
+
+def _decode_all(path: Path, frames: int) -> None:
+    decoded = 0
+    try:
+        with av.open(str(path)) as container:
+            for _ in container.decode(video=0):
+                decoded += 1
+    except (av.error.FFmpegError, OSError) as error:
+        raise VideoError(f"{path}: decoding stopped after {decoded} of {frames} frames ({error}); is the file complete?") from None
+    if decoded < frames:
+        raise VideoError(f"{path}: {decoded} of its {frames} frames can be decoded; write it anew, for example with ffmpeg")
