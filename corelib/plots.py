@@ -1,15 +1,15 @@
 """Every figure of the course: functions of arrays and data frames that return the figure.
 
-The figures of data stand in plots_data, those of score groups, the tree and results here; import all from here.
+The figures of data stand in plots_data, those of trainings and results in plots_results, those of score groups, the
+tree and the vote here; import all from here.
 None calls pyplot or a model. What is drawn in blue is CoRe, in orange the I3D+MLP baseline, black the truth.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -17,15 +17,15 @@ from corelib.plots_data import (
     clip_grid, feature_map, film_strip, film_strips, inflate_kernel, judges_agreement, pair_differences,
     score_histogram, snippet_layout,
 )  # fmt: skip
+from corelib.plots_results import learning_curves, spread_curves, system_comparison
 from corelib.plots_style import (
-    BLACK, BLUE, GREEN, GROUP_COLOURS, ORANGE, PALE, SYSTEM_COLOURS, VERMILLION, by_group, identity_line, limits, numbers,
-    panels, styled, system_look,
+    BLACK, BLUE, GREEN, ORANGE, PALE, SYSTEM_COLOURS, VERMILLION, by_group, identity_line, limits, numbers, panels, styled,
 )  # fmt: skip
 
 __all__ = [
     "clip_grid", "exemplar_vote", "feature_map", "film_strip", "film_strips", "inflate_kernel", "intervals",
     "judges_agreement", "learning_curves", "pair_differences", "score_histogram", "score_scatter", "snippet_layout",
-    "system_comparison", "tree",
+    "spread_curves", "system_comparison", "tree",
 ]  # fmt: skip
 
 
@@ -175,86 +175,6 @@ def _place_in_leaves(value: float, left: np.ndarray, right: np.ndarray) -> float
     leaf = int(np.clip(np.searchsorted(borders, value, side="right") - 1, 0, len(left) - 1))
     width = right[leaf] - left[leaf]
     return leaf - 0.5 + float(np.clip((value - left[leaf]) / width, 0, 1)) if width > 0 else float(leaf)
-
-
-@styled
-def learning_curves(histories: pd.DataFrame | Mapping[str, pd.DataFrame], *, title: str = "") -> Figure:
-    """Loss and validation metrics over the epochs: see whether the loss still falls while validation no longer gains.
-
-    histories: one frame, or name -> frame, with the columns epoch, loss, val_spearman, val_rl2_x100 (nan where an
-    epoch was not validated). A name that begins with "mlp" or "core" gets that system's colour, and a dashed line
-    unless "DD" occurs in it. The ring marks the epoch with the highest validation rho.
-    """
-    histories = {"": histories} if isinstance(histories, pd.DataFrame) else dict(histories)
-    figure, [axes] = panels(1, 3, size=(11, 3.7), title=title)
-    wanted = {"loss": "training loss", "val_spearman": "validation rho", "val_rl2_x100": "validation R-l2 x100"}
-    for number, (name, history) in enumerate(histories.items()):
-        missing = [column for column in ("epoch", *wanted) if column not in history]
-        if missing:
-            raise ValueError(f"the history {name!r} has no column {', '.join(missing)}")
-        system = next((system for system in SYSTEM_COLOURS if name.lower().startswith(system)), None)
-        look = {"color": SYSTEM_COLOURS[system] if system else GROUP_COLOURS[number % len(GROUP_COLOURS)]}
-        look["linestyle"] = "--" if system and "dd" not in name.lower() else "-"
-        for axis, column in zip(axes, wanted, strict=True):
-            judged = history[history[column].notna()]
-            axis.plot(judged["epoch"], judged[column], marker="." if len(judged) < 40 else None, label=name, **look)
-        if history["val_spearman"].notna().any():
-            best = history.sort_values(["val_spearman", "val_rl2_x100"], ascending=[False, True]).iloc[0]
-            for axis, column in zip(axes[1:], list(wanted)[1:], strict=True):
-                axis.plot(best["epoch"], best[column], "o", markersize=12, fillstyle="none", color=look["color"])
-    for axis, (column, name) in zip(axes, wanted.items(), strict=True):
-        axis.set(xlabel="epoch", title=name + {"val_spearman": " (higher is better)"}.get(column, " (lower is better)"))
-        axis.xaxis.get_major_locator().set_params(integer=True)
-    if list(histories) != [""]:
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    return figure
-
-
-@styled
-def system_comparison(
-    rows: pd.DataFrame,
-    *,
-    levels: Mapping[str, tuple[float, float]] | None = None,
-    by: str | None = None,
-    title: str = "",
-) -> Figure:
-    """All systems side by side: see whether they lie farther apart than the seeds of one system scatter.
-
-    rows: columns system, with_difficulty, seed, spearman, rl2_x100, one row a run, of one dataset. A dot is a seed,
-    filled with difficulty and hollow without; the bar is the mean with its sample standard deviation.
-    levels: name -> (rho, R-l2 x100) of references such as one human judge, drawn as lines. by: a column whose values
-    name the lines of the figure instead of the systems (an ablation).
-    """
-    if "dataset" in rows and rows["dataset"].nunique() > 1:
-        raise ValueError(f"one dataset a figure, not {', '.join(rows['dataset'].unique())}: R-l2 depends on its scores")
-    if not len(rows):
-        raise ValueError("rows is empty; there is nothing to compare")
-    keys = ([by] if by else []) + ["system", "with_difficulty"]
-    parts = list(rows.groupby(keys, sort=by is None, dropna=False))
-    parts = parts if by else sorted(parts, key=lambda part: (part[0][0] != "mlp", *map(str, part[0])))
-    figure, [axes] = panels(1, 2, size=(10.5, 1.9 + 0.5 * len(parts)), title=title, sharey=True)
-    names = []
-    for line, (key, runs) in enumerate(parts):
-        name, colour = system_look(*key[-2:])
-        undefined = int(runs[["spearman", "rl2_x100"]].isna().any(axis=1).sum())
-        names.append((str(key[0]) if by else name) + (f"\n({undefined} undefined)" if undefined else ""))
-        for axis, column in zip(axes, ("spearman", "rl2_x100"), strict=True):
-            values = runs[column].dropna().to_numpy(float)
-            if not len(values):
-                continue
-            spread = values.std(ddof=1) if len(values) > 1 else 0
-            face = colour if key[-1] else "white"
-            look = {"color": colour, "markerfacecolor": face}
-            axis.errorbar(values.mean(), line + 0.22, xerr=spread or None, fmt="D", capsize=5, **look)
-            axis.plot(values, np.full(len(values), line - 0.12), "o", markersize=7, **look)
-    for line, (name, place) in enumerate((levels or {}).items()):
-        for axis, value in zip(axes, place, strict=True):
-            axis.axvline(value, color=BLACK, linewidth=1.5, linestyle=(":", "--", "-.")[line % 3], label=name)
-    for axis, name in zip(axes, ("Spearman's rho (right is better)", "R-l2 x100 (left is better)"), strict=True):
-        axis.set(title=name, yticks=range(len(parts)), yticklabels=names, ylim=(len(parts) - 0.4, -0.6))
-    if levels:
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    return figure
 
 
 @styled

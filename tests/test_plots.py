@@ -38,6 +38,12 @@ def runs(seeds=3):
     return pd.DataFrame(rows, columns=["system", "with_difficulty", "seed", "spearman", "rl2_x100"])
 
 
+def steps(seeds=3):
+    """One row a run: rho rises with the exemplars, R-l2 falls; "all" follows 10."""
+    rows = [("core", m, seed, 0.9 + place / 50 + seed / 100, 0.6 - place / 10) for place, m in enumerate((1, 10, "all")) for seed in range(seeds)]
+    return pd.DataFrame(rows, columns=["system", "exemplars", "seed", "spearman", "rl2_x100"])
+
+
 # Every figure, at an ordinary size and at the smallest: one sample, one frame, one seed, constants.
 FIGURES = {
     "film_strip": lambda: plots.film_strip(film(20), marks=[7.5, 8], highlight=(3, 9)),
@@ -57,6 +63,8 @@ FIGURES = {
     "tree": lambda: plots.tree(QUARTERS, LEFT, RIGHT, true_difference=5, predicted=3.1),
     "tree of one leaf": lambda: plots.tree([0.0], [0], [4]),
     "tree with a closed leaf": lambda: plots.tree([-np.inf, 0.0], [-4, 0], [0, 4], predicted=100),
+    "spread_curves": lambda: plots.spread_curves(steps(), "exemplars", by="system"),
+    "spread_curves of one seed": lambda: plots.spread_curves(steps(seeds=1), "exemplars"),
     "learning_curves": lambda: plots.learning_curves({"core": history(5), "core (w/ DD)": history(4)}),
     "learning_curves of one epoch": lambda: plots.learning_curves(history(1)),
     "system_comparison": lambda: plots.system_comparison(runs(), levels={"one judge": (0.973, 0.145)}),
@@ -332,3 +340,21 @@ def test_feature_map_finds_the_direction_that_varies():
     assert axis.get_xlabel() == "direction 1 (100 %)"
     with pytest.raises(ValueError, match="4 values where 5 belong"):
         plots.feature_map(np.ones((5, 2)), [1, 2, 3, 4])
+
+
+def test_spread_curves_show_means_spreads_and_the_order_of_the_rows():
+    rho, rl2 = plots.spread_curves(steps(), "exemplars").axes
+    means, dots = rho.get_lines()[0], rho.get_lines()[-1]
+    np.testing.assert_allclose(means.get_ydata(), [0.91, 0.93, 0.95])
+    np.testing.assert_allclose(sorted(dots.get_ydata()), sorted(steps()["spearman"]))
+    assert [text.get_text() for text in rho.get_xticklabels()] == ["1", "10", "all"]
+    bars = rho.containers[0].lines[2][0].get_segments()
+    np.testing.assert_allclose([top[1] - bottom[1] for bottom, top in bars], 0.02)  # twice the standard deviation of 0, .01, .02
+    assert "lower is better" in rl2.get_title()
+
+
+def test_spread_curves_without_what_they_need_are_refused():
+    with pytest.raises(ValueError, match="no column depth"):
+        plots.spread_curves(steps(), "depth")
+    with pytest.raises(ValueError, match="nothing to draw"):
+        plots.spread_curves(steps()[:0], "exemplars")
