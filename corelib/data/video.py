@@ -107,23 +107,31 @@ def read_video(path: str | Path, numbers: np.ndarray | None = None, *, threads: 
 def _read_folder(folder: Path, numbers: np.ndarray | None, threads: int | None) -> np.ndarray:
     import torch  # here, since it takes seconds to import, which every process that only writes videos would pay for
 
+    threads = threads or torch.get_num_threads()
     names = frame_names(folder)
     numbers = np.arange(len(names)) if numbers is None else np.asarray(numbers)
     _check_numbers(folder, numbers, len(names))
     wanted, where = np.unique(numbers, return_inverse=True)
-    first = _read_image(folder / names[wanted[0]])
+    first = _read_image(f"{folder}/{names[wanted[0]]}")
     video = np.empty((len(numbers), *first.shape), np.uint8)
 
     def read(place: int) -> None:
-        file = folder / names[wanted[place]]
-        image = first if place == 0 else _read_image(file)
+        image = _read_image(f"{folder}/{names[wanted[place]]}") if place else first
         if image.shape != first.shape:
             sizes = [f"{width} x {height} pixels" for height, width, _ in (image.shape, first.shape)]
-            raise VideoError(f"{file}: has {sizes[0]}, frame {wanted[0]} of this folder has {sizes[1]}; frames must not differ in size")
+            raise VideoError(f"{folder / names[wanted[place]]}: has {sizes[0]}, frame {wanted[0]} of this folder has {sizes[1]}; "
+                             "frames must not differ in size")  # fmt: skip
         video[where == place] = image
 
-    with ThreadPoolExecutor(threads or torch.get_num_threads()) as pool:  # decoding and copying leave Python's lock alone
-        list(pool.map(read, range(len(wanted))))
+    def read_share(begin: int) -> None:
+        for place in range(begin, len(wanted), threads):
+            read(place)
+
+    if threads == 1:
+        read_share(0)
+    else:  # torchvision decodes outside Python's lock; a thread gets its whole share at once, as handing out costs time
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(read_share, range(threads)))
     return video
 
 
@@ -165,7 +173,7 @@ def _check_numbers(path: Path, numbers: np.ndarray, available: int) -> None:
         raise VideoError(f"{path}: has {available} frames, frame {int(numbers.max())} was asked for")
 
 
-def _read_image(file: Path) -> np.ndarray:
+def _read_image(file: str) -> np.ndarray:
     import torch
     from torchvision.io import ImageReadMode, decode_image
 
