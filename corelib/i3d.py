@@ -175,7 +175,7 @@ def load_weights(i3d: I3D, path: str | Path) -> None:
     """
     path = Path(path)
     if not path.is_file():
-        raise WeightsError(f"no weights file {str(path)!r}; give the path of a public I3D release (.pth, .pt) or a .safetensors file")
+        raise WeightsError(f"no weights file {str(path)!r}; `python data_scripts/fetch_weights.py` makes weights/i3d-hassony2.safetensors, or give a public I3D release (.pth, .pt)")
     try:
         if path.suffix == ".safetensors":
             found = safetensors.torch.load_file(path)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from corelib.data import preparation
 from corelib.data.samples import SampleTable
 from corelib.data.strangers import load_pickle
 from corelib.data.video import read_video, write_video
@@ -378,7 +379,7 @@ def test_all_truncated_videos_are_listed_at_once(copy, tmp_path, prepare):
     for trial in ("Suturing_B001", "Suturing_B002"):
         assert f"{videos[trial]}: cannot be opened as a video" in result.stderr
     assert f"{videos['Suturing_C001']}: holds no frame" in result.stderr
-    assert f"{videos['Knot_Tying_B001']}: is cut short" in result.stderr and "of 20 frames" in result.stderr
+    assert f"{videos['Knot_Tying_B001']}: its header states 20 frames" in result.stderr and "it was cut short" in result.stderr
 
 
 def test_folds_and_splits_go_together(official, tmp_path, prepare):
@@ -391,7 +392,7 @@ def test_folds_and_splits_go_together(official, tmp_path, prepare):
 
 
 def test_an_interrupted_preparation_is_completed(official, tmp_path, prepare, script, monkeypatch):
-    raw, write, calls = official[0], script.write_table, []
+    raw, write, calls = official[0], preparation.write_table, []
 
     def interrupted(folder, card, samples):
         if str(folder).endswith(".unfinished"):
@@ -400,7 +401,7 @@ def test_an_interrupted_preparation_is_completed(official, tmp_path, prepare, sc
                 raise KeyboardInterrupt
         write(folder, card, samples)
 
-    monkeypatch.setattr(script, "write_table", interrupted)
+    monkeypatch.setattr(preparation, "write_table", interrupted)
     with pytest.raises(KeyboardInterrupt):
         script.prepare_jigsaws(raw, tmp_path / "out", splits=published(raw)[1])
     monkeypatch.undo()

@@ -125,8 +125,9 @@ class VideoClips(torch.utils.data.Dataset):
         clips = augment(raw, frames=r.frames, crop=r.crop, shift=r.temporal_shift, flip=r.flip, generator=generator)
         return cut_snippets(normalise(clips, r.normalisation), r.snippet_starts, r.snippet_length)
 
-    def _decode(self, row: int) -> np.ndarray:
-        return load_clip(self.media[row], self.recipe, start=self.start[row], end=self.end[row], margin=self.margin)
+    def _decode(self, row: int, threads: int | None = None) -> np.ndarray:
+        part = {"start": self.start[row], "end": self.end[row], "margin": self.margin}
+        return load_clip(self.media[row], self.recipe, **part, threads=threads)
 
     def _cached(self, first: np.ndarray, progress: bool) -> np.ndarray:
         shape = (len(self.media), *first.shape)
@@ -148,7 +149,7 @@ class VideoClips(torch.utils.data.Dataset):
 
         def one(row: int) -> None:
             try:
-                video = self._decode(row)
+                video = self._decode(row, threads=1)  # videos are decoded side by side already
                 if video.shape != store.shape[1:]:
                     raise VideoError(f"{self.media[row]}: frames of {video.shape[1:3]}, others have {store.shape[2:4]}; set resize")  # fmt: skip
                 store[row] = video
@@ -168,12 +169,17 @@ class VideoClips(torch.utils.data.Dataset):
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def load_clip(path: str | Path, recipe, *, start: int | None = None, end: int | None = None, margin: int = 0) -> np.ndarray:
-    """Decode the frames a recipe takes of one video or folder of frames: uint8 [T + 2 margin, H, W, 3]."""
+def load_clip(
+    path: str | Path, recipe, *, start: int | None = None, end: int | None = None, margin: int = 0, threads: int | None = None
+) -> np.ndarray:
+    """Decode the frames a recipe takes of one video or folder of frames: uint8 [T + 2 margin, H, W, 3].
+
+    threads  as read_video takes them
+    """
     available = count_frames(path)
     end = available if end is None or end is pd.NA else int(end)
     start = 0 if start is None or start is pd.NA else int(start)
     if available == 0 or end > available:
         raise VideoError(f"{path}: has {available} frames, the sample ends at {end}")
     numbers = frame_numbers(start, end, available, frames=recipe.frames, choice=recipe.frame_choice, margin=margin)
-    return resize_video(read_video(path, numbers), recipe.resize)
+    return resize_video(read_video(path, numbers, threads=threads), recipe.resize)

@@ -6,6 +6,7 @@ Both carry their own decoders, so neither needs FFmpeg on the machine.
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -79,29 +80,59 @@ def _listed(folder: str, changed: int) -> tuple[str, ...]:
     return names
 
 
-def read_video(path: str | Path, numbers: np.ndarray | None = None) -> np.ndarray:
+def read_video(path: str | Path, numbers: np.ndarray | None = None, *, threads: int | None = None) -> np.ndarray:
     """Decode a video file or a folder of frames.
 
-    path     a video file, or a folder whose sorted image files are the frames
+    path     a video file, or a folder whose sorted image files are the frames, all of one size
     numbers  frame numbers [T] in any order, repeats allowed; None reads all
+    threads  that decode a folder's images; None takes PyTorch's number, which is 1 in a DataLoader's worker
 
-    Returns uint8 [T, H, W, 3]. Raises VideoError when the file cannot be decoded or holds fewer
-    frames than asked for.
+    Frames are counted and never timed, so a variable frame rate changes nothing. Images are taken as they
+    are stored: an EXIF note that a viewer should turn them is not followed.
+    Returns uint8 [T, H, W, 3]; a grey image gets three equal channels. Raises VideoError when something cannot
+    be decoded, is cut short, or differs in size, and when there are fewer frames than asked for.
     """
     path = Path(path)
     if path.is_dir():
-        names = frame_names(path)
-        numbers = np.arange(len(names)) if numbers is None else np.asarray(numbers)
-        _check_numbers(path, numbers, len(names))
-        wanted = {number: _read_image(path / names[number]) for number in np.unique(numbers)}
-    else:
-        wanted, available = _decode(path, None if numbers is None else set(np.asarray(numbers).tolist()))
-        numbers = np.arange(available) if numbers is None else np.asarray(numbers)
-        _check_numbers(path, numbers, available)
+        return _read_folder(path, numbers, threads)
+    wanted, available = _decode(path, None if numbers is None else set(np.asarray(numbers).tolist()))
+    numbers = np.arange(available) if numbers is None else np.asarray(numbers)
+    _check_numbers(path, numbers, available)
     shapes = {image.shape for image in wanted.values()}
     if len(shapes) > 1:
         raise VideoError(f"{path}: frames differ in size: {', '.join(map(str, sorted(shapes)))}")
     return np.stack([wanted[number] for number in numbers])
+
+
+def _read_folder(folder: Path, numbers: np.ndarray | None, threads: int | None) -> np.ndarray:
+    import torch  # here, since it takes seconds to import, which every process that only writes videos would pay for
+
+    threads = threads or torch.get_num_threads()
+    names = frame_names(folder)
+    numbers = np.arange(len(names)) if numbers is None else np.asarray(numbers)
+    _check_numbers(folder, numbers, len(names))
+    wanted, where = np.unique(numbers, return_inverse=True)
+    first = _read_image(f"{folder}/{names[wanted[0]]}")
+    video = np.empty((len(numbers), *first.shape), np.uint8)
+
+    def read(place: int) -> None:
+        image = _read_image(f"{folder}/{names[wanted[place]]}") if place else first
+        if image.shape != first.shape:
+            sizes = [f"{width} x {height} pixels" for height, width, _ in (image.shape, first.shape)]
+            raise VideoError(f"{folder / names[wanted[place]]}: has {sizes[0]}, frame {wanted[0]} of this folder has {sizes[1]}; "
+                             "frames must not differ in size")  # fmt: skip
+        video[where == place] = image
+
+    def read_share(begin: int) -> None:
+        for place in range(begin, len(wanted), threads):
+            read(place)
+
+    if threads == 1:
+        read_share(0)
+    else:  # torchvision decodes outside Python's lock; a thread gets its whole share at once, as handing out costs time
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(read_share, range(threads)))
+    return video
 
 
 def _open(path: Path):
@@ -142,14 +173,14 @@ def _check_numbers(path: Path, numbers: np.ndarray, available: int) -> None:
         raise VideoError(f"{path}: has {available} frames, frame {int(numbers.max())} was asked for")
 
 
-def _read_image(file: Path) -> np.ndarray:
-    # Here, since they take seconds to import, which every process that only writes videos would pay for.
+def _read_image(file: str) -> np.ndarray:
     import torch
     from torchvision.io import ImageReadMode, decode_image
 
     try:
-        data = torch.frombuffer(bytearray(file.read_bytes()), dtype=torch.uint8)
-        image = decode_image(data, mode=ImageReadMode.RGB)
+        image = decode_image(torch.from_numpy(np.fromfile(file, np.uint8)), mode=ImageReadMode.RGB)
     except (RuntimeError, ValueError, OSError) as error:
         raise VideoError(f"{file}: cannot be decoded as an image ({str(error).splitlines()[0]})") from None
+    if image.dtype != torch.uint8:
+        raise VideoError(f"{file}: has 16 bits a channel; save it with 8")
     return image.permute(1, 2, 0).numpy()

@@ -72,7 +72,8 @@ def check_video(path: Path, *, decode: bool = False) -> VideoFacts:
     decode  decode all of it: as slow as an epoch of training, and finds damage within
 
     Raises VideoError for one that cannot be opened, holds no frame, or is cut short: fewer frames than its
-    header states, a last frame that is incomplete, or an end well before the stated duration.
+    header states, a last frame that is incomplete, or an end well before the stated duration. An .avi states
+    frames that its recorder dropped as well: fewer are an error only where the file ends before its header says.
     """
     if path.is_dir():
         return _check_folder(path, decode)
@@ -91,6 +92,8 @@ def check_video(path: Path, *, decode: bool = False) -> VideoFacts:
             raise VideoError(f"{path}: reading stopped after {len(times)} frames ({error}); is the file complete?") from None
         begin, length = ((value or 0) / av.time_base for value in (container.start_time, container.duration))
         rate, stated = stream.average_rate, stream.frames
+        if container.format.name == "avi" and not _ends_early(path):
+            stated = 0
     if len(times) < stated or not complete:
         raise VideoError(f"{path}: its header states {stated} frames, it holds {len(times) - (not complete)} whole ones; it was cut short: copy it again")
     if end - begin < 0.95 * length:
@@ -100,6 +103,16 @@ def check_video(path: Path, *, decode: bool = False) -> VideoFacts:
     steps = np.diff(np.sort([time for time in times if time is not None]))
     variable = len(steps) > 0 and bool(steps.max() > 1.5 * steps.min())
     return VideoFacts(len(times), height, width, None if variable or not rate else float(rate), variable)
+
+
+def _ends_early(path: Path) -> bool:
+    """Whether an .avi has fewer bytes than its RIFF chunks announce; above a gigabyte it may have several."""
+    size, position = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while (head := file.read(8))[:4] == b"RIFF":
+            position += 8 + int.from_bytes(head[4:], "little")
+            file.seek(position)
+    return position > size
 
 
 def _check_folder(path: Path, decode: bool) -> VideoFacts:

@@ -1,5 +1,7 @@
 """Reading and writing videos and folders of frames."""
 
+import io
+
 import av
 import numpy as np
 import pytest
@@ -58,6 +60,106 @@ def test_a_folder_of_jpegs_is_a_video(tmp_path):
     assert np.abs(found.astype(float) - video[[3, 1]]).mean() < 6
     with pytest.raises(VideoError, match="has 4 frames, frame 4 was asked for"):
         read_video(tmp_path, np.array([4]))
+
+
+def jpeg(picture, mode="RGB", **options):
+    """A JPEG file's bytes, and the picture as Pillow decodes it: uint8 [H, W, 3]."""
+    file = io.BytesIO()
+    Image.fromarray(picture).convert(mode).save(file, "JPEG", quality=95, **options)
+    return file.getvalue(), np.asarray(Image.open(file).convert("RGB"))
+
+
+def test_any_number_of_threads_reads_the_same_frames(tmp_path):
+    for number, picture in enumerate(moving(7)):
+        (tmp_path / f"{number}.jpg").write_bytes(jpeg(picture)[0])
+    wanted = np.array([5, 0, 6, 6, 2, 1])
+    one = read_video(tmp_path, wanted, threads=1)
+    expected = [np.asarray(Image.open(tmp_path / f"{number}.jpg")) for number in wanted]
+    assert np.abs(one.astype(int) - expected).max() <= 2
+    for threads in (None, 2, 3, 20):
+        assert np.array_equal(read_video(tmp_path, wanted, threads=threads), one)
+
+
+def test_a_grey_jpeg_gets_three_equal_channels(tmp_path):
+    content, expected = jpeg(moving(1)[0], "L")
+    (tmp_path / "0.jpg").write_bytes(content)
+    found = read_video(tmp_path)[0]
+    assert (found == found[..., :1]).all()
+    assert np.abs(found.astype(int) - expected).max() <= 2
+
+
+def test_a_cmyk_jpeg_keeps_its_colours(tmp_path):
+    picture = moving(2)[1]
+    content, expected = jpeg(picture, "CMYK")
+    assert b"Adobe" in content[:20]  # such files hold inverted values; read as they are, they give a negative
+    (tmp_path / "0.jpg").write_bytes(content)
+    (tmp_path / "1.jpg").write_bytes(jpeg(picture)[0])  # and may stand beside others
+    found = read_video(tmp_path).astype(int)
+    assert np.abs(found[0] - expected).max() <= 4
+    assert np.abs(found[0] - picture).mean() < 6
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9, "without its end marker", "filled with zeros"])
+def test_a_jpeg_that_was_cut_short_is_refused(tmp_path, options, share):
+    content = jpeg(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8), **options)[0]
+    half = len(content) // 2
+    parts = {"without its end marker": content[:-2], "filled with zeros": content[:half] + bytes(len(content) - half)}
+    (tmp_path / "0.jpg").write_bytes(content)
+    (tmp_path / "1.jpg").write_bytes(parts[share] if share in parts else content[: int(share * len(content))])
+    for threads in (1, 2):
+        with pytest.raises(VideoError, match="1.jpg: cannot be decoded as an image"):
+            read_video(tmp_path, threads=threads)
+
+
+def test_frames_of_differing_sizes_are_named(tmp_path):
+    for number, width in enumerate((64, 64, 40)):
+        (tmp_path / f"{number}.jpg").write_bytes(jpeg(moving(1, width=width)[0])[0])
+    with pytest.raises(VideoError, match="2.jpg: has 40 x 48 pixels, frame 0 of this folder has 64 x 48 pixels"):
+        read_video(tmp_path)
+    assert read_video(tmp_path, np.array([0, 1])).shape == (2, 48, 64, 3)
+
+
+def test_an_exif_rotation_is_not_followed(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # "turn by a quarter to look at it"
+    (tmp_path / "0.jpg").write_bytes(jpeg(moving(1)[0], exif=exif)[0])
+    (tmp_path / "1.jpg").write_bytes(jpeg(moving(1)[0])[0])
+    turned, plain = read_video(tmp_path)
+    assert np.array_equal(turned, plain) and plain.shape == (48, 64, 3)
+
+
+def test_an_image_of_16_bits_a_channel_is_refused(tmp_path):
+    Image.fromarray(np.arange(48 * 64, dtype=np.uint16).reshape(48, 64)).save(tmp_path / "0.png")
+    with pytest.raises(VideoError, match="0.png: has 16 bits a channel; save it with 8"):
+        read_video(tmp_path)
+
+
+def test_a_variable_frame_rate_is_counted_and_not_timed(tmp_path):
+    with av.open(str(tmp_path / "v.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number, picture in enumerate(moving(9)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = number**2  # every pause longer than the one before
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    found = read_video(tmp_path / "v.mp4", np.array([8, 4]))
+    assert count_frames(tmp_path / "v.mp4") == len(read_video(tmp_path / "v.mp4")) == 9
+    assert np.abs(found.astype(int) - moving(9)[[8, 4]]).mean() < 12
+
+
+def test_a_truncated_avi_gives_the_frames_it_still_holds(tmp_path):
+    write_video(tmp_path / "v.avi", moving(40), 25)
+    content = (tmp_path / "v.avi").read_bytes()
+    (tmp_path / "cut.avi").write_bytes(content[: len(content) * 3 // 4])
+    held = count_frames(tmp_path / "cut.avi")
+    assert 0 < held < 40
+    with pytest.raises(VideoError, match=f"cut.avi: has {held} frames, frame 39 was asked for"):
+        read_video(tmp_path / "cut.avi", np.array([0, 39]))
+    (tmp_path / "cut.avi").write_bytes(content[:500])
+    with pytest.raises(VideoError, match="cut.avi: .*(is the file complete|no video stream|no frame)"):
+        read_video(tmp_path / "cut.avi")
 
 
 def test_what_cannot_be_read_is_named(tmp_path):

@@ -50,6 +50,42 @@ def test_one_missing_frame_is_noticed(whole, tmp_path, missing):
         check_video(part)
 
 
+def dropping(path):
+    """An .avi of 20 frames of noise whose recorder dropped two after every fifth: its header states 26."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        for number, picture in enumerate(np.random.default_rng(0).integers(0, 255, (20, 32, 32, 3), np.uint8)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = number + 2 * (number // 5)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path.read_bytes()
+
+
+def test_an_avi_may_state_frames_that_its_recorder_dropped(tmp_path):
+    dropping(tmp_path / "v.avi")
+    with av.open(str(tmp_path / "v.avi")) as container:
+        assert container.streams.video[0].frames == 26
+    facts = check_video(tmp_path / "v.avi", decode=True)
+    assert (facts.frames, facts.frame_rate, facts.variable) == (20, None, True)
+
+
+@pytest.mark.parametrize("missing", ["the end", "the end, filled with zeros", "a second chunk's end"])
+def test_an_avi_with_dropped_frames_is_refused_when_it_was_cut_short(tmp_path, missing):
+    content = dropping(tmp_path / "v.avi")
+    half = len(content) // 2
+    chunk = b"RIFF" + (1000).to_bytes(4, "little") + b"AVIX"  # how an .avi goes on beyond a gigabyte
+    parts = {
+        "the end": content[:half],
+        "the end, filled with zeros": content[:half] + bytes(len(content) - half),
+        "a second chunk's end": content + chunk + bytes(500),
+    }
+    (tmp_path / "part.avi").write_bytes(parts[missing])
+    with pytest.raises(VideoError, match="part.avi: its header states .* it was cut short"):
+        check_video(tmp_path / "part.avi")
+
+
 def test_damage_that_the_frame_count_hides_is_found_by_decoding(whole, tmp_path):
     content = bytearray(whole(".mp4", "libx264").read_bytes())
     start = content.index(b"mdat")
