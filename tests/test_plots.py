@@ -47,6 +47,8 @@ FIGURES = {
     "score_histogram of one": lambda: plots.score_histogram([3]),
     "judges_agreement": lambda: plots.judges_agreement([[7, 7.5, 8], [], [2, 2.5, 2]]),
     "judges_agreement without disagreement": lambda: plots.judges_agreement([[7, 7]]),
+    "judge_against_panel": lambda: plots.judge_against_panel([7, 3.5], [[7, 7.5, 8], [2, 2.5, 2]]),
+    "judge_against_panel before the first mark": lambda: plots.judge_against_panel([], []),
     "score_scatter": lambda: plots.score_scatter([1, 2, 3], [1, 3, 2], groups=[1, 1, 2], spread=[0.1, 0.2, 0.1]),
     "score_scatter of one": lambda: plots.score_scatter([5], [5]),
     "pair_differences": lambda: plots.pair_differences([5, 6, -7], [1, 2]),
@@ -156,6 +158,14 @@ def test_judges_agreement_draws_ranges_and_needs_two_judges():
 
 
 # Scores, pairs, intervals, tree
+
+
+def test_a_judge_against_the_panel_says_rho_and_error_where_there_are_any():
+    figure = plots.judge_against_panel([7, 3, 5], [[7, 8], [2, 3], [5, 5]], judge="you")
+    assert figure.get_suptitle() == "3 dives: rho 1.00, mean absolute error 0.33"
+    assert "rho not defined yet" in plots.judge_against_panel([7], [[7, 8]]).get_suptitle()
+    with pytest.raises(ValueError, match="2 marks and 1 panels"):
+        plots.judge_against_panel([7, 3], [[7, 8]])
 
 
 def test_score_scatter_has_its_identity_line_and_residuals():
