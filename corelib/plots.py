@@ -1,7 +1,7 @@
 """Every figure of the course: functions of arrays and data frames that return the figure.
 
-The figures of data stand in plots_data, those of trainings and results in plots_results, those of score groups, the
-tree and the vote here; import all from here.
+The figures of data stand in plots_data, those of judges in plots_judges, of trainings and results in plots_results, of
+score groups, the tree and the vote here; import all from here.
 None calls pyplot or a model. What is drawn in blue is CoRe, in orange the I3D+MLP baseline, black the truth.
 """
 
@@ -17,6 +17,7 @@ from corelib.plots_data import (
     clip_grid, feature_map, film_strip, film_strips, inflate_kernel, judges_agreement, pair_differences,
     score_histogram, snippet_layout,
 )  # fmt: skip
+from corelib.plots_judges import judge_against_panel
 from corelib.plots_results import learning_curves, spread_curves, system_comparison
 from corelib.plots_style import (
     BLACK, BLUE, GREEN, ORANGE, PALE, SYSTEM_COLOURS, VERMILLION, by_group, identity_line, limits, numbers, panels, styled,
@@ -24,8 +25,8 @@ from corelib.plots_style import (
 
 __all__ = [
     "clip_grid", "exemplar_vote", "feature_map", "film_strip", "film_strips", "inflate_kernel", "intervals",
-    "judges_agreement", "learning_curves", "pair_differences", "score_histogram", "score_scatter", "snippet_layout",
-    "spread_curves", "system_comparison", "tree",
+    "judge_against_panel", "judges_agreement", "learning_curves", "pair_differences", "score_histogram", "score_scatter",
+    "snippet_layout", "spread_curves", "system_comparison", "tree",
 ]  # fmt: skip
 
 

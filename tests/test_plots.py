@@ -53,6 +53,8 @@ FIGURES = {
     "score_histogram of one": lambda: plots.score_histogram([3]),
     "judges_agreement": lambda: plots.judges_agreement([[7, 7.5, 8], [], [2, 2.5, 2]]),
     "judges_agreement without disagreement": lambda: plots.judges_agreement([[7, 7]]),
+    "judge_against_panel": lambda: plots.judge_against_panel([7, 3.5], [[7, 7.5, 8], [2, 2.5, 2]]),
+    "judge_against_panel before the first mark": lambda: plots.judge_against_panel([], []),
     "score_scatter": lambda: plots.score_scatter([1, 2, 3], [1, 3, 2], groups=[1, 1, 2], spread=[0.1, 0.2, 0.1]),
     "score_scatter of one": lambda: plots.score_scatter([5], [5]),
     "pair_differences": lambda: plots.pair_differences([5, 6, -7], [1, 2]),
@@ -164,6 +166,14 @@ def test_judges_agreement_draws_ranges_and_needs_two_judges():
 
 
 # Scores, pairs, intervals, tree
+
+
+def test_a_judge_against_the_panel_says_rho_and_error_where_there_are_any():
+    figure = plots.judge_against_panel([7, 3, 5], [[7, 8], [2, 3], [5, 5]], judge="you")
+    assert figure.get_suptitle() == "3 dives: rho 1.00, mean absolute error 0.33"
+    assert "rho not defined yet" in plots.judge_against_panel([7], [[7, 8]]).get_suptitle()
+    with pytest.raises(ValueError, match="2 marks and 1 panels"):
+        plots.judge_against_panel([7, 3], [[7, 8]])
 
 
 def test_score_scatter_has_its_identity_line_and_residuals():
@@ -345,8 +355,8 @@ def test_feature_map_finds_the_direction_that_varies():
 def test_spread_curves_show_means_spreads_and_the_order_of_the_rows():
     rho, rl2 = plots.spread_curves(steps(), "exemplars").axes
     means, dots = rho.get_lines()[0], rho.get_lines()[-1]
-    np.testing.assert_allclose(means.get_ydata(), [0.91, 0.93, 0.95])
-    np.testing.assert_allclose(sorted(dots.get_ydata()), sorted(steps()["spearman"]))
+    np.testing.assert_allclose(np.asarray(means.get_ydata(), float), [0.91, 0.93, 0.95])
+    np.testing.assert_allclose(sorted(np.asarray(dots.get_ydata(), float)), sorted(steps()["spearman"]))
     assert [text.get_text() for text in rho.get_xticklabels()] == ["1", "10", "all"]
     bars = rho.containers[0].lines[2][0].get_segments()
     np.testing.assert_allclose([top[1] - bottom[1] for bottom, top in bars], 0.02)  # twice the standard deviation of 0, .01, .02
