@@ -360,7 +360,7 @@ def test_spread_curves_show_means_spreads_and_the_order_of_the_rows():
     assert [text.get_text() for text in rho.get_xticklabels()] == ["1", "10", "all"]
     bars = rho.containers[0].lines[2][0].get_segments()
     np.testing.assert_allclose([top[1] - bottom[1] for bottom, top in bars], 0.02)  # twice the standard deviation of 0, .01, .02
-    assert "lower is better" in rl2.get_title()
+    assert "lower is better" in rl2.get_title(loc="left")
 
 
 def test_spread_curves_without_what_they_need_are_refused():
