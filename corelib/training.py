@@ -117,9 +117,6 @@ def fit(
         check_same(before, described, out)
         if (out / "metrics.json").is_file() and resume:
             return Run.load(out, table=table)
-    out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / "recipe.json", json.dumps(described, indent=2) + "\n")
-    write_atomically(out / "environment.json", json.dumps(environment(device, table, recipe), indent=2) + "\n")
     choice = None
     if recipe.refit:
         show = {"device": device, "workers": workers, "resume": resume, "progress": progress, "notebook": notebook}
@@ -130,6 +127,9 @@ def fit(
     model = build_model(recipe, targets[train], groups[train], in_features=source.in_features).to(device)
     planned = [len(plan_epoch(recipe, train, groups, epoch)) for epoch in range(recipe.epochs)]
     optimizer, schedule = make_optimizer(model, recipe, sum(math.ceil(n / recipe.accumulate) for n in planned))
+    out.mkdir(parents=True, exist_ok=True)  # only now: what cannot begin leaves no folder behind
+    write_atomically(out / "recipe.json", json.dumps(described, indent=2) + "\n")
+    write_atomically(out / "environment.json", json.dumps(environment(device, table, recipe), indent=2) + "\n")
 
     first, history, seconds = 0, [], float(choice.history["seconds"].iloc[-1]) if choice else 0.0
     if resume and (out / "last.pt").is_file():

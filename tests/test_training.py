@@ -14,6 +14,7 @@ from corelib.data.dive_dataset import make_dives
 from corelib.data.features import write_bank
 from corelib.data.samples import SampleTable, write_table
 from corelib.evaluation import open_inputs
+from corelib.i3d import WeightsError
 from corelib.models import build_model
 from corelib.pairs import PairBatch
 from corelib.recipe import RecipeError, named
@@ -318,3 +319,9 @@ def test_videos_and_features_are_not_mixed_up(dives, features, tmp_path):
         train(features, tmp_path / "a")
     with pytest.raises(RecipeError, match="holds videos: its encoder must be 'i3d'"):
         fit(dives, named("features"), tmp_path / "b", progress=False)
+
+
+def test_a_training_that_cannot_begin_leaves_no_folder(dives, tmp_path):
+    with pytest.raises(WeightsError, match="fetch_weights.py"):
+        train(dives, tmp_path / "run", weights=str(tmp_path / "none.safetensors"))
+    assert list(tmp_path.iterdir()) == []
