@@ -153,6 +153,7 @@ class I3D(nn.Module):
 
 # --------------------------------------------------------------------------- public weights
 
+_OF_RUN = "encoder.i3d."  # how a run's model names its encoder's tensors
 _PIERGIAJ_BRANCHES = {
     "b0": "branch_0", "b1a": "branch_1.0", "b1b": "branch_1.1",
     "b2a": "branch_2.0", "b2b": "branch_2.1", "b3b": "branch_3.1",
@@ -168,8 +169,9 @@ def to_hassony2_name(name: str) -> str:
 
 
 def load_weights(i3d: I3D, path: str | Path) -> None:
-    """Load Kinetics weights from either public release (.pth, .pt) or a safetensors file.
+    """Load weights from either public release (.pth, .pt), a safetensors file, or a run's best.safetensors.
 
+    Of a run only the encoder is taken, so a training on few videos may begin where another one ended.
     The head's tensors are dropped when `i3d` has none. Raises WeightsError that lists every tensor
     that is missing, unknown or of another shape; `i3d` is then left as it was.
     """
@@ -181,7 +183,8 @@ def load_weights(i3d: I3D, path: str | Path) -> None:
             found = safetensors.torch.load_file(path)
         else:
             found = torch.load(path, map_location="cpu", weights_only=True)
-        found = {to_hassony2_name(name): tensor for name, tensor in found.items()}
+        of_run = {name.removeprefix(_OF_RUN): tensor for name, tensor in found.items() if name.startswith(_OF_RUN)}
+        found = {to_hassony2_name(name): tensor for name, tensor in (of_run or found).items()}
     except Exception as error:  # pickle, zip and safetensors errors have no common type
         raise WeightsError(f"{path}: not a file of I3D weights ({str(error).splitlines()[0]})") from None
     if not i3d.num_classes:

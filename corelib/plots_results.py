@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from corelib.plots_style import BLACK, BLUE, GROUP_COLOURS, SYSTEM_COLOURS, panels, styled, system_look
 
@@ -86,6 +87,7 @@ def system_comparison(
             axis.axvline(value, color=BLACK, linewidth=1.5, linestyle=(":", "--", "-.")[line % 3], label=name)
     for axis, name in zip(axes, ("Spearman's rho (right is better)", "R-l2 x100 (left is better)"), strict=True):
         axis.set(title=name, yticks=range(len(parts)), yticklabels=names, ylim=(len(parts) - 0.4, -0.6))
+        axis.xaxis.set_major_locator(MaxNLocator(5))
     if levels:
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure

@@ -8,9 +8,10 @@ from scipy.stats import spearmanr
 
 from corelib.data.features import write_bank
 from corelib.data.samples import SampleTable, write_table
-from corelib.evaluation import evaluate, group_labels, open_inputs
+from corelib.evaluation import encode, evaluate, freeze_features, group_labels, open_inputs
 from corelib.models import build_model
 from corelib.recipe import RecipeError, named
+from corelib.training import fit
 
 
 @pytest.fixture
@@ -125,3 +126,20 @@ def test_a_video_encoder_on_features_is_refused(table):
 def test_an_unknown_pairing_column_is_refused(table):
     with pytest.raises(RecipeError, match="no such column"):
         group_labels(table, named("features", pair_by="colour"))
+
+
+def test_frozen_features_are_the_encoders_and_made_once(tmp_path, small_dives):
+    recipe = named("smoke", system="mlp", with_difficulty=True, epochs=1)
+    run = fit(small_dives, recipe, tmp_path / "run", device="cpu", progress=False)
+    frozen = freeze_features(run, tmp_path / "frozen")
+    assert frozen.name == "frozen" and frozen.info["encoder"] == "run"
+    pd.testing.assert_frame_equal(frozen.samples.drop(columns="media"), small_dives.samples.drop(columns="media"))
+    rows = np.array([3, 25])
+    features = torch.stack([open_inputs(frozen, named("features"))[row] for row in rows])  # [2, 1, D]
+    torch.testing.assert_close(features[:, 0], encode(run.model, run.source, rows, device=run.device).cpu())
+
+    written = (tmp_path / "frozen" / "features.safetensors").stat().st_mtime_ns
+    assert freeze_features(run, tmp_path / "frozen").sha256 == frozen.sha256
+    assert (tmp_path / "frozen" / "features.safetensors").stat().st_mtime_ns == written
+    other = fit(small_dives, recipe.replace(seed=1), tmp_path / "other", device="cpu", progress=False)
+    assert freeze_features(other, tmp_path / "frozen").sha256 != frozen.sha256  # made anew: other weights

@@ -204,6 +204,17 @@ def test_the_head_is_loaded_where_the_encoder_has_one(tmp_path):
     assert torch.equal(loaded.conv3d_0c_1x1.conv3d.bias, original.conv3d_0c_1x1.conv3d.bias)
 
 
+def test_a_run_lends_its_encoder(tmp_path):
+    original = small_i3d(seed=3)
+    state = {f"encoder.i3d.{name}": tensor.clone() for name, tensor in original.state_dict().items()}
+    safetensors.torch.save_file(state | {"tree.first.weight": torch.zeros(2)}, tmp_path / "best.safetensors")
+    loaded = small_i3d(seed=4)
+    load_weights(loaded, tmp_path / "best.safetensors")
+    clip = torch.randn(1, 3, 8, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(loaded(clip), original(clip))
+
+
 def test_every_tensor_that_differs_is_listed_and_the_encoder_stays_as_it_was(tmp_path):
     model = small_i3d(seed=3)
     state = model.state_dict()

@@ -257,3 +257,55 @@ def test_frozen_batchnorm_statistics_do_not_move_and_free_ones_do():
 def test_both_orders_of_a_pair_give_symmetric_labels_in_training():
     recipe = Recipe(width=1 / 16, tree_width=8)
     assert build_model(recipe, TARGETS, GROUPS).groups.mirrored and not build_model(PAPER, TARGETS, GROUPS).groups.mirrored
+
+
+# What the ablations take away
+
+
+def features_of(n=8, seed=1):
+    return torch.randn(n, 64, generator=torch.Generator().manual_seed(seed))
+
+
+def test_a_direct_difference_predicts_the_exemplars_target_plus_what_it_reads_from_the_pair():
+    model = smoke(head="direct").eval()
+    query, exemplar, targets = features_of(5, 1), features_of(5, 2), torch.tensor([50.0, 60, 70, 80, 90])
+    with torch.no_grad():
+        said = model.predict(query, exemplar, targets)
+        wanted = torch.cat([exemplar, query, (targets / model.theta)[:, None]], dim=1)
+        torch.testing.assert_close(said, targets.double() + (model.mlp(wanted)[:, 0] * model.deviation).double())
+
+
+def test_a_direct_difference_learns_differences():
+    model = smoke(head="direct")
+    features, targets = features_of(), torch.tensor(TARGETS, dtype=torch.float32)
+    pairs = torch.tensor([(e, q) for e in range(8) for q in range(8) if e != q])
+    optimizer = torch.optim.Adam(model.mlp.parameters(), lr=1e-2)
+    before = model.loss(features, targets, pairs).item()
+    for _ in range(150):
+        optimizer.zero_grad()
+        model.loss(features, targets, pairs).backward()
+        optimizer.step()
+    assert before > 0.5
+    assert model.loss(features, targets, pairs).item() < 0.02
+    with torch.no_grad():
+        said = model.predict(features[[3]], features[[7]], targets[[7]])
+    assert abs(said.item() - TARGETS[3]) < 5
+
+
+@pytest.mark.parametrize("head", ["tree", "direct"])
+def test_without_the_exemplars_score_the_difference_does_not_depend_on_it(head):
+    query, exemplar = features_of(3, 1), features_of(3, 2)
+    differences = {}
+    for seen in (True, False):
+        model = smoke(head=head, exemplar_score=seen, dropout=0.0).eval()
+        with torch.no_grad():
+            differences[seen] = [model.predict(query, exemplar, torch.full((3,), score)) - score for score in (20.0, 90.0)]
+    torch.testing.assert_close(*differences[False])
+    assert not torch.allclose(*differences[True])
+
+
+def test_equal_widths_reach_as_far_as_the_quantiles_do():
+    quantile, equal = (smoke(intervals=kind, depth=4).groups.edges for kind in ("quantile", "equal"))
+    assert len(quantile) == len(equal) == 5
+    torch.testing.assert_close(equal, torch.linspace(0, float(quantile[-1]), 5, dtype=equal.dtype))
+    assert not torch.allclose(quantile, equal)

@@ -1,13 +1,15 @@
-"""Writing several prepared datasets in one command, so that an interrupted one is completed by repeating it."""
+"""Writing prepared datasets from what is there: several in one command, or one with other rows of another's videos."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from pathlib import Path
 
 import pandas as pd
 
-from corelib.data.samples import new_dataset, write_table
+from corelib.data.samples import SampleTable, new_dataset, write_table
 
 
 def write_datasets(plan: list[tuple[Path, dict, pd.DataFrame]], *, overwrite: bool = False) -> list[bool]:
@@ -28,6 +30,28 @@ def write_datasets(plan: list[tuple[Path, dict, pd.DataFrame]], *, overwrite: bo
             with new_dataset(folder, overwrite=overwrite) as scratch:
                 write_table(scratch, card, samples)
     return [bool(names) for names in differing]
+
+
+def derive_dataset(table: SampleTable, samples: pd.DataFrame, out: str | Path, *, change: str) -> SampleTable:
+    """A prepared dataset `out` with other rows of `table`'s videos or features: another split, a part, copies.
+
+    samples  rows as in table.samples; `media` names what `table` holds
+    change   one sentence on what is different; it stands in dataset.json
+
+    Nothing but a bank of features is copied. Kept as it is where it is there already. Raises DatasetError
+    that lists every row that breaks the contract.
+    """
+    out = Path(out)
+    info = table.info | {"name": out.name, "derived_from": table.name, "derived_from_sha256": table.sha256, "change": change}
+    if table.feature_bank is None:
+        info["raw_root"] = os.path.relpath(table.root.resolve(), out.resolve())
+    if _differing(out, info, samples):
+        with new_dataset(out, overwrite=True) as folder:
+            write_table(folder, info, samples)
+            if table.feature_bank is not None:
+                shutil.copyfile(table.feature_bank, folder / table.feature_bank.name)
+            SampleTable.load(folder)
+    return SampleTable.load(out)
 
 
 def _differing(folder: Path, card: dict, samples: pd.DataFrame) -> list[str]:
