@@ -12,6 +12,7 @@ import pandas as pd
 from corelib import plots
 from corelib.data.samples import SampleTable
 from corelib.data.video import read_video, write_video
+from corelib.tree import quantile_edges
 
 
 def be_the_judge(table: SampleTable, *, rows: np.ndarray | None = None, seed: int = 0) -> ipywidgets.VBox:
@@ -67,6 +68,32 @@ def be_the_judge(table: SampleTable, *, rows: np.ndarray | None = None, seed: in
     redraw()
     controls = ipywidgets.VBox([film, slider, ipywidgets.HBox([give, following]), answer])
     return ipywidgets.VBox([ipywidgets.HBox([controls, figure]), strip])
+
+
+def intervals_by_depth(differences: np.ndarray, *, depths: tuple[int, ...] = (3, 4, 5, 6, 7)) -> ipywidgets.VBox:
+    """Drag the tree's depth; see the score groups on the differences, and the share of pairs a leaf holds.
+
+    differences  [P] absolute score differences of training pairs (pairs.pair_differences)
+    depths       to choose from; depth h has 2 ** (h - 1) leaves
+
+    Returns a box of the slider "depth", a line of text and the figure plots.intervals.
+    """
+    slider = ipywidgets.SelectionSlider(options=depths, value=depths[len(depths) // 2], description="depth")
+    text, figure = ipywidgets.HTML(), ipywidgets.Image(format="png", layout={"max_width": "900px"})
+
+    def redraw(_=None) -> None:
+        edges = quantile_edges(differences, slider.value)
+        widths = np.diff(edges)
+        open_leaves = 2 * int(np.count_nonzero(widths))
+        text.value = (
+            f"{2 * len(widths)} leaves, {open_leaves} of them open; widest interval {widths.max():.2f}, "
+            f"narrowest open one {widths[widths > 0].min():.2f}"
+        )
+        figure.value = plots.intervals(differences, edges)._repr_png_()
+
+    slider.observe(redraw, "value")
+    redraw()
+    return ipywidgets.VBox([slider, text, figure])
 
 
 def _frames(table: SampleTable, row: int) -> np.ndarray:

@@ -9,6 +9,7 @@ import pytest
 
 from corelib import widgets
 from corelib.data.samples import SampleTable, write_table
+from corelib.tree import quantile_edges
 
 
 def parts(box):
@@ -57,3 +58,19 @@ def test_be_the_judge_needs_a_panel(small_dives, tmp_path):
         widgets.be_the_judge(SampleTable.load(tmp_path))
     with pytest.raises(ValueError, match="none of the 0 rows"):
         widgets.be_the_judge(small_dives, rows=np.array([], int))
+
+
+def test_intervals_by_depth_follow_the_slider():
+    differences = np.r_[np.full(30, 0.5), np.arange(1, 41)]
+    box = widgets.intervals_by_depth(differences)
+    shown = parts(box)
+    seen = {}
+    for depth in (3, 4, 6):
+        shown["depth"].value = depth
+        seen[depth] = shown["HTML"].value, shown["Image"].value
+        assert f"{2 ** (depth - 1)} leaves" in shown["HTML"].value
+    assert len({picture for _, picture in seen.values()}) == 3
+    assert "4 of them open" in seen[3][0]
+    edges = quantile_edges(differences, 6)
+    assert f"{2 * np.count_nonzero(np.diff(edges))} of them open" in seen[6][0]
+    assert np.count_nonzero(np.diff(edges)) < 16  # many pairs share .5, so some leaves are closed
