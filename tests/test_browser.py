@@ -131,7 +131,7 @@ def move(browser, description, key, times=1):
 
 def pictures(browser):
     """What the page's widgets show as images, in order."""
-    return [image.get_attribute("src") for image in browser.find_elements(By.CSS_SELECTOR, ".jp-OutputArea-output .widget-image")]
+    return [image.get_attribute("src") for image in browser.find_elements(By.CSS_SELECTOR, ".jp-OutputArea-output img.widget-image")]
 
 
 def test_be_the_judge_answers_a_mark_with_the_panels_and_a_new_figure(opened):
@@ -144,3 +144,13 @@ def test_be_the_judge_answers_a_mark_with_the_panels_and_a_new_figure(opened):
     assert "You gave 6.5" in said[0]
     wait_for(lambda: pictures(browser) != before, "another figure")
     assert browser.find_element(By.XPATH, "//button[text()='Next dive']").is_enabled()
+
+
+def test_the_intervals_follow_the_depth(opened):
+    browser = opened("06_tree")
+    wait_for(lambda: len(pictures(browser)) == 1, "the widget's figure")
+    before, said = pictures(browser), browser.find_element(By.CSS_SELECTOR, ".widget-vbox .widget-html").text
+    assert "leaves" in said
+    move(browser, "depth", Keys.ARROW_RIGHT)
+    wait_for(lambda: pictures(browser) != before, "another figure")
+    assert browser.find_element(By.CSS_SELECTOR, ".widget-vbox .widget-html").text != said
