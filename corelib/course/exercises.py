@@ -83,7 +83,7 @@ def student_notebook(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 def write_student_edition(source: str | Path, out: str | Path) -> list[Path]:
     """Write the student edition of all notebooks in `source` into the folder `out`; returns their paths.
 
-    The profiles and everything else that lies beside the notebooks is copied. Raises CourseError when
+    The profiles and everything else beside the notebooks but the lecturers' README.md is copied. Raises CourseError when
     `out` is the source, or holds anything but an earlier student edition.
     """
     source, out = Path(source).resolve(), Path(out).resolve()
@@ -96,7 +96,7 @@ def write_student_edition(source: str | Path, out: str | Path) -> list[Path]:
     if not contents:
         raise CourseError(f"no notebook in {source}: expected files such as 00_start_here.ipynb")
     shutil.rmtree(out, ignore_errors=True)
-    shutil.copytree(source, out, ignore=shutil.ignore_patterns("*.ipynb", ".*"))
+    shutil.copytree(source, out, ignore=shutil.ignore_patterns("*.ipynb", "README.md", ".*"))
     mark.write_text("written by `python -m corelib course student`; it is replaced as a whole\n")
     for name, notebook in contents.items():
         nbformat.write(notebook, out / name)

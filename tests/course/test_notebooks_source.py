@@ -1,6 +1,8 @@
 """The committed notebooks are clean, small-celled and agree with the profiles."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -44,6 +46,26 @@ def test_its_code_cells_have_at_most_25_lines(path):
     notebook = nbformat.read(path, as_version=4)
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     assert [source for source in code if len(source.splitlines()) > 25] == []
+
+
+def first_code(path):
+    return next(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+
+
+@each_notebook
+def test_its_first_cell_is_the_guard_of_all(path):
+    assert first_code(path) == first_code(PATHS[0])
+    assert len(first_code(path).splitlines()) <= 10
+
+
+def test_where_corelib_is_missing_the_first_cell_says_the_line_that_installs_it_and_stops():
+    bare = [sys.executable, "-I", "-S", "-c"]  # a Python without site-packages
+    stopped = subprocess.run([*bare, first_code(PATHS[0]) + "\nprint('went on')"], capture_output=True, text=True)
+    assert stopped.returncode != 0 and "went on" not in stopped.stdout
+    assert "corelib is not installed" in stopped.stderr and "make lab" in stopped.stderr
+    line = next(line for line in stopped.stderr.splitlines() if line.startswith("!"))
+    assert "pip install -c keep.txt -e .." in line and "torch" in line  # what is there of torch stays
+    subprocess.run([sys.executable, "-c", first_code(PATHS[0])], check=True)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
