@@ -8,10 +8,13 @@ from pathlib import Path
 import ipywidgets
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
 
 from corelib import plots
 from corelib.data.samples import SampleTable
 from corelib.data.video import read_video, write_video
+from corelib.pairs import draw_exemplars
 from corelib.tree import quantile_edges
 
 
@@ -114,3 +117,82 @@ def _as_mp4(table: SampleTable, row: int) -> bytes:
         path = Path(folder, "film.mp4")
         write_video(path, even, table.info.get("frame_rate") or 25)
         return path.read_bytes()
+
+
+def exemplar_bench(
+    model: torch.nn.Module, features: Tensor, table: SampleTable, targets: np.ndarray, groups: np.ndarray, *,
+    queries: np.ndarray | None = None, pool: np.ndarray | None = None, count: int = 10, seed: int = 0,
+) -> ipywidgets.VBox:  # fmt: skip
+    """Choose a query, how many exemplars and by which seed, and watch the differences, one pair's tree and the vote change.
+
+    model           CoRe with its tree (models.CoRe); it is put into eval mode
+    features        [N, D] of every sample of the table, encoded beforehand: no video is read here
+    targets         [N] what the model regresses, scores or execution scores: everything is shown in their unit
+    groups          [N] labels that a query and its exemplars share
+    queries, pool   rows to choose queries from (the validation split by default, or the test split where there is none)
+                    and rows to draw exemplars from (the training split)
+    count, seed     M and the seed of the draw to begin with
+
+    Returns a box of the query, the slider "M", the "seed", plots.exemplar_vote, a sentence, the exemplar whose pair
+    is looked at and plots.tree of that pair. Raises ValueError for a model without a tree and for no query.
+    """
+    if not hasattr(model, "relate"):
+        raise ValueError(f"a bench of exemplars needs CoRe with its tree, not {type(model).__name__}")
+    if queries is None:
+        queries = table.rows("val") if len(table.rows("val")) else table.rows("test")
+    if len(queries) == 0:
+        raise ValueError(f"{table.name}: there is no query to choose from")
+    pool = table.rows("train") if pool is None else np.asarray(pool)
+    samples, device = table.samples, next(model.parameters()).device
+    ids, targets = samples["id"].to_numpy(), np.asarray(targets, float)
+    difficulty = samples["difficulty"].to_numpy(float) if "difficulty" in samples else None
+    features, known = features.to(device), torch.as_tensor(targets, dtype=torch.float32, device=device)
+    model.eval()
+
+    most = min(30, len(pool))
+    query = ipywidgets.Dropdown(description="query", options=[(f"{ids[row]} ({targets[row]:.4g})", int(row)) for row in queries])
+    slider = ipywidgets.IntSlider(description="M", value=min(count, most), min=1, max=most, continuous_update=False)
+    drawn = ipywidgets.BoundedIntText(description="seed", value=seed, min=0, max=9999)
+    pair = ipywidgets.Dropdown(description="exemplar", options=[])
+    voted = ipywidgets.Image(format="png", layout={"max_width": "760px"})
+    decided = ipywidgets.Image(format="png", layout={"max_width": "900px"})
+    answer = ipywidgets.HTML()
+
+    @torch.no_grad()
+    def show_pair(_=None) -> None:
+        q, e = torch.tensor([query.value], device=device), torch.tensor([pair.value], device=device)
+        log_probs, _positions = model.relate(features[q], features[e], known[e])
+        predicted = model.predict(features[q], features[e], known[e]).item() - known[e].item()
+        decided.value = plots.tree(
+            log_probs[0].cpu(), model.groups.left.cpu(), model.groups.right.cpu(), predicted=predicted,
+            true_difference=targets[query.value] - targets[pair.value], title=f"{ids[query.value]} against {ids[pair.value]}",
+        )._repr_png_()  # fmt: skip
+
+    @torch.no_grad()
+    def show_vote(_=None) -> None:
+        row = query.value
+        chosen = draw_exemplars(
+            np.array([row]), pool, ids=ids, groups=groups, difficulty=difficulty, count=slider.value, seed=drawn.value
+        ).exemplar
+        q, e = features[[row] * len(chosen)], torch.as_tensor(chosen, device=device)
+        verdicts = model.predict(q, features[e], known[e]).cpu().numpy()
+        final, strangers = verdicts.mean(), int((groups[chosen] != groups[row]).sum())
+        voted.value = plots.exemplar_vote(verdicts, targets[chosen], final, targets[row], names=ids[chosen].tolist())._repr_png_()
+        answer.value = (
+            f"{len(chosen)} exemplar{'s' if len(chosen) > 1 else ''} of {ids[row]}"
+            f"{f' ({strangers} of another group, for its own is too small)' if strangers else ''}: "
+            f"predicted <b>{final:.2f}</b>, true <b>{targets[row]:.2f}</b>, verdicts scatter by {verdicts.std():.2f}"
+        )
+        pair.unobserve(show_pair, "value")  # the pair of the new exemplars is drawn below, once
+        pair.options = [
+            (f"{ids[m]} ({targets[m]:.4g}): {said - targets[m]:+.2f}", int(m)) for m, said in zip(chosen, verdicts, strict=True)
+        ]
+        pair.value = int(chosen[0])
+        pair.observe(show_pair, "value")
+        show_pair()
+
+    for control in (query, slider, drawn):
+        control.observe(show_vote, "value")
+    pair.observe(show_pair, "value")
+    show_vote()
+    return ipywidgets.VBox([ipywidgets.HBox([query, slider, drawn]), answer, voted, pair, decided])

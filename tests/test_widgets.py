@@ -6,10 +6,13 @@ import av
 import ipywidgets
 import numpy as np
 import pytest
+import torch
 
 from corelib import widgets
 from corelib.data.samples import SampleTable, write_table
-from corelib.tree import quantile_edges
+from corelib.models import Baseline, CoRe
+from corelib.pairs import draw_exemplars
+from corelib.tree import ScoreGroups, quantile_edges
 
 
 def parts(box):
@@ -74,3 +77,61 @@ def test_intervals_by_depth_follow_the_slider():
     edges = quantile_edges(differences, 6)
     assert f"{2 * np.count_nonzero(np.diff(edges))} of them open" in seen[6][0]
     assert np.count_nonzero(np.diff(edges)) < 16  # many pairs share .5, so some leaves are closed
+
+
+class Features(torch.nn.Module):
+    out_features = 6
+
+
+@pytest.fixture
+def bench(small_dives):
+    """(arguments of exemplar_bench, an untrained CoRe on random features of the small dives)."""
+    torch.manual_seed(0)
+    model = CoRe(Features(), ScoreGroups([0.0, 1.0, 2.5, 6.0, 30.0]), depth=4, tree_width=8, theta=5, decoding="expected", loss="mean")
+    features, targets = torch.randn(len(small_dives.samples), 6), small_dives.target(with_difficulty=True)
+    return model, features, small_dives, targets, small_dives.samples["difficulty"].astype(str).to_numpy()
+
+
+def test_the_exemplar_bench_votes_as_the_model_does(bench):
+    model, features, table, targets, groups = bench
+    shown = parts(widgets.exemplar_bench(*bench, count=4))
+    ids = table.samples["id"].to_numpy()
+    assert [row for _, row in shown["query"].options] == table.rows("test").tolist(), "no validation split: the test dives"
+    shown["query"].value = row = int(table.rows("test")[3])
+    shown["M"].value, shown["seed"].value = 3, 7
+    chosen = draw_exemplars(
+        np.array([row]), table.rows("train"), ids=ids, groups=groups, difficulty=table.samples["difficulty"].to_numpy(), count=3, seed=7
+    ).exemplar
+    known = torch.as_tensor(targets[chosen], dtype=torch.float32)
+    with torch.no_grad():
+        verdicts = model.predict(features[[row] * 3], features[chosen], known)
+    assert [value for _, value in shown["exemplar"].options] == chosen.tolist()
+    assert f"predicted <b>{verdicts.mean():.2f}</b>, true <b>{targets[row]:.2f}</b>" in shown["HTML"].value
+    assert shown["exemplar"].options[0][0].endswith(f"{verdicts[0] - known[0]:+.2f}")
+
+
+def test_every_control_of_the_exemplar_bench_changes_what_it_is_about(bench):
+    box = widgets.exemplar_bench(*bench, count=4)
+    shown = parts(box)
+    vote, tree = (child for child in box.children if isinstance(child, ipywidgets.Image))
+    for control, value, tree_too in (("query", 25, True), ("M", 5, False), ("seed", 3, True)):
+        before = vote.value, tree.value
+        shown[control].value = value
+        assert vote.value != before[0] and (tree.value != before[1] or not tree_too), control
+    before = vote.value, tree.value
+    shown["exemplar"].value = shown["exemplar"].options[2][1]
+    assert vote.value == before[0] and tree.value != before[1]
+
+
+def test_the_exemplar_bench_says_when_a_group_is_too_small(bench):
+    model, features, table, targets, groups = bench
+    alone = np.array([f"group {row}" for row in range(len(groups))])
+    assert "3 of another group" in parts(widgets.exemplar_bench(model, features, table, targets, alone, count=3))["HTML"].value
+    assert "another group" not in parts(widgets.exemplar_bench(*bench, count=3))["HTML"].value
+
+
+def test_the_exemplar_bench_needs_a_tree_and_a_query(bench):
+    with pytest.raises(ValueError, match="needs CoRe with its tree, not Baseline"):
+        widgets.exemplar_bench(Baseline(Features(), hidden=4, mean=20, deviation=4), *bench[1:])
+    with pytest.raises(ValueError, match="no query to choose from"):
+        widgets.exemplar_bench(*bench, queries=np.array([], int))
