@@ -136,13 +136,14 @@ def _integrate(run, query, exemplars, lower, features, steps) -> Explanation:
     with torch.no_grad():
         own = look(query)
         told = outcome(own).item()
-    at_once = max(1, INPUT_LIMIT // (4 * own.nbytes))
-    for row in exemplars:
+    at_once = max(1, INPUT_LIMIT // (8 * own.nbytes))  # maps; what the layers behind make of one takes several times its bytes
+    for rows in np.array_split(exemplars, min(len(exemplars), -(-len(exemplars) * steps // at_once))):
         with torch.no_grad():
-            other = look(row)
-            reference += outcome(other).item() / len(exemplars)
-        parts = method.attribute(own, baselines=other, n_steps=steps, internal_batch_size=at_once)[0].detach().double()
-        total = total + parts.sum(dim=1).cpu().numpy() / len(exemplars)  # over the channels or features
+            others = torch.cat([look(row) for row in rows])
+            reference += outcome(others).sum().item() / len(exemplars)
+        queries = own.expand_as(others)
+        parts = method.attribute(queries, baselines=others, n_steps=steps, internal_batch_size=max(at_once, len(rows))).detach()
+        total = total + parts.double().sum(dim=(0, 2)).cpu().numpy() / len(exemplars)  # over exemplars, channels or features
     return Explanation(total, told, reference)
 
 
