@@ -137,7 +137,7 @@ def _course(axis: Axes, heat: np.ndarray, inside: np.ndarray) -> None:
     axis.axhline(0, color=BLACK, linewidth=0.8)
     axis.set(xlim=(-0.6, len(curve) - 0.4), xlabel="frame", ylabel="points")
     axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.legend(loc="upper left", fontsize=10)
+    axis.legend(loc="best", fontsize=10)
 
 
 @styled
