@@ -77,6 +77,15 @@ class Run:
         """predictions.csv: id, true, predicted, spread, exemplars."""
         return pd.read_csv(self.folder / "predictions.csv", dtype={"id": str, "exemplars": str})
 
+    def predictions_with_samples(self) -> pd.DataFrame:
+        """The predictions, one row a test sample, with every column of its sample and `error`, predicted minus true.
+
+        Where both have a column of one name, the sample's is called <name>_of_sample.
+        """
+        joined = self.predictions.merge(self.table.samples, on="id", how="left", suffixes=("", "_of_sample"), validate="one_to_one")
+        joined.insert(3, "error", joined["predicted"] - joined["true"])
+        return joined
+
     def evaluate(self, split: str = "test", *, exemplars: int | None = -1, workers: int = 0, progress=False) -> Evaluation:
         """Evaluate on a split of its dataset; exemplars: M, None for all of the group, -1 for the recipe's."""
         queries = self.table.rows(split)
@@ -86,6 +95,28 @@ class Run:
             self.model, self.source, self.table, self.recipe, queries=queries, pool=self.table.rows("train"),
             device=self.device, exemplars=exemplars, workers=workers, progress=progress,
         )  # fmt: skip
+
+
+def list_runs(folder: str | Path) -> pd.DataFrame:
+    """All finished runs directly under a folder, one row each: what came out, then every knob of the recipe.
+
+    Columns: run (its folder's name), dataset, system, with_difficulty, recipe, seed, epoch, spearman, rl2_x100, n_test,
+    seconds (of the epoch chosen on the validation part; nan where there was nothing to test on), then the recipe's
+    other knobs. Unfinished runs and other folders are left out. Raises RunError when there is no such folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise RunError(f"{folder}: no such folder, so there are no runs in it; make one with `python -m corelib train`")
+    rows, measured = [], ("epoch", "spearman", "rl2_x100", "n_test", "seconds")
+    for path in sorted(folder.glob("*/recipe.json")):
+        if not all((path.parent / name).is_file() for name in ("metrics.json", "best.safetensors")):
+            continue
+        described, found = json.loads(path.read_text()), json.loads((path.parent / "metrics.json").read_text())
+        recipe, chosen = dict(described["recipe"]), (found or [{}])[0]
+        first = {"run": path.parent.name, "dataset": described["dataset"]["name"]}
+        first |= {key: recipe.pop(key) for key in ("system", "with_difficulty")} | {"recipe": recipe.pop("name"), "seed": recipe.pop("seed")}
+        rows.append(first | {key: chosen.get(key, float("nan")) for key in measured} | recipe)
+    return pd.DataFrame(rows, columns=None if rows else ["run", "dataset", "system", "with_difficulty", "recipe", "seed", *measured])
 
 
 def save_weights(model, path: Path) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import tempfile
 from pathlib import Path
 
 import ipywidgets
+import IPython.display
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
 from corelib import plots
-from corelib.data.samples import SampleTable
+from corelib.data.samples import DatasetError, SampleTable
 from corelib.data.video import read_video, write_video
 from corelib.pairs import draw_exemplars
 from corelib.tree import quantile_edges
@@ -97,6 +99,65 @@ def intervals_by_depth(differences: np.ndarray, *, depths: tuple[int, ...] = (3,
     slider.observe(redraw, "value")
     redraw()
     return ipywidgets.VBox([slider, text, figure])
+
+
+def scrub_attribution(
+    frames: np.ndarray, heat: np.ndarray, *, inside: np.ndarray | None = None, title: str = ""
+) -> ipywidgets.VBox:
+    """Scrub through a video with its heat map laid over it, and the moment marked on the heat's course in time.
+
+    frames  [T, H, W, 3] uint8, as attribution.seen_frames gives them
+    heat    [T, h, w] contributions to the score, as attribution.over_frames gives them
+    inside  [T] true where the thing to find can be seen, a fault; shaded
+
+    Returns a box of a play button, a slider (0 .. T - 1) and the figure plots.attribution_moment. It begins at the
+    hottest frame. Raises ValueError when frames and heat do not belong together.
+    """
+    heat, drawn = np.asarray(heat, float), {}
+    figure = ipywidgets.Image(format="png", layout={"max_width": "900px"})
+
+    def show(moment: int) -> None:
+        if moment not in drawn:  # each is drawn once: then the film plays smoothly
+            drawn[moment] = plots.attribution_moment(frames, heat, moment, inside=inside, title=title)._repr_png_()
+        figure.value = drawn[moment]
+
+    hottest = int(np.abs(heat).reshape(len(heat), -1).max(axis=1).argmax())
+    show(hottest)
+    last = len(frames) - 1
+    slider = ipywidgets.IntSlider(value=hottest, min=0, max=last, description="frame", layout={"width": "600px"})
+    play = ipywidgets.Play(value=hottest, min=0, max=last, interval=300, description="play")
+    ipywidgets.link((play, "value"), (slider, "value"))
+    slider.observe(lambda change: show(change["new"]), names="value")
+    return ipywidgets.VBox([ipywidgets.HBox([play, slider]), figure])
+
+
+def show_sample(table: SampleTable, sample: str | int, *, playable: bool = False):
+    """One sample to look at: a film strip, or its video with controls.
+
+    table     a prepared dataset of videos
+    sample    its id, or its row
+    playable  True: an IPython.display.Video, which plays in the notebook and in its HTML
+
+    The strip has the marks above and, where the table knows one, a border around the frames of the main fault. Raises
+    DatasetError for an id that is not there (naming the nearest) or a dataset of features.
+    """
+    samples = table.samples
+    if table.feature_bank is not None:
+        raise DatasetError(f"{table.name} holds precomputed features; there is no video to show")
+    if not isinstance(sample, str):
+        row = int(sample)
+    elif sample in set(samples["id"]):
+        row = int(np.flatnonzero(samples["id"] == sample)[0])
+    else:
+        near = difflib.get_close_matches(sample, samples["id"], n=1, cutoff=0.0)
+        raise DatasetError(f"{table.name} has no sample {sample!r}; the nearest is {near[0]!r}")
+    if playable:
+        return IPython.display.Video(_as_mp4(table, row), embed=True, mimetype="video/mp4", width=320, html_attributes="controls loop")
+    shown = samples.iloc[row]
+    fault = None if pd.isna(shown.get("fault_start")) else (int(shown["fault_start"]), int(shown["fault_end"]))
+    known = [f"{key.replace('_', ' ')} {shown[key]}" for key in ("group", "difficulty", "main_fault") if not pd.isna(shown.get(key))]
+    title = ", ".join([f"{shown['id']}: score {shown['score']:g}", *known])
+    return plots.film_strip(_frames(table, row), marks=table.marks()[row], highlight=fault, title=title)
 
 
 def _frames(table: SampleTable, row: int) -> np.ndarray:

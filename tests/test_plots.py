@@ -44,6 +44,19 @@ def steps(seeds=3):
     return pd.DataFrame(rows, columns=["system", "exemplars", "seed", "spearman", "rl2_x100"])
 
 
+def heat(frames):
+    """Lowers at frame 7, raises a little elsewhere, in 3 x 4 cells."""
+    found = np.full((frames, 3, 4), 0.1)
+    found[7, 1, 2] = -5
+    return found
+
+
+def errors(n):
+    rng = np.random.default_rng(0)
+    columns = {"error": rng.normal(size=n), "group": rng.choice(["103B", "407C"], n)}
+    return pd.DataFrame(columns | {"difficulty": rng.choice([2.0, 3.1], n), "judges_spread": rng.uniform(0, 1, n)})
+
+
 # Every figure, at an ordinary size and at the smallest: one sample, one frame, one seed, constants.
 FIGURES = {
     "film_strip": lambda: plots.film_strip(film(20), marks=[7.5, 8], highlight=(3, 9)),
@@ -80,6 +93,17 @@ FIGURES = {
     "inflate_kernel of zeros": lambda: plots.inflate_kernel(np.zeros((7, 7)), 1),
     "feature_map": lambda: plots.feature_map(np.random.default_rng(0).normal(size=(9, 5)), range(9)),
     "feature_map of one": lambda: plots.feature_map([[1.0]], [3]),
+    "score_steps": lambda: plots.score_steps(60, [1, -4], 57),
+    "score_steps of one, with a rest": lambda: plots.score_steps(60, [0], 57),
+    "attribution_strip": lambda: plots.attribution_strip(film(20), heat(20), inside=np.arange(20) > 12),
+    "attribution_strip of one frame without heat": lambda: plots.attribution_strip(film(1), np.zeros((1, 1, 1))),
+    "attribution_moment": lambda: plots.attribution_moment(film(20), heat(20), 7, inside=np.arange(20) % 3 == 0),
+    "attributed_moments": lambda: plots.attributed_moments(np.eye(4, 9), np.eye(4, 9, 2) > 0, ["b", "a", "b", "c_d"]),
+    "attributed_moments of one": lambda: plots.attributed_moments([[0.0]], [[True]], ["a"]),
+    "fault_effects": lambda: plots.fault_effects([1, 2, 1], [3, 0, -1], ["splash", "splash", "legs_apart"]),
+    "fault_effects of one": lambda: plots.fault_effects([1], [1], ["splash"]),
+    "error_views": lambda: plots.error_views(errors(30), title="Errors"),
+    "error_views of one": lambda: plots.error_views(errors(1)),
     "feature_map, constant": lambda: plots.feature_map(np.ones((4, 3)), [1, 1, 1, 1]),
 }  # fmt: skip
 
@@ -350,6 +374,74 @@ def test_feature_map_finds_the_direction_that_varies():
     assert axis.get_xlabel() == "direction 1 (100 %)"
     with pytest.raises(ValueError, match="4 values where 5 belong"):
         plots.feature_map(np.ones((5, 2)), [1, 2, 3, 4])
+
+
+# Why a score
+
+
+def test_score_steps_lead_from_the_reference_to_the_score():
+    axis = plots.score_steps(60, [1, -4], 57).axes[0]
+    assert [(bar.get_x(), bar.get_width()) for bar in axis.patches] == [(60, 1), (61, -4)]
+    assert vertical_lines(axis) == [57, 60] and tick_names(axis.yaxis) == ["snippet 1", "snippet 2"]
+    rest = plots.score_steps(60, [1, -3], 57, names=["start", "end"]).axes[0]
+    assert tick_names(rest.yaxis) == ["start", "end", "not explained"] and rest.patches[2].get_width() == -1
+    with pytest.raises(ValueError, match="1 names and 2 parts"):
+        plots.score_steps(60, [1, -4], 57, names=["a"])
+
+
+def test_attribution_strip_marks_the_fault_and_sums_the_heat_of_each_frame():
+    figure = plots.attribution_strip(film(20), heat(20), inside=np.arange(20) > 12, count=5)
+    *pictures, course = figure.axes
+    assert [axis.get_xlabel() for axis in pictures[1::2]] == ["0", "7", "10", "14", "19"]  # the hottest for 5
+    assert [bool(axis.spines["top"].get_visible()) for axis in pictures[::2]] == [False, False, False, True, True]
+    heights = np.array([patch.get_height() for patch in course.patches[:40]])
+    np.testing.assert_allclose(heights[:20] + heights[20:40], heat(20).sum(axis=(1, 2)))
+    assert heights[27] == pytest.approx(-3.9) and heights[7] == 0
+    span = course.patches[40]
+    assert (span.get_x(), span.get_width()) == (12.5, 7)
+    with pytest.raises(ValueError, match="equal T"):
+        plots.attribution_strip(film(20), heat(19))
+    with pytest.raises(ValueError, match="3 values where 20 belong"):
+        plots.attribution_strip(film(20), heat(20), inside=[True] * 3)
+
+
+def test_attribution_moment_stands_at_its_frame():
+    plain, laid, course = plots.attribution_moment(film(20), heat(20), 7).axes
+    assert plain.get_images()[0].get_array()[0, 0, 0] == 7
+    overlay = laid.get_images()[1]
+    assert overlay.get_array().min() == -5 and overlay.get_alpha().max() == 1
+    assert vertical_lines(course) == [7]
+
+
+def test_attributed_moments_sort_by_fault_and_outline_every_span():
+    spans = np.eye(4, 9, 2) > 0
+    axis = plots.attributed_moments(np.eye(4, 9), spans, ["b", "a", "b", "c_d"]).axes[0]
+    assert tick_names(axis.yaxis) == ["a", "b", "c d"]
+    drawn = np.asarray(axis.get_images()[0].get_array())
+    assert drawn.argmax(axis=1).tolist() == [1, 0, 2, 3]
+    sides = [line.get_xdata()[0] for line in axis.get_lines() if line.get_gid() == "span"]
+    assert sides == [2.5, 3.5, 1.5, 2.5, 3.5, 4.5, 4.5, 5.5]
+    with pytest.raises(ValueError, match="do not belong together"):
+        plots.attributed_moments(np.eye(4, 9), spans, ["a"])
+
+
+def test_fault_effects_put_the_fault_that_the_model_sees_best_first():
+    axis = plots.fault_effects([1, 2, 1], [0, 0.5, 3], ["legs_apart", "legs_apart", "splash"]).axes[0]
+    assert tick_names(axis.yaxis) == ["splash (1)", "legs apart (2)"]
+    means = [line.get_xdata()[0] for line in axis.get_lines() if line.get_marker() == "D"]
+    assert means == [3, 0.25]
+    assert [line.get_xdata()[0] for line in axis.get_lines() if line.get_marker() == "|"] == [1, 1.5]
+
+
+def test_error_views_draw_a_box_a_group_and_a_trend_along_many_values():
+    group, difficulty, spread = plots.error_views(errors(30)).axes
+    assert tick_names(group.xaxis) == ["103B", "407C"] and tick_names(difficulty.xaxis) == ["2.0", "3.1"]
+    assert "rho with the error's size" in spread.get_title(loc="left")
+    assert len(spread.collections[0].get_offsets()) == 30
+    with pytest.raises(ValueError, match="no column judges_spread"):
+        plots.error_views(errors(30).drop(columns="judges_spread"))
+    with pytest.raises(ValueError, match="empty"):
+        plots.error_views(errors(30)[:0])
 
 
 def test_spread_curves_show_means_spreads_and_the_order_of_the_rows():

@@ -18,7 +18,7 @@ from corelib.i3d import WeightsError
 from corelib.models import build_model
 from corelib.pairs import PairBatch
 from corelib.recipe import RecipeError, named
-from corelib.runs import Run, RunError
+from corelib.runs import Run, RunError, list_runs
 from corelib.training import TrainingError, best_epoch, find_or_train, fit, plan_epoch, train_epoch, training_rows
 
 SYSTEMS = [("core", False), ("core", True), ("mlp", False), ("mlp", True)]
@@ -175,6 +175,36 @@ def test_a_folder_without_a_run_is_named(tmp_path):
 
 
 # Choosing the epoch
+
+
+def test_all_finished_runs_are_listed_with_recipe_and_metrics(runs, tmp_path):
+    folder = runs["core", True].folder.parent
+    (folder / "unfinished").mkdir(exist_ok=True)
+    shutil.copy(runs["core", True].folder / "recipe.json", folder / "unfinished")
+    (folder / "something-else").mkdir(exist_ok=True)
+    found = list_runs(folder).set_index("run")
+    assert set(found.index) == {run.folder.name for run in runs.values()}
+    for run in runs.values():
+        row = found.loc[run.folder.name]
+        assert (row["system"], row["with_difficulty"], row["recipe"], row["seed"]) == (run.recipe.system, run.recipe.with_difficulty, "smoke", 0)
+        assert row["depth"] == run.recipe.depth and row["dataset"] == "dives"
+        chosen = next(line for line in run.metrics if line["selected_on"] == "val")
+        assert row["spearman"] == pytest.approx(chosen["spearman"], nan_ok=True) and row["rl2_x100"] == chosen["rl2_x100"]
+        assert row["epoch"] == chosen["epoch"]
+    assert len(list_runs(tmp_path)) == 0 and "spearman" in list_runs(tmp_path)
+    with pytest.raises(RunError, match="no such folder"):
+        list_runs(tmp_path / "nowhere")
+
+
+def test_predictions_are_joined_with_their_samples(runs):
+    run = runs["core", True]
+    joined = run.predictions_with_samples()
+    samples = run.table.samples.set_index("id")
+    assert joined["id"].tolist() == run.predictions["id"].tolist()
+    assert {"group", "judges", "difficulty", "main_fault", "spread", "exemplars"} <= set(joined)
+    np.testing.assert_allclose(joined["error"], joined["predicted"] - joined["true"])
+    np.testing.assert_allclose(joined["true"], samples.loc[joined["id"], "score"])
+    assert joined["judges"].tolist() == samples.loc[joined["id"], "judges"].tolist()
 
 
 def test_training_rows_are_disjoint_from_the_test_split(dives):

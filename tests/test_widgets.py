@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from corelib import widgets
-from corelib.data.samples import SampleTable, write_table
+from corelib.data.samples import DatasetError, SampleTable, write_table
 from corelib.models import Baseline, CoRe
 from corelib.pairs import draw_exemplars
 from corelib.tree import ScoreGroups, quantile_edges
@@ -135,3 +135,40 @@ def test_the_exemplar_bench_needs_a_tree_and_a_query(bench):
         widgets.exemplar_bench(Baseline(Features(), hidden=4, mean=20, deviation=4), *bench[1:])
     with pytest.raises(ValueError, match="no query to choose from"):
         widgets.exemplar_bench(*bench, queries=np.array([], int))
+
+
+def test_scrub_attribution_draws_the_frame_that_is_asked_for():
+    frames = np.zeros((6, 8, 8, 3), np.uint8) + np.arange(6, dtype=np.uint8)[:, None, None, None] * 40
+    heat = np.zeros((6, 2, 2))
+    heat[4, 1, 1] = -3
+    box = widgets.scrub_attribution(frames, heat, inside=np.arange(6) > 3)
+    shown = parts(box)
+    slider, play, figure = shown["frame"], shown["play"], shown["Image"]
+    assert isinstance(play, ipywidgets.Play) and slider.value == play.value == 4 and (slider.min, slider.max) == (0, 5)
+    pictures = {slider.value: bytes(figure.value)}
+    slider.value = 1
+    pictures[1] = bytes(figure.value)
+    play.value = 5  # as if it played
+    assert slider.value == 5
+    pictures[5] = bytes(figure.value)
+    assert len(set(pictures.values())) == 3 and all(picture.startswith(b"\x89PNG") for picture in pictures.values())
+    slider.value = 4
+    assert bytes(figure.value) == pictures[4]
+    with pytest.raises(ValueError, match="equal T"):
+        widgets.scrub_attribution(frames, heat[:3])
+
+
+def test_show_sample_by_id_and_by_row_as_a_strip_or_a_film(small_dives):
+    row = int(np.flatnonzero(small_dives.samples["main_fault"] != "none")[0])
+    sample = small_dives.samples.iloc[row]
+    strip = widgets.show_sample(small_dives, sample["id"])
+    assert sample["id"] in strip.get_suptitle() and f"difficulty {sample['difficulty']}" in strip.get_suptitle()
+    assert any(axis.spines["top"].get_visible() for axis in strip.axes)  # the fault's frames
+    assert widgets.show_sample(small_dives, row).get_suptitle() == strip.get_suptitle()
+    film = widgets.show_sample(small_dives, sample["id"], playable=True)
+    assert "video/mp4;base64," in film._repr_html_() and "controls" in film._repr_html_()
+
+
+def test_show_sample_names_the_nearest_id(small_dives):
+    with pytest.raises(DatasetError, match="no sample 'dive-0001'; the nearest is 'dive-00"):
+        widgets.show_sample(small_dives, "dive-0001")

@@ -156,3 +156,18 @@ def find_or_make_dives(
             "name another folder or delete it"
         )
     return table
+
+
+def redraw_dive(table: SampleTable, row: int) -> Dive:
+    """The dive behind a row of a dataset of invented dives, drawn anew from the dataset's seed and the dive's number.
+
+    So that it can be filmed once more with a fault changed. Raises DatasetError where the dive drawn is not the
+    one that the table tells of: another dataset, or one made by another version of the kit.
+    """
+    sample, info = table.samples.iloc[row], table.info
+    if not {"seed", "dive_numbers"} <= set(info):
+        raise DatasetError(f"{table.folder}: {table.name} is no dataset of invented dives, so {sample['id']} cannot be drawn anew")
+    dive = draw_dive(np.random.default_rng([info["seed"], int(sample["id"].rpartition("-")[2]) - 1]), info["dive_numbers"])
+    if (dive.number, dive.score) != (sample["group"], sample["score"]):
+        raise DatasetError(f"{table.folder}: {sample['id']} is another dive than this version of the kit draws; make the dives anew")
+    return dive

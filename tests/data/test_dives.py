@@ -15,7 +15,7 @@ from scipy.stats import skew, spearmanr
 
 from corelib.data import dive_figure as figure
 from corelib.data import dive_motion as motion
-from corelib.data.dive_dataset import describe_dive, find_or_make_dives, make_dives
+from corelib.data.dive_dataset import describe_dive, find_or_make_dives, make_dives, redraw_dive
 from corelib.data.dive_figure import ANGLES, INDEX, JOINTS, MASSES, POSES
 from corelib.data.dive_motion import CLIP_SECONDS
 from corelib.data.dive_rendering import render_dive, splash_size
@@ -511,6 +511,26 @@ def test_dives_that_are_there_are_found(dataset):
     assert found.sha256 == dataset.sha256 and (dataset.folder / "samples.csv").stat().st_mtime_ns == before
     with pytest.raises(DatasetError, match="holds other dives"):
         find_or_make_dives(dataset.folder, counts=(5, 2, 4), frames=16, size=32, seed=7)
+
+
+def test_a_dive_of_the_dataset_is_drawn_anew(dataset):
+    for row in (0, len(dataset.samples) - 1):
+        dive, sample = redraw_dive(dataset, row), dataset.samples.iloc[row]
+        told = describe_dive(dive, sample["id"], 16)
+        assert {key: told[key] for key in ("group", "score", "skill", "main_fault", "media")} == {
+            key: sample[key] for key in ("group", "score", "skill", "main_fault", "media")
+        }
+        film = read_video(dataset.root / sample["media"]).astype(int)
+        assert np.abs(render_dive(dive, frames=16, size=32) - film).mean() < 8  # but for the video file's losses
+
+
+def test_a_dive_that_is_not_the_tables_is_not_drawn(dataset):
+    other = dataclasses.replace(dataset, info=dataset.info | {"seed": 8})
+    with pytest.raises(DatasetError, match="dive-00001 is another dive"):
+        redraw_dive(other, 0)
+    real = dataclasses.replace(dataset, info={key: value for key, value in dataset.info.items() if key != "seed"})
+    with pytest.raises(DatasetError, match="no dataset of invented dives"):
+        redraw_dive(real, 0)
 
 
 @pytest.mark.parametrize(
