@@ -192,9 +192,10 @@ def _finish(out, table, recipe, model, source, history, device, workers, noteboo
     else:
         held = evaluate(model, source, table, recipe, queries=val, pool=train, intervals=False, **show).predictions
         residual = (held["predicted"] - held["true"]).abs().quantile(0.9)
-    best = evaluate(model, source, table, recipe, **test_rows(table), **show) if last else None
+    chosen, final = best_epoch(history)["epoch"], history[-1]["epoch"]
+    best = evaluate(model, source, table, recipe, **test_rows(table), **show) if last and chosen != final else last
     rows = []
-    for judged, epoch, chosen_on in ((best, best_epoch(history)["epoch"], "val"), (last, history[-1]["epoch"], "last")):
+    for judged, epoch, chosen_on in ((best, chosen, "val"), (last, final, "last")):
         if judged:
             row = metrics_row(table, recipe, judged, split="test", device=device, notebook=notebook)
             rows.append(row | {"epoch": epoch, "selected_on": chosen_on, "seconds": history[-1]["seconds"], "residual_90": float(residual)})  # fmt: skip

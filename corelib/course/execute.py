@@ -23,6 +23,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.execute import ERROR_MARKER_TAG
 from traitlets.config import Config
 
+from corelib.course import project_root
 from corelib.course.parameters import RESULTS, CourseError, declared_parameters, nearest, plan_parameters, read_profile
 from corelib.course.results import merge_results, table_text
 from corelib.course.site import write_html, write_index
@@ -124,8 +125,9 @@ def run_course(
     paths = list_notebooks(source)
     folder.mkdir(parents=True, exist_ok=True)
     _remove_earlier(folder, list(plan), everything=list(plan) == list(paths))
-    # A path inside the repository is given relative to it, so that executed copies name no machine's folders.
-    results = folder.relative_to(root).as_posix() if folder.is_relative_to(root) else str(folder)
+    # A path inside the repository is given relative to it, so that executed copies name no machine's folders;
+    # elsewhere it is whole, since `start` moves every notebook into the repository.
+    results = folder.relative_to(root).as_posix() if root == project_root() and folder.is_relative_to(root) else str(folder)
 
     try:
         with _kernel_environment():
