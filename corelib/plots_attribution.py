@@ -191,7 +191,7 @@ def fault_effects(true: ArrayLike, told: ArrayLike, faults: Sequence[str], *, la
     axis.axvline(0, color=BLACK, linewidth=1, linestyle=":")
     names = [f"{name.replace('_', ' ')} ({len(part)})" for name, part in parts]
     axis.set(yticks=range(len(parts)), yticklabels=names, ylim=(len(parts) - 0.4, -0.6), xlabel=label)
-    axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), markerscale=0.7)
     return figure
 
 
@@ -206,7 +206,7 @@ def error_views(frame: pd.DataFrame, columns: Sequence[str] = ("group", "difficu
     missing = [name for name in ("error", *columns) if name not in frame]
     if missing or not len(frame):
         raise ValueError(f"frame has no column {', '.join(missing)}" if missing else "frame is empty; there is nothing to draw")
-    figure, [axes] = panels(1, len(columns), size=(4 * len(columns), 4), title=title, sharey=True)
+    figure, [axes] = panels(1, len(columns), size=(max(4 * len(columns), 7), 4), title=title, sharey=True)
     for axis, name in zip(axes, columns, strict=True):
         known = frame[frame[name].notna()]
         if known[name].nunique() > 6 and pd.api.types.is_numeric_dtype(known[name]):
