@@ -146,11 +146,9 @@ def test_be_the_judge_answers_a_mark_with_the_panels_and_a_new_figure(opened):
     assert browser.find_element(By.XPATH, "//button[text()='Next dive']").is_enabled()
 
 
-def test_the_intervals_follow_the_depth(opened):
-    browser = opened("06_tree")
-    wait_for(lambda: len(pictures(browser)) == 1, "the widget's figure")
-    before, said = pictures(browser), browser.find_element(By.CSS_SELECTOR, ".widget-vbox .widget-html").text
-    assert "leaves" in said
-    move(browser, "depth", Keys.ARROW_RIGHT)
+@pytest.mark.parametrize(("name", "slider", "key"), [("06_tree", "depth", "RIGHT"), ("07_train", "M", "LEFT"), ("08_evaluate", "frame", "LEFT")])
+def test_a_slider_that_is_moved_changes_the_figure_beside_it(opened, name, slider, key):
+    browser = opened(name)
+    before = wait_for(lambda: pictures(browser), "the widget's figures")
+    move(browser, slider, Keys.__dict__[f"ARROW_{key}"])
     wait_for(lambda: pictures(browser) != before, "another figure")
-    assert browser.find_element(By.CSS_SELECTOR, ".widget-vbox .widget-html").text != said
