@@ -1,39 +1,25 @@
-"""The exercises of the notebooks: a wrong answer is turned down, the solution is right, the student edition stops where work begins."""
-
-import textwrap
+"""The exercises of the notebooks: open or wrong they are turned down with a hint, the solution passes; the student edition stops there."""
 
 import nbformat
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
-from corelib.course.execute import NotebookError, list_notebooks, notebooks_folder, run_course
-from corelib.course.exercises import WRONG, exercises_of, student_notebook
+from corelib.course import project_root
+from corelib.course.execute import NotebookError, list_notebooks, notebooks_folder, plan_course, run_course
+from corelib.course.exercises import WRONG, OpenExercise, exercises_of, student_notebook
 
 PATHS = list_notebooks(notebooks_folder())
 each_notebook = pytest.mark.parametrize("name", PATHS)
 
 
-@pytest.fixture(scope="module")
-def course(tmp_path_factory):
-    """Run one changed notebook at smoke, as the course would: run(name, change) -> the executed notebook."""
-    folder = tmp_path_factory.mktemp("course")
-    (folder / "notebooks").symlink_to(notebooks_folder())
-
-    def run(name, change):
-        source = folder / f"{change.__name__}-{name}"
-        source.mkdir()
-        (source / "profiles").symlink_to(notebooks_folder() / "profiles")
-        for other, path in PATHS.items():
-            notebook = nbformat.read(path, as_version=4)
-            nbformat.write(change(notebook) if other == name else notebook, source / f"{other}.ipynb")
-        run_course("smoke", notebooks=[name], source=source, out=source / "out")
-        return nbformat.read(source / "out" / f"{name}.ipynb", as_version=4)
-
-    return run
+def read(name):
+    return nbformat.read(PATHS[name], as_version=4)
 
 
 @each_notebook
 def test_it_has_two_to_four_exercises_each_with_a_wrong_answer(name):
-    notebook = nbformat.read(PATHS[name], as_version=4)
+    notebook = read(name)
     found = exercises_of(notebook)
     assert 2 <= len(found) <= 4
     assert [number for number, _, _ in found] == [f"{int(name[:2])}.{place}" for place in range(1, len(found) + 1)]
@@ -43,36 +29,53 @@ def test_it_has_two_to_four_exercises_each_with_a_wrong_answer(name):
         assert notebook.cells[solution].metadata.get(WRONG), f"exercise {number} lacks a wrong answer in its metadata"
 
 
-def with_wrong_answers_first(notebook):
-    cells = []
-    places = {solution: check for _, solution, check in exercises_of(notebook)}
+@pytest.fixture
+def shell(monkeypatch):
+    """shell(source) -> the error that a cell raises, or None: cells run as in a kernel, without the kernel's start."""
+    monkeypatch.chdir(project_root())
+    inside = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+    inside.display_formatter.active_types = ["text/plain"]
+
+    def run(source):
+        result = inside.run_cell(source)
+        return result.error_before_exec or result.error_in_exec
+
+    yield run
+    inside.reset(new_session=False)
+
+
+@each_notebook
+def test_an_open_and_a_wrong_answer_are_turned_down_and_the_solution_passes(name, shell, capsys):
+    notebook, student = read(name), student_notebook(read(name))
+    parameters = "\n".join(f"{key} = {value!r}" for key, value in plan_course("smoke", source=notebooks_folder())[name].items())
+    exercises = {solution: (number, check) for number, solution, check in exercises_of(notebook)}
     for place, cell in enumerate(notebook.cells):
-        if place in places:
-            tried = textwrap.indent(notebook.cells[places[place]].source, "    ")
-            cells.append(nbformat.v4.new_code_cell(cell.metadata[WRONG]))
-            cells.append(nbformat.v4.new_code_cell(
-                f"from corelib.course.exercises import OpenExercise\ntry:\n{tried}\nexcept OpenExercise as hint:\n    print(hint)\n"
-                "else:\n    raise AssertionError('a wrong answer passed')"
-            ))  # fmt: skip
-        cells.append(cell)
-    notebook.cells = cells
-    return notebook
+        if cell.cell_type != "code":
+            continue
+        if place in exercises:
+            number, check = exercises[place]
+            for answer in (student.cells[place].source, cell.metadata[WRONG]):
+                assert shell(answer) is None, answer
+                hint = shell(notebook.cells[check].source)
+                assert isinstance(hint, OpenExercise), f"exercise {number} takes this for right:\n{answer}"
+                assert str(hint).startswith(f"Exercise {number} is ")
+        assert shell(cell.source) is None, cell.source
+        if "parameters" in cell.metadata.get("tags", []):
+            assert shell(parameters) is None
+    printed = capsys.readouterr().out
+    for number, _ in exercises.values():
+        assert f"Exercise {number}: right." in printed
 
 
-@each_notebook
-def test_its_checks_turn_a_wrong_answer_down_and_pass_the_solution(name, course):
-    executed = course(name, with_wrong_answers_first)
-    printed = "".join(output.get("text", "") for cell in executed.cells for output in cell.get("outputs", []))
-    for number, _, _ in exercises_of(nbformat.read(PATHS[name], as_version=4)):
-        assert f"Exercise {number} is" in printed and f"Exercise {number}: right." in printed
-
-
-def student_edition(notebook):
-    return student_notebook(notebook)
-
-
-@each_notebook
-def test_its_student_edition_runs_to_the_first_open_exercise(name, course):
-    first = exercises_of(nbformat.read(PATHS[name], as_version=4))[0][0]
-    with pytest.raises(NotebookError, match=f"OpenExercise: Exercise {first} is"):
-        course(name, student_edition)
+def test_a_notebook_of_the_student_edition_runs_to_its_first_open_exercise(tmp_path):
+    source = tmp_path / "notebooks"
+    source.mkdir()
+    (source / "profiles").symlink_to(notebooks_folder() / "profiles")
+    for name in PATHS:
+        nbformat.write(student_notebook(read(name)), source / f"{name}.ipynb")
+    with pytest.raises(NotebookError, match="OpenExercise: Exercise 6.1 is"):
+        run_course("smoke", notebooks=["06"], source=source, out=tmp_path / "out")
+    executed = nbformat.read(tmp_path / "out" / "06_tree.ipynb", as_version=4)
+    errors = [output for cell in executed.cells for output in cell.get("outputs", []) if output.output_type == "error"]
+    assert len(errors) == 1
+    assert "replace the dots" in errors[0].evalue or "Hint:" in errors[0].evalue
