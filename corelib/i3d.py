@@ -7,12 +7,14 @@ public PyTorch port hassony2/kinetics_i3d_pytorch, so that its state dict loads 
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 # Channels of an Inception block: 1x1 | 1x1 -> 3x3 | 1x1 -> 3x3 | pool -> 1x1
 MIXED_CHANNELS = {
@@ -51,31 +53,72 @@ def pad_same(x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) -> Ten
     return F.pad(x, flat) if any(flat) else x
 
 
+def stem_convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The first convolution, 7 x 7 x 7 with stride 2 and SAME padding: [B, 3, T, H, W] -> [B, out, T', H', W'].
+
+    Processors multiply matrices, and three channels make narrow ones. So two neighbouring columns are read
+    as one column of six channels: with the channels last in memory that is the same memory seen otherwise.
+    A kernel of 7 columns at stride 2 becomes one of 4 double columns at stride 1, its eighth column zero.
+    """
+    (front, back), (top, bottom), (left, right) = same_padding(x.shape[2:], (7,) * 3, (2,) * 3)
+    x = F.pad(x, (left, right + 1, top, bottom, front, back))  # one column more, for the eighth of the kernel
+    x = x.contiguous(memory_format=torch.channels_last_3d).permute(0, 2, 3, 4, 1)  # [B, T, H, W, 3]
+    x = x.unflatten(3, (-1, 2)).flatten(4).permute(0, 4, 1, 2, 3)  # [B, 6, T, H, W / 2]
+    weight = F.pad(weight, (0, 1)).unflatten(4, (4, 2)).permute(0, 5, 1, 2, 3, 4).flatten(1, 2)  # [out, 6, 7, 7, 4]
+    return F.conv3d(x, weight.contiguous(memory_format=torch.channels_last_3d), bias, stride=(2, 2, 1))
+
+
 class Unit3D(nn.Module):
-    """Convolution with SAME padding, batch normalisation, ReLU; [B, in, T, H, W] -> [B, out, T', H', W']."""
+    """Convolution with SAME padding, batch normalisation, ReLU; [B, in, T, H, W] -> [B, out, T', H', W'].
+
+    head  a classification head: a bias in place of batch normalisation, and no ReLU
+    """
 
     def __init__(self, in_channels, out_channels, kernel=1, stride=1, *, eps=1e-3, head=False):
         super().__init__()
-        self.kernel, self.stride = (kernel,) * 3, (stride,) * 3
+        self.kernel, self.stride, self.head = (kernel,) * 3, (stride,) * 3, head
         self.conv3d = nn.Conv3d(in_channels, out_channels, self.kernel, self.stride, bias=head)
         self.batch3d = None if head else nn.BatchNorm3d(out_channels, eps=eps)
 
     def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.conv3d.weight, self.conv3d.bias
         if self.stride == (1, 1, 1):  # stride 1 and an odd kernel: SAME pads evenly, the convolution does it itself
-            x = F.conv3d(x, self.conv3d.weight, self.conv3d.bias, padding=self.kernel[0] // 2)
+            x = F.conv3d(x, weight, bias, padding=self.kernel[0] // 2)
+        elif weight.shape[1:] == (3, 7, 7, 7) and self.stride == (2, 2, 2):
+            x = stem_convolution(x, weight, bias)
         else:
-            x = self.conv3d(pad_same(x, self.kernel, self.stride))
-        return x if self.batch3d is None else F.relu(self.batch3d(x))
+            x = F.conv3d(pad_same(x, self.kernel, self.stride), weight, bias, self.stride)
+        if self.batch3d is not None:
+            x = self.batch3d(x)
+        return x if self.head else F.relu(x, inplace=True)
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Fold the batch normalisation's stored statistics into the convolution: for inference, the same result.
+
+        (w * x - mean) / sqrt(var + eps) * gain + shift is a convolution with w * scale and a bias.
+        """
+        if (norm := self.batch3d) is None:
+            return
+        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        self.conv3d.weight.mul_(scale.view(-1, 1, 1, 1, 1))
+        self.conv3d.bias = nn.Parameter(norm.bias - norm.running_mean * scale)
+        self.batch3d = None
 
 
 class MaxPool3dSame(nn.Module):
-    """Max pooling over a zero-padded input, as TensorFlow's "SAME" pads it."""
+    """Max pooling over a zero-padded input, as TensorFlow's "SAME" pads it. The input is not negative (it stands
+    behind a ReLU), so a border of zeros and a border that is left out have the same maximum."""
 
     def __init__(self, kernel: tuple[int, ...], stride: tuple[int, ...]):
         super().__init__()
         self.kernel, self.stride = kernel, stride
 
     def forward(self, x: Tensor) -> Tensor:
+        padding = same_padding(x.shape[2:], self.kernel, self.stride)
+        if all(front == back or s > 1 for (front, back), s in zip(padding, self.stride, strict=True)):
+            # ceil_mode lets the last window reach over the end by the one row that SAME adds there: no copy
+            return F.max_pool3d(x, self.kernel, self.stride, [front for front, _ in padding], ceil_mode=True)
         return F.max_pool3d(pad_same(x, self.kernel, self.stride), self.kernel, self.stride)
 
 
@@ -101,13 +144,16 @@ class I3D(nn.Module):
     width        multiplies every channel count; 1.0 is the real one (1024 features)
     eps          of the batch normalisation: 1e-3 as TensorFlow's, 1e-5 in the released CoRe
     num_classes  size of the classification head; 0 leaves it out
+    checkpointing  in training, keep only the inputs of the Inception blocks and compute the rest again for
+                 the gradients: less memory, about a third more time, the same gradients
 
     forward: clip [B, 3, T, H, W] -> feature [B, out_features], the mean over the last map. At
     16 x 224 x 224 that map is 2 x 7 x 7; any clip of at least 1 x 1 x 1 works.
     """
 
-    def __init__(self, *, width: float = 1.0, eps: float = 1e-3, num_classes: int = 0):
+    def __init__(self, *, width: float = 1.0, eps: float = 1e-3, num_classes: int = 0, checkpointing: bool = False):
         super().__init__()
+        self.checkpointing = checkpointing
 
         def scaled(channels: int) -> int:
             return max(1, round(channels * width))
@@ -137,7 +183,11 @@ class I3D(nn.Module):
             raise ValueError(f"a clip must be [B, 3, T, H, W], not {list(clip.shape)}")
         x = clip
         for name, layer in self.named_children():
-            if name != "conv3d_0c_1x1":
+            if name == "conv3d_0c_1x1":
+                continue
+            if self.checkpointing and torch.is_grad_enabled() and isinstance(layer, Mixed):
+                x = checkpoint(layer, x, use_reentrant=False, context_fn=lambda layer=layer: (nullcontext(), _statistics_untouched(layer)))
+            else:
                 x = layer(x)
         return x
 
@@ -149,6 +199,21 @@ class I3D(nn.Module):
         if not self.num_classes:
             raise ValueError("this I3D was built without a head; build it with num_classes=400")
         return self.conv3d_0c_1x1(self.feature_map(clip)).mean(dim=(2, 3, 4))
+
+
+@contextmanager
+def _statistics_untouched(module: nn.Module):
+    """While a checkpointed block is computed again its batch statistics must not be counted a second time."""
+    norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm3d)]
+    before = [(norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, (momentum, batches) in zip(norms, before, strict=True):
+            norm.momentum = momentum
+            norm.num_batches_tracked.copy_(batches)
 
 
 # --------------------------------------------------------------------------- public weights

@@ -36,6 +36,71 @@ def pair_differences(targets: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return np.sort(np.concatenate(parts)) if parts else np.empty(0)
 
 
+class PairDifferences:
+    """The differences of `pair_differences`, ranked without listing them: memory grows with the samples, not the pairs.
+
+    Within a group's sorted targets the pairs that differ by at most d are counted by one binary search a
+    sample; a difference of a given rank is found by halving the range of d until no double lies between.
+
+    targets [N], groups [N]
+    """
+
+    def __init__(self, targets: np.ndarray, groups: np.ndarray):
+        targets = np.asarray(targets, float)
+        self._groups = [np.unique(targets[rows], return_counts=True) for rows in members(groups).values()]
+
+    def __len__(self) -> int:
+        sizes = [int(counts.sum()) for _, counts in self._groups]
+        return sum(n * (n - 1) // 2 for n in sizes)
+
+    def largest(self) -> float:
+        """The largest difference; 0 where there is no pair."""
+        return max((float(values[-1] - values[0]) for values, _ in self._groups), default=0.0)
+
+    def root_mean_square(self) -> float:
+        """sqrt(mean(d^2)) over all pairs; nan where there is none."""
+        # the squared differences of all pairs of n numbers add up to n times their squared deviations from the mean
+        total = 0.0
+        for values, counts in self._groups:
+            total += counts.sum() * (counts * np.square(values - np.average(values, weights=counts))).sum()
+        return float(np.sqrt(total / len(self))) if len(self) else float("nan")
+
+    def count_up_to(self, difference: float) -> int:
+        """How many pairs differ by at most `difference`."""
+        pairs = 0
+        for values, counts in self._groups:
+            up_to = counts.cumsum()
+            others = up_to[_last_within(values, difference)] - up_to  # of each value: samples above it, near enough
+            pairs += int((counts * others + counts * (counts - 1) // 2).sum())
+        return pairs
+
+    def at_ranks(self, ranks) -> np.ndarray:
+        """The differences of these ranks, 0 the smallest, as sorted differences indexed by `ranks` would give them."""
+        return np.array([self._at_rank(int(rank)) for rank in ranks])
+
+    def _at_rank(self, rank: int) -> float:
+        low, high = 0.0, self.largest()
+        if self.count_up_to(low) > rank:
+            return low
+        while low < (middle := (low + high) / 2) < high:  # count_up_to(low) <= rank < count_up_to(high)
+            low, high = (low, middle) if self.count_up_to(middle) > rank else (middle, high)
+        return high
+
+
+def _last_within(values: np.ndarray, difference: float) -> np.ndarray:
+    """For each of different rising numbers, the position of the last one that exceeds it by at most `difference`."""
+    last = np.searchsorted(values, values + difference, side="right") - 1
+    # value + difference is rounded; the subtraction has the last word, as in a list of differences
+    while (over := values[last] - values > difference).any():
+        last = last - over
+    while True:
+        further = np.minimum(last + 1, len(values) - 1)
+        found = np.where(values[further] - values <= difference, further, last)
+        if (found == last).all():
+            return last
+        last = found
+
+
 # --------------------------------------------------------------------------- training pairs
 
 

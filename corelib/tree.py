@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from corelib.pairs import NoPairError
+from corelib.pairs import NoPairError, PairDifferences
 
 
 def leaf_count(depth: int) -> int:
@@ -24,10 +24,11 @@ def leaf_count(depth: int) -> int:
     return 2 ** (depth - 1)
 
 
-def quantile_edges(differences: np.ndarray, depth: int, *, outer: float | None = None) -> np.ndarray:
+def quantile_edges(differences: np.ndarray | PairDifferences, depth: int, *, outer: float | None = None) -> np.ndarray:
     """Edges [R + 1] of the R = leaf_count(depth) / 2 positive intervals.
 
-    differences  [n] absolute score differences of the training pairs
+    differences  [n] absolute score differences of the training pairs, or PairDifferences where they are
+                 too many to list
     outer        the last edge; None takes the largest difference
 
     The inner edges are the quantiles d[int((n - 1) r / R)] of the sorted differences, so that the
@@ -35,23 +36,26 @@ def quantile_edges(differences: np.ndarray, depth: int, *, outer: float | None =
     value can make edges coincide: such an interval is empty (see ScoreGroups). Raises NoPairError when
     there is no difference at all.
     """
-    sorted_ = np.sort(np.asarray(differences, float))
-    if len(sorted_) == 0:
+    ranked = differences if isinstance(differences, PairDifferences) else np.sort(np.asarray(differences, float))
+    n = len(ranked)
+    if n == 0:
         raise NoPairError("no two training samples share a group, so there is no difference to build intervals from; pair by something coarser")
     positive = leaf_count(depth) // 2
-    edges = np.array([sorted_[int((len(sorted_) - 1) * r / positive)] for r in range(positive + 1)])
+    ranks = np.array([int((n - 1) * r / positive) for r in range(positive + 1)])
+    edges = ranked.at_ranks(ranks) if isinstance(ranked, PairDifferences) else ranked[ranks]
     edges[0] = 0.0
-    edges[-1] = sorted_[-1] if outer is None else outer
+    edges[-1] = edges[-1] if outer is None else outer
     if edges[-1] <= 0:
         raise NoPairError("all training scores are equal within their groups: there is no difference to learn")
     return np.minimum(edges, edges[-1])
 
 
-def equal_edges(differences: np.ndarray, depth: int, *, outer: float | None = None) -> np.ndarray:
+def equal_edges(differences: np.ndarray | PairDifferences, depth: int, *, outer: float | None = None) -> np.ndarray:
     """Edges [R + 1] of positive intervals of equal width up to the largest difference (or `outer`): what
     `quantile_edges` is compared with."""
-    last = float(np.max(differences)) if outer is None else outer
-    return np.linspace(0.0, last, leaf_count(depth) // 2 + 1)
+    if outer is None:
+        outer = differences.largest() if isinstance(differences, PairDifferences) else float(np.max(differences))
+    return np.linspace(0.0, outer, leaf_count(depth) // 2 + 1)
 
 
 class Label(NamedTuple):
@@ -164,13 +168,28 @@ class ScoreGroups(nn.Module):
         return (log_probs.double().exp() * values).sum(dim=1)
 
 
+class NodeLinear(nn.Module):
+    """A linear layer of its own for every node of a level: [nodes, P, in] -> [nodes, P, out], one batch of matrix products."""
+
+    def __init__(self, nodes: int, in_features: int, out_features: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(nodes, out_features, in_features))
+        self.bias = nn.Parameter(torch.empty(nodes, out_features))
+        bound = in_features**-0.5  # as PyTorch starts a linear layer
+        nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias[:, None].to(x.dtype), x, self.weight.transpose(1, 2).to(x.dtype))
+
+
 class RegressionTree(nn.Module):
     """The group-aware regression tree: [P, in_features] -> log-probabilities and positions [P, K].
 
     A linear layer and ReLU; then at each of the depth - 1 levels every node splits its probability
-    in two (one grouped 1 x 1 convolution: a group is a node) and hands features of its own to its
-    two children (another one). Log-probabilities add up along the path. Every leaf regresses one
-    position within its interval. Paper: figure 3; `width` is 256 there.
+    in two (a linear layer of its own) and hands features of its own to its two children (another
+    one). Log-probabilities add up along the path. Every leaf regresses one position within its
+    interval. Paper: figure 3; `width` is 256 there.
 
     start  the hidden layers' initial weights. "torch": PyTorch's own, which shrink a signal to less than
            half at every level, so that deep splits and positions learn late; "he": it keeps its size
@@ -183,27 +202,37 @@ class RegressionTree(nn.Module):
         self.leaves = leaf_count(depth)
         self.first = nn.Linear(in_features, width)
         nodes = [2**level for level in range(depth - 1)]
-        self.splits = nn.ModuleList(nn.Conv1d(n * width, n * 2, 1, groups=n) for n in nodes)
-        self.children_features = nn.ModuleList(nn.Conv1d(n * width, n * 2 * width, 1, groups=n) for n in nodes)
-        self.position = nn.Conv1d(self.leaves * width, self.leaves, 1, groups=self.leaves)
+        self.splits = nn.ModuleList(NodeLinear(n, width, 2) for n in nodes)
+        self.children_features = nn.ModuleList(NodeLinear(n, width, 2 * width) for n in nodes)
+        self.position = NodeLinear(self.leaves, width, 1)
         if start == "he":
             for layer in (self.first, *self.children_features):
-                nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+                nn.init.kaiming_uniform_(layer.weight.view(-1, layer.weight.shape[-1]), nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
 
     def levels(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """x [P, in_features] -> log-probabilities of the nodes of every level, [P, 2], [P, 4] ... [P, K],
         and the leaves' positions [P, K]."""
-        x = F.relu(self.first(x))[:, :, None]  # [P, width, 1]
-        path = x.new_zeros(len(x), 1)  # log-probability 0: everything passes the root
+        return self.levels_after_first(self.first(x))
+
+    def levels_after_first(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """`levels` behind the first linear layer: x [P, width] is what it gave."""
+        x = F.relu(x)[None]  # [nodes, P, width], of the root alone
+        path = x.new_zeros(1, x.shape[1], dtype=torch.float32 if x.dtype == torch.bfloat16 else x.dtype)  # [nodes, P]
         levels = []
         for split, grow in zip(self.splits, self.children_features, strict=True):
-            branch = F.log_softmax(split(x).view(len(x), -1, 2), dim=2)  # [P, nodes, 2]
-            path = (path[:, :, None] + branch).flatten(1)  # [P, 2 nodes]
-            levels.append(path)
-            x = F.relu(grow(x))  # [P, 2 nodes * width, 1]
-        return levels, self.position(x)[:, :, 0]
+            branch = F.log_softmax(split(x).to(path.dtype), dim=2)  # [nodes, P, 2]
+            path = (path[:, :, None] + branch).transpose(1, 2).flatten(0, 1)  # [2 nodes, P]
+            levels.append(path.T)
+            x = child_features(F.relu(grow(x)))
+        return levels, self.position(x)[:, :, 0].T
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         levels, positions = self.levels(x)
         return levels[-1], positions
+
+
+def child_features(x: Tensor) -> Tensor:
+    """[nodes, P, 2 width] -> [2 nodes, P, width]: the first half goes to a node's first child, the second to its second."""
+    nodes, P, both = x.shape
+    return x.view(nodes, P, 2, both // 2).transpose(1, 2).reshape(2 * nodes, P, both // 2)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from corelib.i3d import I3D, MaxPool3dSame, Unit3D, WeightsError, load_weights, pad_same, same_padding, to_hassony2_name
+from corelib.i3d import I3D, MaxPool3dSame, Unit3D, WeightsError, load_weights, pad_same, same_padding, stem_convolution, to_hassony2_name
 
 SMALL = 1 / 16
 
@@ -99,6 +99,17 @@ def test_logits_without_a_head_are_refused():
 
 # Padding
 
+
+@settings(max_examples=25)
+@given(size=st.tuples(*[st.integers(1, 20)] * 3), seed=st.integers(0, 99))
+def test_the_stem_in_double_columns_is_the_plain_convolution(size, seed):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(2, 3, *size, generator=generator, dtype=torch.float64)
+    weight = torch.randn(4, 3, 7, 7, 7, generator=generator, dtype=torch.float64)
+    expected = F.conv3d(pad_same(x, (7,) * 3, (2,) * 3), weight, stride=2)
+    torch.testing.assert_close(stem_convolution(x, weight), expected)
+
+
 triples = st.tuples(*[st.integers(1, 4)] * 3)
 
 
@@ -131,7 +142,7 @@ def brute_force(x, kernel, stride, reduce):
 @settings(max_examples=25)
 @given(size=st.tuples(*[st.integers(1, 7)] * 3), kernel=triples, stride=st.tuples(*[st.integers(1, 3)] * 3), seed=st.integers(0, 99))
 def test_padded_max_pooling_equals_a_brute_force_one(size, kernel, stride, seed):
-    x = torch.randn(2, *size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    x = torch.randn(2, *size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).clamp(min=0)  # behind a ReLU
     expected = brute_force(x, kernel, stride, lambda window: window.flatten(1).max(1).values)
     torch.testing.assert_close(MaxPool3dSame(kernel, stride)(x[None])[0], expected)
 

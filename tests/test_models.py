@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from corelib.models import StepProjection, build_model, freeze_batchnorm
+from corelib.models import StepProjection, build_model, freeze_batchnorm, lean_encoder
 from corelib.recipe import Recipe, named
 
 TARGETS = np.array([50.0, 62.5, 70.0, 71.5, 80.0, 80.0, 93.5, 20.0])
@@ -77,15 +77,14 @@ def reference_tree(w, depth, width, x):
     for level in range(depth - 1):
         next_nodes, next_path = [], []
         for node, (hidden, log_prob) in enumerate(zip(nodes, path, strict=True)):
-            split = slice(2 * node, 2 * node + 2)
-            two = F.log_softmax(hidden @ w[f"splits.{level}.weight"][split, :, 0].T + w[f"splits.{level}.bias"][split], 1)
+            two = F.log_softmax(hidden @ w[f"splits.{level}.weight"][node].T + w[f"splits.{level}.bias"][node], 1)
             for child in (0, 1):
-                own = slice((2 * node + child) * width, (2 * node + child + 1) * width)
-                weight, bias = (w[f"children_features.{level}.{part}"][own] for part in ("weight", "bias"))
-                next_nodes.append((hidden @ weight[:, :, 0].T + bias).clamp(min=0))
+                own = slice(child * width, (child + 1) * width)
+                weight, bias = (w[f"children_features.{level}.{part}"][node, own] for part in ("weight", "bias"))
+                next_nodes.append((hidden @ weight.T + bias).clamp(min=0))
                 next_path.append(log_prob + two[:, child])
         nodes, path = next_nodes, next_path
-    positions = [hidden @ w["position.weight"][k, :, 0] + w["position.bias"][k] for k, hidden in enumerate(nodes)]
+    positions = [hidden @ w["position.weight"][k, 0] + w["position.bias"][k, 0] for k, hidden in enumerate(nodes)]
     return torch.stack(path, 1), torch.stack(positions, 1)
 
 
@@ -257,6 +256,48 @@ def test_frozen_batchnorm_statistics_do_not_move_and_free_ones_do():
 def test_both_orders_of_a_pair_give_symmetric_labels_in_training():
     recipe = Recipe(width=1 / 16, tree_width=8)
     assert build_model(recipe, TARGETS, GROUPS).groups.mirrored and not build_model(PAPER, TARGETS, GROUPS).groups.mirrored
+
+
+# Inference
+
+
+@pytest.mark.parametrize("shape", [(2, 16, 32, 32), (1, 7, 33, 50)])
+def test_the_lean_encoder_gives_the_features_of_the_plain_one(shape):
+    model = randomised(smoke())
+    B, L, H, W = shape
+    snippets = torch.randn(B, 2, 3, L, H, W, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        plain, lean, half = model.encode(snippets), lean_encoder(model, "fp32")(snippets), lean_encoder(model, "bf16")(snippets)
+        assert plain.std() > 1e-3
+        assert (lean - plain).norm() < 1e-5 * plain.norm()
+        assert torch.equal(plain, model.encode(snippets))  # the model itself is left as it was
+    assert lean.dtype == half.dtype == torch.float32 and not torch.equal(half, lean)
+    assert torch.cosine_similarity(half, plain).min() > 0.999
+
+
+@pytest.mark.parametrize("changes", [{}, {"head": "direct"}, {"exemplar_score": False}, {"decoding": "most_probable"}, {"system": "mlp"}])
+def test_comparing_many_pairs_is_predicting_each(changes):
+    model = smoke(**changes).eval()
+    features, targets = features_of(), torch.tensor(TARGETS)
+    query, exemplar = (part.flatten() for part in torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij"))
+    with torch.no_grad():
+        together = model.compare(features, targets, query, exemplar)
+        for place, (q, e) in enumerate(zip(query.tolist(), exemplar.tolist(), strict=True)):
+            alone = model.predict(features[[q]], features[[e]], targets[[e]])
+            assert together[place].item() == pytest.approx(alone.item(), rel=1e-5)
+    assert together.dtype == torch.float64
+
+
+def test_checkpointing_changes_memory_alone():
+    results = []
+    for checkpointing in (False, True):
+        model = smoke(checkpointing=checkpointing).train()
+        model.encode(torch.randn(2, 2, 3, 16, 32, 32, generator=torch.Generator().manual_seed(1))).square().sum().backward()
+        norms = {name: buffer for name, buffer in model.named_buffers() if "running" in name or "batches" in name}
+        results.append(({name: p.grad for name, p in model.encoder.named_parameters()}, norms))
+    for plain, again in zip(*results, strict=True):
+        for name in plain:
+            torch.testing.assert_close(again[name], plain[name], rtol=1e-5, atol=1e-6, msg=name)
 
 
 # What the ablations take away

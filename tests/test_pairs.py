@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corelib.pairs import draw_exemplars, epoch_batches, members, pair_differences
+from corelib.pairs import PairDifferences, draw_exemplars, epoch_batches, members, pair_differences
+from corelib.tree import quantile_edges
 
 group_lists = st.lists(st.sampled_from("abcd"), min_size=2, max_size=40).map(np.array)
 seeds = st.integers(0, 2**32 - 1)
@@ -44,6 +45,27 @@ def test_pair_differences_by_hand():
 def test_pair_differences_equal_a_double_loop(rows):
     expected = sorted(abs(a[0] - b[0]) for a, b in itertools.combinations(rows, 2) if a[1] == b[1])
     assert pair_differences([r[0] for r in rows], np.array([r[1] for r in rows])).tolist() == expected
+
+
+@thorough
+@given(rows=st.lists(st.tuples(st.one_of(st.integers(0, 12).map(lambda n: n / 10), st.floats(-1e3, 1e3, width=32), st.floats(-1e-3, 1e3)), st.sampled_from("ab")), max_size=25))
+def test_ranked_differences_are_those_of_the_list(rows):
+    targets, groups = [r[0] for r in rows], np.array([r[1] for r in rows])
+    listed, ranked = pair_differences(targets, groups), PairDifferences(targets, groups)
+    assert len(ranked) == len(listed)
+    if len(listed):
+        assert ranked.at_ranks(range(len(listed))).tolist() == listed.tolist()
+        assert ranked.largest() == listed[-1]
+        assert ranked.root_mean_square() == pytest.approx(np.sqrt(np.mean(listed**2)), rel=1e-6, abs=1e-9)
+
+
+def test_quantiles_at_mtl_aqas_size_are_exact():
+    rng = np.random.default_rng(0)
+    targets, groups = (rng.uniform(0, 60, 1059) / 2).round(1) * 2, rng.integers(0, 30, 1059)
+    for depth in (5, 7):
+        for labels in (groups, np.zeros(1059)):
+            exact = quantile_edges(pair_differences(targets, labels), depth)
+            np.testing.assert_allclose(quantile_edges(PairDifferences(targets, labels), depth), exact, rtol=0, atol=1e-12)
 
 
 # Training pairs

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from corelib.data.strangers import load_pickle
 from corelib.models import tree_loss
 from corelib.pairs import pair_differences
-from corelib.tree import Label, RegressionTree, ScoreGroups, leaf_count, quantile_edges
+from corelib.tree import Label, RegressionTree, ScoreGroups, child_features, leaf_count, quantile_edges
 
 thorough = settings(max_examples=60)
 half_points = st.integers(0, 60).map(lambda number: number / 2)
@@ -182,14 +182,11 @@ def loop_tree(tree, x):
 
     def visit(level, node, hidden, path):
         if level == tree.depth - 1:
-            weight = tree.position.weight[node, :, 0]
-            return [(path, hidden @ weight + tree.position.bias[node])]
+            return [(path, hidden @ tree.position.weight[node, 0] + tree.position.bias[node, 0])]
         split, grow = tree.splits[level], tree.children_features[level]
-        own = slice(2 * node, 2 * node + 2)
-        two = hidden @ split.weight[own, :, 0].T + split.bias[own]
+        two = hidden @ split.weight[node].T + split.bias[node]
         two = two - torch.logsumexp(two, 1, keepdim=True)
-        own = slice(2 * node * width, 2 * (node + 1) * width)
-        grown = (hidden @ grow.weight[own, :, 0].T + grow.bias[own]).clamp(min=0)
+        grown = (hidden @ grow.weight[node].T + grow.bias[node]).clamp(min=0)
         return [
             leaf for child in (0, 1)
             for leaf in visit(level + 1, 2 * node + child, grown[:, child * width : (child + 1) * width], path + two[:, child])
@@ -200,7 +197,7 @@ def loop_tree(tree, x):
 
 
 @pytest.mark.parametrize("depth", [2, 4, 5])
-def test_grouped_convolutions_are_one_layer_a_node(depth):
+def test_every_node_has_a_layer_of_its_own(depth):
     torch.manual_seed(depth)
     tree, x = RegressionTree(7, depth=depth, width=6).double(), torch.randn(4, 7, dtype=torch.float64)
     for found, expected in zip(tree(x), loop_tree(tree, x), strict=True):
@@ -214,9 +211,9 @@ def test_the_start_keeps_signals_of_their_size_down_to_the_leaves():
     for start in ("he", "torch"):
         tree = RegressionTree(64, depth=5, width=64, start=start)
         with torch.no_grad():
-            hidden = torch.relu(tree.first(x))[:, :, None]
+            hidden = torch.relu(tree.first(x))[None]
             for grow in tree.children_features:
-                hidden = torch.relu(grow(hidden))
+                hidden = child_features(torch.relu(grow(hidden)))
         size[start] = hidden.square().mean().sqrt().item()
     assert 0.7 < size["he"] < 1.5  # x has size 1
     assert size["torch"] < 0.1
