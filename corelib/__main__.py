@@ -1,4 +1,4 @@
-"""The command line: python -m corelib train | evaluate | score | course."""
+"""The command line: python -m corelib train | evaluate | score | sweep | course."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from corelib import distributed
 from corelib.course.cli import course
 from corelib.data.samples import DatasetError, SampleTable
 from corelib.data.video import VideoError
@@ -16,6 +17,7 @@ from corelib.pairs import NoPairError
 from corelib.protocols import protocol_text, run_folders, train_protocol
 from corelib.recipe import RecipeError, named
 from corelib.runs import Run, RunError
+from corelib.sweep import parse_seeds, plan_sweep, run_sweep
 from corelib.training import TrainingError, metrics_row
 
 INPUT_ERRORS = (DatasetError, VideoError, WeightsError, NoPairError, RecipeError, RunError, TrainingError, FileNotFoundError)
@@ -51,17 +53,19 @@ main.add_command(course)
 @click.option("--device", default="auto", show_default=True)
 @click.option("--workers", default=0, show_default=True, help="processes that decode videos")
 @click.option("--resume/--restart", default=True, show_default=True, help="go on with an interrupted run, or start anew")
+@click.option("--tensorboard", is_flag=True, help="write the history for TensorBoard too, into RUN/tensorboard")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON document and nothing else")
-def train(datasets, system, recipe, knobs, with_difficulty, seed, out, device, workers, resume, as_json) -> None:
-    """Train CoRe or the baseline on prepared DATASETs; one model each, or one a fold where it is divided into folds."""
-    for knob in knobs:
-        if "=" not in knob:
-            raise RecipeError(f"--set takes key=value, not {knob!r}")
-    changes = {"system": system, "seed": seed, "with_difficulty": with_difficulty}
-    changes |= dict(knob.split("=", 1) for knob in knobs)
+def train(datasets, system, recipe, knobs, with_difficulty, seed, out, device, workers, resume, tensorboard, as_json) -> None:
+    """Train CoRe or the baseline on prepared DATASETs; one model each, or one a fold where it is divided into folds.
+
+    Several GPUs or machines: torchrun --nproc-per-node N -m corelib train ...
+    """
+    changes = {"system": system, "seed": seed, "with_difficulty": with_difficulty} | _knobs(knobs)
     tables = [SampleTable.load(dataset) for dataset in datasets]
-    options = {"device": device, "workers": workers, "resume": resume, "progress": not as_json}
+    options = {"device": device, "workers": workers, "resume": resume, "progress": not as_json, "tensorboard": tensorboard}
     trained = train_protocol(tables, named(recipe, **changes), out=out, **options)
+    if distributed.rank() > 0:
+        return
     if as_json:
         documents = [{"run": str(run.folder), "metrics": run.metrics} for run in trained]
         click.echo(json.dumps(documents[0] if len(documents) == 1 else documents))
@@ -122,6 +126,57 @@ def score(run, videos, difficulty, exemplars, as_json) -> None:
         click.echo(f"{result['video']}: {result['score']:.2f} (90 % of validation errors lie within {low:.2f} .. {high:.2f})")  # fmt: skip
         for vote in result["exemplars"]:
             click.echo(f"    against {vote['id']} ({vote['score']:.2f}): {vote['predicted']:.2f}")
+
+
+@main.command()
+@click.argument("datasets", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--seeds", default="0-4", show_default=True, help="numbers and ranges: 0-2,7")
+@click.option("--systems", default="core,mlp", show_default=True, help="core, mlp or both")
+@click.option("--recipe", default="laptop", show_default=True, help="smoke, laptop, gpu, paper or features")
+@click.option("--set", "knobs", multiple=True, metavar="KEY=VALUE", help="change a knob of the recipe; may be repeated")
+@click.option("--with-difficulty", is_flag=True, help="regress score / difficulty, as the paper's (w/ DD)")
+@click.option("--out", default="runs/sweep", show_default=True, type=click.Path(path_type=Path), help="folder of runs, logs and table")
+@click.option("--executor", type=click.Choice(["local", "slurm"]), default="local", show_default=True)
+@click.option("--jobs", default=1, show_default=True, help="runs at a time (slurm: at most)")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--workers", default=0, show_default=True, help="processes a run that decode videos")
+@click.option("--minutes", default=60 * 12, show_default=True, help="time limit of a run on the cluster")
+@click.option("--slurm", "slurm_options", multiple=True, metavar="KEY=VALUE", help="an option of the cluster, as slurm_partition=gpu; may be repeated")
+@click.option("--no-wait", is_flag=True, help="hand the runs in and return; call again to gather them")
+@click.option("--json", "as_json", is_flag=True, help="print one JSON document and nothing else")
+def sweep(datasets, seeds, systems, recipe, knobs, with_difficulty, out, executor, jobs, device, workers, minutes, slurm_options, no_wait, as_json) -> None:
+    """Train seeds x systems x DATASETs x folds as separate jobs, and gather one table.
+
+    Called again it starts what is missing or failed, and nothing that is there.
+    """
+    plans = plan_sweep(
+        [SampleTable.load(dataset) for dataset in datasets], named(recipe, with_difficulty=with_difficulty, **_knobs(knobs)),
+        seeds=parse_seeds(seeds), systems=systems.split(","),
+    )  # fmt: skip
+    options = {key: _number(value) for key, value in _knobs(slurm_options, "--slurm").items()}
+    found = run_sweep(plans, out, executor=executor, jobs=jobs, device=device, workers=workers, minutes=minutes, options=options, wait=not no_wait)
+    if as_json:
+        click.echo(json.dumps({"rows": found.rows, "failed": [vars(failure) for failure in found.failures], "waiting": found.waiting, "table": str(found.table) if found.table else None}))
+    else:
+        if found.rows:
+            click.echo(f"{protocol_text(found.rows)}\ntable: {found.table}")
+        if found.waiting:
+            click.echo(f"{found.waiting} of {len(plans)} runs are handed in and not finished; the same command gathers them")
+        for failure in found.failures:
+            click.echo(f"failed: {failure.run}: {failure.reason} (log: {failure.log}); the same command tries it again", err=True)
+    if found.failures:
+        raise SystemExit(1)
+
+
+def _knobs(knobs: tuple[str, ...], option: str = "--set") -> dict:
+    for knob in knobs:
+        if "=" not in knob:
+            raise RecipeError(f"{option} takes key=value, not {knob!r}")
+    return dict(knob.split("=", 1) for knob in knobs)
+
+
+def _number(text: str) -> int | str:
+    return int(text) if text.isdigit() else text
 
 
 def _summary(row: dict) -> str:

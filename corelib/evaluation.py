@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from corelib import metrics
+from corelib import distributed, metrics
 from corelib.data.clips import VideoClips, load_clip
 from corelib.data.features import FeatureSteps, write_bank
 from corelib.data.samples import SampleTable, new_dataset, write_table
+from corelib.models import lean_encoder
 from corelib.pairs import Exemplars, draw_exemplars
 from corelib.recipe import Recipe, RecipeError
 
@@ -30,7 +31,7 @@ class Evaluation:
     predictions  data frame: id, true, predicted, spread (standard deviation of the exemplars'
                  verdicts, score units), exemplars (ids separated by spaces)
     votes        data frame, one row a query and exemplar: id, exemplar, exemplar_score, predicted
-    summary      spearman, rl2_x100, score_range, n_test, intervals, fallbacks, encoded
+    summary      spearman, rl2_x100, score_range, n_test, intervals, fallbacks, encoded (videos), precision
     """
 
     predictions: pd.DataFrame
@@ -59,45 +60,49 @@ def group_labels(table: SampleTable, recipe: Recipe) -> np.ndarray:
     return table.samples[key].astype(str).to_numpy()
 
 
+def pick_precision(precision: str, device: torch.device) -> str:
+    """ "auto": bf16 where the processor multiplies it in hardware (AMX, or a GPU from Ampere on), else fp32."""
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp32"
+    return "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "fp32"
+
+
 def autocast(device: torch.device, precision: str):
-    """The mixed-precision context of a recipe: bf16 autocast, or none for fp32."""
+    """The mixed-precision context of a training: bf16 autocast, or none for fp32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 @torch.no_grad()
-def encode(model, source, rows: np.ndarray, *, device: torch.device, precision="fp32", batch=None, workers=0, progress=False) -> Tensor:  # fmt: skip
+def encode(model, source, rows: np.ndarray, *, device: torch.device, precision="fp32", compiled=False, batch=None, workers=0, progress=False) -> Tensor:  # fmt: skip
     """Encode each of `rows` once: features [n, D] float32, in the order of `rows`, on `device`.
 
+    precision, compiled  of the encoder's lean copy (models.lean_encoder); "auto" as pick_precision says
     batch  videos at a time; None takes up to 32, and as many as fit into INPUT_LIMIT bytes of inputs
     """
     model.eval()
+    rows = np.asarray(rows)
+    everything, rows = len(rows), rows[distributed.share(len(rows))]  # under torchrun every process encodes a part
+    if len(rows) == 0:
+        return distributed.gather(torch.zeros(0, model.encoder.out_features, device=device), everything)
     if batch is None:
         batch = max(1, min(32, INPUT_LIMIT // source.to_inputs(source[int(rows[0])][None]).nbytes))
-    loader = torch.utils.data.DataLoader(
-        torch.utils.data.Subset(source, np.asarray(rows).tolist()), batch_size=batch, num_workers=workers
-    )
+    encoder = lean_encoder(model, pick_precision(precision, device), compiled=compiled)
+    parts = [rows[start : start + batch] for start in range(0, len(rows), batch)]
     features = []
-    for raw in tqdm(loader, desc="encoding", leave=False, disable=not progress or None):
-        inputs = source.to_inputs(raw.to(device))
-        with autocast(device, precision):
-            features.append(model.encode(inputs).float())
-    return torch.cat(features)
+    for raw in tqdm(source.batches(parts, workers=workers), total=len(parts), desc="encoding", leave=False, disable=not progress or None):
+        features.append(encoder(source.to_inputs(raw.to(device))))
+    return distributed.gather(torch.cat(features), everything)
 
 
 @torch.no_grad()
-def vote(model, query: Tensor, exemplar: Tensor, exemplar_targets: Tensor, chosen: Exemplars, *, block=65536) -> Tensor:
-    """Every pair's verdict [P] on the query's target.
-
-    query [Q, D], exemplar [E, D] features, exemplar_targets [E]; chosen.query and chosen.exemplar
-    [P] index into them.
-    """
+def vote(model, features: Tensor, targets: Tensor, pairs: Exemplars, *, precision: str = "fp32") -> Tensor:
+    """Every pair's verdict [P] on the query's target: features [V, D] and targets [V] of all videos, each once;
+    pairs.query and pairs.exemplar [P] are positions in them."""
     model.eval()
-    verdicts = []
-    for start in range(0, len(chosen.query), block):
-        q = torch.as_tensor(chosen.query[start : start + block], device=query.device)
-        e = torch.as_tensor(chosen.exemplar[start : start + block], device=query.device)
-        verdicts.append(model.predict(query[q], exemplar[e], exemplar_targets[e]))
-    return torch.cat(verdicts)
+    query, exemplar = (torch.as_tensor(part, device=features.device) for part in (pairs.query, pairs.exemplar))
+    return model.compare(features, targets, query, exemplar, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
 
 
 def evaluate(
@@ -127,11 +132,14 @@ def evaluate(
     else:
         chosen = Exemplars(np.arange(len(queries)), np.asarray(queries), {})
     needed = np.unique(np.concatenate([queries, chosen.exemplar]))
-    features = encode(model, source, needed, device=device, precision=recipe.precision, workers=workers, progress=progress)  # fmt: skip
+    precision = pick_precision(recipe.precision, device)
+    features = encode(model, source, needed, device=device, precision=precision, compiled=recipe.compile, workers=workers, progress=progress)  # fmt: skip
     local = Exemplars(np.searchsorted(needed, queries)[chosen.query], np.searchsorted(needed, chosen.exemplar), {})
     known = torch.as_tensor(targets[needed], device=device)
-    verdicts = offset + factor[queries][chosen.query] * vote(model, features, features, known, local).cpu().numpy()
-    return _report(samples, np.asarray(queries), chosen, verdicts, intervals, len(needed), model.uses_exemplars)
+    verdicts = offset + factor[queries][chosen.query] * vote(model, features, known, local, precision=precision).cpu().numpy()
+    judged = _report(samples, np.asarray(queries), chosen, verdicts, intervals, len(needed), model.uses_exemplars)
+    judged.summary["precision"] = precision
+    return judged
 
 
 def _report(samples, queries, chosen, verdicts, intervals, encoded, uses_exemplars) -> Evaluation:
@@ -203,8 +211,8 @@ def score_video(run, video: str | Path, *, difficulty: float | None = None, exem
         raise RecipeError("this run multiplies by the difficulty; give that of the action with --difficulty, for example 3.2")  # fmt: skip
     frames = load_clip(video, recipe, margin=recipe.temporal_shift)
     inputs = run.source.to_inputs(torch.from_numpy(frames)[None].to(run.device))
-    with autocast(run.device, recipe.precision):
-        query = run.model.eval().encode(inputs).float()
+    precision = pick_precision(recipe.precision, run.device)
+    query = lean_encoder(run.model.eval(), precision)(inputs)
     factors, offset = table.target_unit(recipe.with_difficulty, recipe.target_unit)
     factor = difficulty if recipe.with_difficulty else factors[0]
     if not run.model.uses_exemplars:
@@ -221,7 +229,7 @@ def score_video(run, video: str | Path, *, difficulty: float | None = None, exem
             count=exemplars or recipe.exemplars, fill=True, seed=recipe.seed,
         ).exemplar  # fmt: skip
         rows = np.sort(chosen)
-        features = encode(run.model, run.source, rows, device=run.device, precision=recipe.precision)
+        features = encode(run.model, run.source, rows, device=run.device, precision=precision)
         targets = torch.as_tensor(table.target(recipe.with_difficulty, recipe.target_unit)[rows], device=run.device)
         votes = offset + factor * run.model.predict(query.expand(len(rows), -1), features, targets).cpu().numpy()
         chosen = samples.iloc[rows]

@@ -22,6 +22,12 @@ from corelib.training import find_or_train, fit
 FISHER_MEAN = "Fisher-z mean"
 
 
+def each_fold(tables: list[SampleTable], recipe: Recipe) -> list[tuple[SampleTable, Recipe]]:
+    """(dataset, recipe) of every training: one a dataset or, where it is divided into folds and the recipe names none, one a fold."""
+    return [(table, recipe.replace(fold=fold)) for table in tables
+            for fold in (table.folds if recipe.fold is None and table.folds else [recipe.fold])]  # fmt: skip
+
+
 def train_protocol(tables: list[SampleTable], recipe: Recipe, *, out: Path | None = None, runs: Path = Path("runs"), **options) -> list[Run]:
     """One run a dataset or, where it is divided into folds and the recipe names none, one a fold.
 
@@ -29,8 +35,7 @@ def train_protocol(tables: list[SampleTable], recipe: Recipe, *, out: Path | Non
     runs     where runs are found again by recipe and data when `out` is not given
     options  of training.fit (device, workers, resume, progress)
     """
-    plans = [(table, recipe.replace(fold=fold)) for table in tables
-             for fold in (table.folds if recipe.fold is None and table.folds else [recipe.fold])]  # fmt: skip
+    plans = each_fold(tables, recipe)
     if out is None:
         return [find_or_train(table, plan, runs, **options) for table, plan in plans]
     if len(plans) == 1:

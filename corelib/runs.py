@@ -29,8 +29,10 @@ class RunError(RuntimeError):
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """ "auto": the GPU where there is one, else the CPU; or a device's name."""
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    """ "auto": the GPU where there is one (of several processes each its own), else the CPU; or a device's name."""
+    if name == "auto":
+        name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
 
 
 @dataclass
@@ -69,7 +71,7 @@ class Run:
 
     @property
     def history(self) -> pd.DataFrame:
-        """history.csv: epoch, loss, val_spearman, val_rl2_x100, lr, encoded, seconds."""
+        """history.csv: epoch, loss, val_spearman, val_rl2_x100, val_residual_90, lr, encoded, seconds."""
         return pd.read_csv(self.folder / "history.csv")
 
     @property

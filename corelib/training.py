@@ -13,12 +13,16 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from corelib import distributed
 from corelib.data.samples import DatasetError, SampleTable
-from corelib.evaluation import Evaluation, autocast, evaluate, group_labels, open_inputs
+from corelib.evaluation import Evaluation, autocast, evaluate, group_labels, open_inputs, pick_precision
 from corelib.models import build_model, freeze_batchnorm
 from corelib.pairs import PairBatch, epoch_batches
 from corelib.recipe import Recipe
 from corelib.runs import Run, check_same, describe, environment, load_weights_into, pick_device, save_weights, write_atomically
+
+
+VALIDATION = ("val_spearman", "val_rl2_x100", "val_residual_90")  # nine in ten validation errors are smaller than the last
 
 
 class TrainingError(RuntimeError):
@@ -56,30 +60,47 @@ def make_optimizer(model, recipe: Recipe, steps: int):
     rates = [recipe.learning_rate * recipe.encoder_rate_factor, recipe.learning_rate]
     parts = [{"params": p, "lr": rate} for p, rate in zip((encoder, head), rates, strict=True)]
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    optimizer = kind(parts, weight_decay=recipe.weight_decay)
+    optimizer = kind(parts, weight_decay=recipe.weight_decay, fused=True)  # all tensors in one go
     if recipe.schedule == "onecycle":
         return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rates, total_steps=steps, pct_start=0.2)
     return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
 
 
-def train_epoch(model, source, plan: list[PairBatch], targets, recipe, optimizer, schedule, *, epoch, device, workers=0, bar=None) -> float:  # fmt: skip
+class TrainingStep(torch.nn.Module):
+    """A batch of inputs -> its loss. Of several processes each encodes its share and compares all.
+
+    inputs [own, ...] the videos of this process, targets [V] and pairs [P, 2] of the whole batch
+    """
+
+    def __init__(self, model, recipe: Recipe, device: torch.device):
+        super().__init__()
+        self.model, self.device, self.precision = model, device, pick_precision(recipe.precision, device)
+        self.encode = torch.compile(model.encode) if recipe.compile else model.encode
+
+    def forward(self, inputs, targets, pairs):
+        with autocast(self.device, self.precision):
+            features = self.encode(inputs)
+        return self.model.loss(distributed.gather(features.float(), len(targets)), targets, pairs)
+
+
+def train_epoch(step_of, source, plan: list[PairBatch], targets, recipe, optimizer, schedule, *, epoch, device, workers=0, bar=None) -> float:  # fmt: skip
     """One pass over the planned batches; returns the mean loss.
 
-    targets float64 [N] of the whole table. Raises TrainingError on a loss that is not finite.
+    step_of  the TrainingStep; targets float64 [N] of the whole table. Raises TrainingError on a loss that is not finite.
     """
-    model.train()
+    step_of.train()
     if recipe.batchnorm == "frozen":
-        freeze_batchnorm(model)
-    loader = torch.utils.data.DataLoader(source, batch_sampler=[batch.rows.tolist() for batch in plan], num_workers=workers)  # fmt: skip
+        freeze_batchnorm(step_of)
+    shares = [distributed.share(len(batch.rows)) for batch in plan]  # all of it, where one process trains alone
+    # a share may be empty: one video is read all the same, and left out again
+    raws = source.batches([batch.rows[own] if own.stop > own.start else batch.rows[:1] for batch, own in zip(plan, shares)], workers=workers)  # fmt: skip
     losses = []
-    for step, (batch, raw) in enumerate(zip(plan, loader, strict=True)):
+    for step, (batch, own, raw) in enumerate(zip(plan, shares, raws)):
         own_seed = int(np.random.default_rng([recipe.seed, 3, epoch, step]).integers(2**62))
         generator = torch.Generator().manual_seed(own_seed)  # of augmentation alone, whatever the number of workers
-        inputs = source.to_inputs(raw.to(device), generator)
+        inputs = source.to_inputs(raw.to(device), generator, own.start)[: own.stop - own.start]
         wanted = torch.as_tensor(targets[batch.rows], dtype=torch.float32, device=device)
-        with autocast(device, recipe.precision):
-            features = model.encode(inputs)
-        loss = model.loss(features.float(), wanted, torch.as_tensor(batch.pairs, device=device))
+        loss = step_of(inputs, wanted, torch.as_tensor(batch.pairs, device=device))
         if not torch.isfinite(loss):
             rates = ", ".join(f"{rate:.2g}" for rate in schedule.get_last_lr())
             raise TrainingError(
@@ -90,7 +111,7 @@ def train_epoch(model, source, plan: list[PairBatch], targets, recipe, optimizer
         (loss / parts if recipe.divide_accumulated else loss).backward()
         if (step + 1) % recipe.accumulate == 0 or step + 1 == len(plan):
             if recipe.clip_gradient:
-                torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_gradient)
+                torch.nn.utils.clip_grad_norm_(step_of.parameters(), recipe.clip_gradient)
             optimizer.step()
             schedule.step()
             optimizer.zero_grad(set_to_none=True)
@@ -101,15 +122,19 @@ def train_epoch(model, source, plan: list[PairBatch], targets, recipe, optimizer
 
 
 def fit(
-    table: SampleTable, recipe: Recipe, out: str | Path, *, device="auto", workers=0, resume=True, progress=True, notebook=""
-) -> Run:
+    table: SampleTable, recipe: Recipe, out: str | Path, *, device="auto", workers=0, resume=True, progress=True, notebook="",
+    tensorboard=False,
+) -> Run:  # fmt: skip
     """Train a system by a recipe into a run folder, choose its epoch on the validation part, evaluate it.
 
     A finished run of the same recipe and data is loaded; an interrupted one is resumed (or started
     anew with resume=False). A recipe that refits first makes a run without refitting in out/choice,
-    then trains anew on all of its rows and keeps the epoch that was chosen there.
+    then trains anew on all of its rows and keeps the epoch that was chosen there. Under torchrun several
+    processes train together, in a folder that all of them see.
+    tensorboard  write the history to out/tensorboard too, to be watched while it grows
     Raises RunError when the folder holds a run of something else.
     """
+    distributed.start(str(device))
     out, device, table = Path(out), pick_device(device), table.of_fold(recipe.fold)
     described = {"recipe": recipe.to_dict(), "dataset": describe(table, out)}
     if (out / "recipe.json").is_file():
@@ -119,17 +144,24 @@ def fit(
             return Run.load(out, table=table)
     choice = None
     if recipe.refit:
-        show = {"device": device, "workers": workers, "resume": resume, "progress": progress, "notebook": notebook}
+        show = {"device": device, "workers": workers, "resume": resume, "progress": progress, "notebook": notebook, "tensorboard": tensorboard}
         choice = fit(table, recipe.replace(refit=False), out / "choice", **show)
-    source = open_inputs(table, recipe, progress=progress)
+    progress = progress and distributed.rank() == 0
+    with distributed.one_first():
+        source = open_inputs(table, recipe, progress=progress)
     train, val = training_rows(table, recipe)
     targets, groups = table.target(recipe.with_difficulty, recipe.target_unit), group_labels(table, recipe)
     model = build_model(recipe, targets[train], groups[train], in_features=source.in_features).to(device)
     planned = [len(plan_epoch(recipe, train, groups, epoch)) for epoch in range(recipe.epochs)]
     optimizer, schedule = make_optimizer(model, recipe, sum(math.ceil(n / recipe.accumulate) for n in planned))
-    out.mkdir(parents=True, exist_ok=True)  # only now: what cannot begin leaves no folder behind
-    write_atomically(out / "recipe.json", json.dumps(described, indent=2) + "\n")
-    write_atomically(out / "environment.json", json.dumps(environment(device, table, recipe), indent=2) + "\n")
+    if distributed.rank() == 0:
+        out.mkdir(parents=True, exist_ok=True)  # only now: what cannot begin leaves no folder behind
+        write_atomically(out / "recipe.json", json.dumps(described, indent=2) + "\n")
+        write_atomically(out / "environment.json", json.dumps(environment(device, table, recipe), indent=2) + "\n")
+    distributed.wait()
+    if not (out / "recipe.json").is_file():
+        raise TrainingError(f"{out}: process {distributed.rank()} does not see the folder that process 0 writes to; put it on a file system that all machines share")
+    step_of = distributed.join(TrainingStep(model, recipe, device))
 
     first, history, seconds = 0, [], float(choice.history["seconds"].iloc[-1]) if choice else 0.0
     if resume and (out / "last.pt").is_file():
@@ -144,21 +176,26 @@ def fit(
             torch.manual_seed(1_000_003 * recipe.seed + epoch)  # dropout; the same after a resume
             plan = plan_epoch(recipe, train, groups, epoch)
             row = {"epoch": epoch, "loss": train_epoch(
-                model, source, plan, targets, recipe, optimizer, schedule, epoch=epoch, device=device, workers=workers, bar=bar
+                step_of, source, plan, targets, recipe, optimizer, schedule, epoch=epoch, device=device, workers=workers, bar=bar
             )}  # fmt: skip
-            row |= {"val_spearman": float("nan"), "val_rl2_x100": float("nan"), "lr": schedule.get_last_lr()[-1]}
+            row |= dict.fromkeys(VALIDATION, float("nan")) | {"lr": schedule.get_last_lr()[-1]}
             row |= {"encoded": sum(len(batch.rows) for batch in plan)}
             if choice:  # what this epoch was worth when some rows were held back
-                row |= choice.history.loc[epoch, ["val_spearman", "val_rl2_x100"]].to_dict()
+                row |= choice.history.loc[epoch, list(VALIDATION)].to_dict()
             elif (epoch + 1) % recipe.validate_every == 0 or epoch + 1 == recipe.epochs:
                 judged = evaluate(model, source, table, recipe, queries=val, pool=train, device=device, workers=workers, intervals=False)  # fmt: skip
-                row |= {"val_spearman": judged.summary["spearman"], "val_rl2_x100": judged.summary["rl2_x100"]}
+                residual = (judged.predictions["predicted"] - judged.predictions["true"]).abs().quantile(0.9)
+                row |= dict(zip(VALIDATION, (judged.summary["spearman"], judged.summary["rl2_x100"], float(residual)), strict=True))
                 bar.set_postfix(loss=f"{row['loss']:.3f}", val_rho=f"{row['val_spearman']:.3f}")
             seconds += time.perf_counter() - started
             row["seconds"] = seconds
             history.append(row)
-            _save_epoch(out, model, optimizer, schedule, history, seconds)
-    return _finish(out, table, recipe, model, source, history, device, workers, notebook, choice)
+            if distributed.rank() == 0:
+                _save_epoch(out, model, optimizer, schedule, history, seconds)
+                if tensorboard:
+                    _show_epoch(out / "tensorboard", row)
+    distributed.wait()  # the weights of the chosen epoch are written
+    return _finish(out, table, recipe, model, source, history, device, workers, notebook)
 
 
 def _save_epoch(out: Path, model, optimizer, schedule, history: list[dict], seconds: float) -> None:
@@ -175,33 +212,39 @@ def _save_epoch(out: Path, model, optimizer, schedule, history: list[dict], seco
     write_atomically(out / "history.csv", _csv(history))
 
 
+def _show_epoch(folder: Path, row: dict) -> None:
+    """A row of the history for TensorBoard: tensorboard --logdir runs."""
+    from torch.utils.tensorboard import SummaryWriter  # here, since it takes a second to import
+
+    with SummaryWriter(folder, purge_step=row["epoch"]) as writer:
+        for name, value in row.items():
+            if name != "epoch" and math.isfinite(value):
+                writer.add_scalar(name, value, row["epoch"])
+
+
 def best_epoch(history: list[dict]) -> dict:
     """The epoch with the highest validation Spearman (the lower R-l2 among equals); the last where none is defined."""
     judged = [row for row in history if math.isfinite(row["val_spearman"])]
     return max(judged, key=lambda row: (row["val_spearman"], -row["val_rl2_x100"])) if judged else history[-1]
 
 
-def _finish(out, table, recipe, model, source, history, device, workers, notebook, choice) -> Run:
+def _finish(out, table, recipe, model, source, history, device, workers, notebook) -> Run:
     """Evaluate the last and the chosen epoch on the test split, write predictions.csv and metrics.json."""
     show = {"device": device, "workers": workers}
     last = evaluate(model, source, table, recipe, **test_rows(table), **show) if len(table.rows("test")) else None
     load_weights_into(model, out / "best.safetensors")
-    train, val = training_rows(table, recipe)
-    if choice:  # the rows held back there are fitted here, so they can tell nothing any more
-        residual = choice.metrics[0]["residual_90"] if choice.metrics else float("nan")
-    else:
-        held = evaluate(model, source, table, recipe, queries=val, pool=train, intervals=False, **show).predictions
-        residual = (held["predicted"] - held["true"]).abs().quantile(0.9)
-    chosen, final = best_epoch(history)["epoch"], history[-1]["epoch"]
+    chosen, final, residual = best_epoch(history)["epoch"], history[-1]["epoch"], best_epoch(history)["val_residual_90"]
     best = evaluate(model, source, table, recipe, **test_rows(table), **show) if last and chosen != final else last
     rows = []
     for judged, epoch, chosen_on in ((best, chosen, "val"), (last, final, "last")):
         if judged:
             row = metrics_row(table, recipe, judged, split="test", device=device, notebook=notebook)
-            rows.append(row | {"epoch": epoch, "selected_on": chosen_on, "seconds": history[-1]["seconds"], "residual_90": float(residual)})  # fmt: skip
-    if best:
-        write_atomically(out / "predictions.csv", best.predictions.to_csv(index=False, lineterminator="\n"))
-    write_atomically(out / "metrics.json", json.dumps(rows, indent=2) + "\n")
+            rows.append(row | {"epoch": epoch, "selected_on": chosen_on, "seconds": history[-1]["seconds"], "residual_90": residual})  # fmt: skip
+    if distributed.rank() == 0:
+        if best:
+            write_atomically(out / "predictions.csv", best.predictions.to_csv(index=False, lineterminator="\n"))
+        write_atomically(out / "metrics.json", json.dumps(rows, indent=2) + "\n")
+    distributed.wait()
     return Run(out, recipe, table, model.eval(), source, device)
 
 
@@ -220,11 +263,16 @@ def metrics_row(table: SampleTable, recipe: Recipe, judged: Evaluation, *, split
     }  # fmt: skip
 
 
-def find_or_train(table: SampleTable, recipe: Recipe, runs: str | Path, **options) -> Run:
-    """The run of this recipe on this data under `runs`: loaded if there, resumed if interrupted, made if not."""
+def run_folder(table: SampleTable, recipe: Recipe, runs: str | Path) -> Path:
+    """Where under `runs` the run of this recipe on this data lies; its name changes with any knob and with the data."""
     difficulty, fold = "-dd" if recipe.with_difficulty else "", "" if recipe.fold is None else f"-fold{recipe.fold}"
     name = f"{table.name}{fold}-{recipe.system}{difficulty}-{recipe.name}-seed{recipe.seed}-{recipe.digest}-{table.sha256[:6]}"
-    return fit(table, recipe, Path(runs) / name, **options)
+    return Path(runs) / name
+
+
+def find_or_train(table: SampleTable, recipe: Recipe, runs: str | Path, **options) -> Run:
+    """The run of this recipe on this data under `runs`: loaded if there, resumed if interrupted, made if not."""
+    return fit(table, recipe, run_folder(table, recipe, runs), **options)
 
 
 def _csv(rows: list[dict]) -> str:

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from corelib import metrics
 from corelib.__main__ import main
+from corelib.data.loading import Inputs
 from corelib.data.samples import DatasetError, SampleTable, write_table
 from corelib.evaluation import evaluate
 from corelib.protocols import FISHER_MEAN, protocol_table, protocol_text
@@ -136,7 +137,7 @@ def test_predictions_are_scores_whatever_the_unit(small_dives, tmp_path):
     class Oracle:
         """Knows every target, in whatever unit it was asked for."""
 
-        uses_exemplars = False
+        uses_exemplars, encoder = False, torch.nn.Identity()
 
         def eval(self):
             return self
@@ -144,8 +145,8 @@ def test_predictions_are_scores_whatever_the_unit(small_dives, tmp_path):
         def encode(self, inputs):
             return inputs.flatten(1)[:, :1]
 
-        def predict(self, query, exemplar=None, exemplar_targets=None):
-            return exemplar_targets
+        def compare(self, features, targets, query, exemplar, *, dtype):
+            return targets[exemplar]
 
     write_table(tmp_path, small_dives.info | {"percent_range": [20, 60], "raw_root": str(small_dives.root)}, small_dives.samples)
     table = SampleTable.load(tmp_path)
@@ -156,7 +157,7 @@ def test_predictions_are_scores_whatever_the_unit(small_dives, tmp_path):
         np.testing.assert_allclose(judged.predictions["predicted"], judged.predictions["true"])
 
 
-class _Rows:
+class _Rows(Inputs):
     def __init__(self, count):
         self.count = count
 

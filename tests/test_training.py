@@ -19,7 +19,7 @@ from corelib.models import build_model
 from corelib.pairs import PairBatch
 from corelib.recipe import RecipeError, named
 from corelib.runs import Run, RunError, list_runs
-from corelib.training import TrainingError, best_epoch, find_or_train, fit, plan_epoch, train_epoch, training_rows
+from corelib.training import TrainingError, TrainingStep, best_epoch, find_or_train, fit, plan_epoch, train_epoch, training_rows
 
 SYSTEMS = [("core", False), ("core", True), ("mlp", False), ("mlp", True)]
 FILES = {"recipe.json", "history.csv", "last.pt", "best.safetensors", "predictions.csv", "metrics.json", "environment.json"}
@@ -116,11 +116,11 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(dives, tmp_p
         source = original(*args, **options)
         to_inputs = source.to_inputs
 
-        def counted(raw, generator=None):
+        def counted(raw, generator=None, place=0):
             calls.append(generator)
             if sum(g is not None for g in calls) == 10:  # in the middle of the second of three epochs
                 raise KeyboardInterrupt
-            return to_inputs(raw, generator)
+            return to_inputs(raw, generator, place)
 
         source.to_inputs = counted
         return source
@@ -236,8 +236,8 @@ def test_test_rows_are_not_looked_at_before_the_training_ends(dives, tmp_path, m
     monkeypatch.setattr(evaluation, "encode", lambda model, source, rows, **o: (seen.append(set(rows.tolist())), original(model, source, rows, **o))[1])
     run = train(dives, tmp_path / "run", epochs=3)
     test, chosen = set(dives.rows("test").tolist()), run.metrics[0]["epoch"]
-    # three epochs; then the last, the residual and, where another epoch was chosen, that one
-    assert [bool(rows & test) for rows in seen] == [False] * 3 + [True, False] + [True] * (chosen != 2)
+    # three epochs; then the last and, where another epoch was chosen, that one
+    assert [bool(rows & test) for rows in seen] == [False] * 3 + [True] * (1 + (chosen != 2))
 
 
 def test_the_chosen_weights_are_those_of_the_best_validation_epoch(dives, tmp_path):
@@ -248,6 +248,32 @@ def test_the_chosen_weights_are_those_of_the_best_validation_epoch(dives, tmp_pa
         run.model, run.source, dives, run.recipe, queries=dives.rows("val"), pool=dives.rows("train"), device=torch.device("cpu")
     )
     assert judged.summary["spearman"] == run.history["val_spearman"][best]
+    error = (judged.predictions["predicted"] - judged.predictions["true"]).abs()
+    assert run.metrics[0]["residual_90"] == run.history["val_residual_90"][best] == pytest.approx(error.quantile(0.9))
+
+
+def test_workers_read_ahead_and_change_nothing(dives, runs, tmp_path):
+    run = fit(dives, named("smoke", with_difficulty=True), tmp_path / "run", device="cpu", progress=False, workers=2)
+    assert_equal_runs(run, runs["core", True])
+
+
+def test_tensorboard_shows_the_history(dives, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = fit(dives, named("smoke", system="mlp"), tmp_path / "run", device="cpu", progress=False, tensorboard=True)
+    shown = EventAccumulator(str(run.folder / "tensorboard"))
+    shown.Reload()
+    for name in ("loss", "val_spearman"):
+        assert [event.value for event in shown.Scalars(name)] == pytest.approx(run.history[name].tolist(), rel=1e-6)
+
+
+def test_bf16_and_compiled_encoding_are_stated_and_close(dives, runs, tmp_path):
+    plain = runs["core", True]
+    assert plain.metrics[0]["precision"] == "fp32"
+    run = fit(dives, named("smoke", with_difficulty=True, precision="bf16"), tmp_path / "run", device="cpu", progress=False)
+    assert run.metrics[0]["precision"] == "bf16" and np.isfinite(run.predictions["predicted"]).all()
+    run.recipe = run.recipe.replace(precision="fp32")
+    assert np.corrcoef(run.evaluate().predictions["predicted"], run.predictions["predicted"])[0, 1] > 0.99
 
 
 # One epoch
@@ -260,7 +286,8 @@ def one_epoch(table, recipe, plan, model=None):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     device = torch.device("cpu")
-    return model, train_epoch(model, source, plan, targets, recipe, optimizer, schedule, epoch=0, device=device)
+    step = TrainingStep(model, recipe, device)
+    return model, train_epoch(step, source, plan, targets, recipe, optimizer, schedule, epoch=0, device=device)
 
 
 def test_accumulated_gradients_equal_one_big_batch(dives):
@@ -319,12 +346,12 @@ def test_a_refit_fits_every_row_and_keeps_the_epoch_chosen_without(features, tmp
     recipe = named("features", epochs=4, validate_every=1, tree_width=16)
     original, seen = training.train_epoch, []
 
-    def watched(model, source, plan, *args, **options):
+    def watched(step, source, plan, *args, **options):
         if len(seen) == 6:
             seen.append("cut")
             raise KeyboardInterrupt
         seen.append(np.unique(np.concatenate([batch.rows for batch in plan])).tolist())
-        return original(model, source, plan, *args, **options)
+        return original(step, source, plan, *args, **options)
 
     whole = fit(features, recipe, tmp_path / "whole", device="cpu", progress=False)
     monkeypatch.setattr(training, "train_epoch", watched)

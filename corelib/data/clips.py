@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 from tqdm.auto import tqdm
 
+from corelib.data.loading import Inputs
 from corelib.data.samples import DatasetError, SampleTable
 from corelib.data.video import VideoError, count_frames, read_video
 
@@ -50,20 +52,24 @@ def resize_video(video: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
 
 
 def augment(
-    clips: Tensor, *, frames: int, crop: int, shift: int = 0, flip: bool = False, generator: torch.Generator | None = None
+    clips: Tensor, *, frames: int, crop: int, shift: int = 0, flip: bool = False, generator: torch.Generator | None = None, place: int = 0
 ) -> Tensor:
     """Cut a clip out of stored frames: uint8 [B, T + 2 margin, H, W, 3] -> uint8 [B, T, crop, crop, 3].
 
     With a generator every video gets its own temporal shift of -shift .. shift frames, random crop
     and, if `flip`, a horizontal flip with probability 1/2, one draw for all its frames. Without one
     the cut is central in space and time: what evaluation uses.
+    place  of the first of these videos in its batch: a process that holds a part of a batch passes over
+           the draws of the videos before, and so draws what one process would
     """
     B, stored, H, W = clips.shape[:4]
     if crop > min(H, W):
         raise ValueError(f"a crop of {crop} pixels does not fit into frames of {H} x {W}; set a smaller crop or resize")
     margin = (stored - frames) // 2
-    result = []
-    for clip in clips:
+    result = clips.new_empty(B, frames, crop, crop, clips.shape[4])
+    for _ in range(place if generator is not None else 0):
+        torch.rand(4, generator=generator)
+    for number, clip in enumerate(clips.movedim(4, 2)):  # torchvision wants [T, C, H, W]; all of this are views
         t, y, x, mirrored = margin, (H - crop) // 2, (W - crop) // 2, False
         if generator is not None:
             draw = torch.rand(4, generator=generator).tolist()
@@ -71,19 +77,19 @@ def augment(
             t = margin - reach + int(draw[0] * (2 * reach + 1))
             y, x = int(draw[1] * (H - crop + 1)), int(draw[2] * (W - crop + 1))
             mirrored = flip and draw[3] < 0.5
-        clip = clip[t : t + frames, y : y + crop, x : x + crop]
-        result.append(clip.flip(2) if mirrored else clip)
-    return torch.stack(result)
+        clip = transforms.crop(clip[t : t + frames], y, x, crop, crop)
+        result[number] = (transforms.horizontal_flip(clip) if mirrored else clip).movedim(1, 3)
+    return result
 
 
 def normalise(clips: Tensor, kind: str = "kinetics") -> Tensor:
     """uint8 [B, T, H, W, 3] -> float [B, 3, T, H, W]; "kinetics": [-1, 1], what the public I3D weights
     expect; "imagenet": channel mean and deviation, what the released CoRe does."""
-    x = clips.permute(0, 4, 1, 2, 3).float()
+    x = clips.movedim(4, 1).float()
     if kind == "kinetics":
-        return x / 127.5 - 1
+        return x.div_(127.5).sub_(1)
     mean, deviation = (torch.tensor(v, device=x.device).view(1, 3, 1, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
-    return (x / 255 - mean) / deviation
+    return x.div_(255).sub_(mean).div_(deviation)
 
 
 def cut_snippets(clip: Tensor, starts: tuple[int, ...], length: int) -> Tensor:
@@ -93,7 +99,7 @@ def cut_snippets(clip: Tensor, starts: tuple[int, ...], length: int) -> Tensor:
     return torch.stack([clip[:, :, start : start + length] for start in starts], dim=1)
 
 
-class VideoClips(torch.utils.data.Dataset):
+class VideoClips(Inputs):
     """The videos of a prepared dataset as model inputs: item `row` is uint8 [T + 2 margin, H, W, 3].
 
     Decoded and resized frames are kept in one memory-mapped file in the dataset's folder, made at
@@ -101,7 +107,7 @@ class VideoClips(torch.utils.data.Dataset):
     """
 
     def __init__(self, table: SampleTable, recipe, *, cache: bool | None = None, progress: bool = True):
-        self.table, self.recipe, self.in_features = table, recipe, None
+        self.table, self.recipe = table, recipe
         self.margin = recipe.temporal_shift
         samples = table.samples
         self.media = [table.root / media for media in samples["media"]]
@@ -119,11 +125,25 @@ class VideoClips(torch.utils.data.Dataset):
         video = self._decode(int(row)) if self.frames is None else np.array(self.frames[int(row)])
         return torch.from_numpy(video)
 
-    def to_inputs(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """uint8 [B, T + 2 margin, H, W, 3] -> snippets [B, S, 3, L, crop, crop]; augmented if a generator is given."""
+    def read(self, rows: Sequence[int]) -> Tensor:
+        return super().read(rows) if self.frames is None else torch.from_numpy(self.frames[np.asarray(rows)])
+
+    def to_inputs(self, raw: Tensor, generator: torch.Generator | None = None, place: int = 0) -> Tensor:
+        """uint8 [B, T + 2 margin, H, W, 3] -> snippets [B, S, 3, L, crop, crop]; augmented if a generator is given
+        (place: as `augment` takes it)."""
         r = self.recipe
-        clips = augment(raw, frames=r.frames, crop=r.crop, shift=r.temporal_shift, flip=r.flip, generator=generator)
-        return cut_snippets(normalise(clips, r.normalisation), r.snippet_starts, r.snippet_length)
+        cut = {"frames": r.frames, "crop": r.crop, "shift": r.temporal_shift, "flip": r.flip}
+        clips = augment(raw, **cut, generator=generator, place=place)  # [B, T, crop, crop, 3]
+        # Snippets are cut while a number is a byte, and their channels stay last in memory, as the encoder wants them.
+        bytes_ = torch.stack([clips[:, s : s + r.snippet_length] for s in r.snippet_starts], dim=1).flatten(0, 1)
+        return normalise(bytes_, r.normalisation).unflatten(0, (len(raw), -1))
+
+    def __getstate__(self) -> dict:
+        """Without the frames in the cache: a copy in another process maps the file itself."""
+        return super().__getstate__() | {"frames": None if self.frames is None else Path(self.frames.filename)}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__ = state | {"frames": None if state["frames"] is None else np.load(state["frames"], mmap_mode="r")}
 
     def _decode(self, row: int, threads: int | None = None) -> np.ndarray:
         part = {"start": self.start[row], "end": self.end[row], "margin": self.margin}

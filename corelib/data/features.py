@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import safetensors.torch
 import torch
 from safetensors import safe_open
 
+from corelib.data.loading import Inputs
 from corelib.data.samples import SampleTable
 
 
@@ -34,7 +36,7 @@ def average_steps(steps: np.ndarray, count: int) -> np.ndarray:
     return np.stack([steps[a:b].mean(axis=0, dtype=np.float64) for a, b in stretches])
 
 
-class FeatureSteps(torch.utils.data.Dataset):
+class FeatureSteps(Inputs):
     """The features of a prepared dataset as model inputs: item `row` is float32 [S, D].
 
     Raises ValueError when the bank's features hold a value that is not finite.
@@ -56,6 +58,5 @@ class FeatureSteps(torch.utils.data.Dataset):
     def __getitem__(self, row: int) -> torch.Tensor:
         return self.features[int(row)]
 
-    def to_inputs(self, raw: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
-        """Features are inputs already: [B, S, D] -> [B, S, D]; there is nothing to augment."""
-        return raw
+    def read(self, rows: Sequence[int]) -> torch.Tensor:
+        return self.features[torch.as_tensor(np.asarray(rows))]

@@ -1,5 +1,8 @@
 """From videos to clips: which frames, augmentation, normalisation, snippets by hand; the cache."""
 
+import dataclasses
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -114,6 +117,44 @@ def test_without_a_cache_the_clips_are_the_same(tmp_path):
     assert not (tmp_path / "d" / "cache").exists()
     assert torch.equal(plain[1], VideoClips(table, RECIPE, progress=False)[1])
     assert plain.to_inputs(torch.stack([plain[0], plain[1]])).shape == (2, 1, 3, 16, 32, 32)
+
+
+@pytest.mark.parametrize("kind", ["kinetics", "imagenet"])
+def test_inputs_are_the_cut_normalised_snippets(tmp_path, kind):
+    table = prepared(tmp_path / "d")
+    recipe = dataclasses.replace(RECIPE, snippet_starts=(0, 5), snippet_length=8, crop=20, normalisation=kind)
+    source = VideoClips(table, recipe, progress=False)
+    raw = source.read([0, 1])
+    cut = {"frames": recipe.frames, "crop": 20, "shift": recipe.temporal_shift, "flip": True}
+    for draw in ({}, {"generator": torch.Generator().manual_seed(3)}):
+        clip = normalise(augment(raw, **cut, **draw), kind)
+        again = {"generator": torch.Generator().manual_seed(3)} if draw else {}
+        torch.testing.assert_close(source.to_inputs(raw, **again), cut_snippets(clip, (0, 5), 8))
+
+
+def test_a_part_of_a_batch_is_augmented_as_in_the_whole():
+    cut = {"frames": 4, "crop": 3, "shift": 1, "flip": True}
+    whole = augment(counted(6), **cut, generator=torch.Generator().manual_seed(5))
+    parts = [augment(counted(n), **cut, generator=torch.Generator().manual_seed(5), place=place) for place, n in ((0, 2), (2, 0), (2, 4))]
+    assert torch.equal(torch.cat(parts), whole)
+
+
+def test_a_copy_for_another_process_holds_the_caches_name_and_not_its_frames(tmp_path):
+    source = VideoClips(prepared(tmp_path / "d"), RECIPE, progress=False)
+    packed = pickle.dumps(source)
+    assert len(packed) < source.frames.nbytes / 2
+    assert torch.equal(pickle.loads(packed).read([1, 0]), torch.stack([source[1], source[0]]))
+
+
+def test_workers_deliver_the_same_batches_in_order_and_live_on(tmp_path):
+    source = VideoClips(prepared(tmp_path / "d"), RECIPE, progress=False)
+    parts = [np.array([1]), np.array([0, 1]), np.array([1, 0, 0])]
+    alone = list(source.batches(parts))
+    assert [len(batch) for batch in alone] == [1, 2, 3]
+    for plan in (parts, parts[::-1]):
+        found = list(source.batches(plan, workers=1))
+        assert all(torch.equal(a, b) for a, b in zip(found, source.batches(plan), strict=True))
+    assert len(source._loaders) == 1
 
 
 def test_every_unreadable_video_is_listed_and_no_cache_is_left(tmp_path):
