@@ -137,7 +137,7 @@ def score(run, videos, difficulty, exemplars, as_json) -> None:
 @click.option("--with-difficulty", is_flag=True, help="regress score / difficulty, as the paper's (w/ DD)")
 @click.option("--out", default="runs/sweep", show_default=True, type=click.Path(path_type=Path), help="folder of runs, logs and table")
 @click.option("--executor", type=click.Choice(["local", "slurm"]), default="local", show_default=True)
-@click.option("--jobs", default=1, show_default=True, help="runs at a time (slurm: at most)")
+@click.option("--jobs", default=1, show_default=True, help="runs at a time on this machine; a cluster's queue decides for itself")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--workers", default=0, show_default=True, help="processes a run that decode videos")
 @click.option("--minutes", default=60 * 12, show_default=True, help="time limit of a run on the cluster")

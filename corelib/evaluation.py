@@ -61,12 +61,14 @@ def group_labels(table: SampleTable, recipe: Recipe) -> np.ndarray:
 
 
 def pick_precision(precision: str, device: torch.device) -> str:
-    """ "auto": bf16 where the processor multiplies it in hardware (AMX, or a GPU from Ampere on), else fp32."""
+    """ "auto": bf16 where the processor multiplies it in hardware (AMX, AVX512_BF16, or a GPU from Ampere on), else fp32."""
     if precision != "auto":
         return precision
     if device.type == "cuda":
         return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp32"
-    return "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "fp32"
+    if device.type != "cpu":
+        return "fp32"
+    return "bf16" if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported() else "fp32"
 
 
 def autocast(device: torch.device, precision: str):

@@ -1,7 +1,8 @@
 """Every figure of the course: functions of arrays and data frames that return the figure.
 
 The figures of data stand in plots_data, those of judges in plots_judges, of trainings and results in plots_results, of
-why a score in plots_attribution, of score groups, the tree and the vote here; import all from here.
+what they cost in plots_costs, of why a score in plots_attribution, of score groups, the tree and the vote here; import
+all from here.
 None calls pyplot or a model. What is drawn in blue is CoRe, in orange the I3D+MLP baseline, black the truth.
 """
 
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike
 from corelib.plots_attribution import (
     attributed_moments, attribution_moment, attribution_strip, error_views, fault_effects, score_steps,
 )  # fmt: skip
+from corelib.plots_costs import cost_growth, progress_for_cost
 from corelib.plots_data import (
     clip_grid, feature_map, film_strip, film_strips, inflate_kernel, judges_agreement, pair_differences,
     score_histogram, snippet_layout,
@@ -27,9 +29,9 @@ from corelib.plots_style import (
 )  # fmt: skip
 
 __all__ = [
-    "attributed_moments", "attribution_moment", "attribution_strip", "clip_grid", "error_views", "exemplar_vote",
+    "attributed_moments", "attribution_moment", "attribution_strip", "clip_grid", "cost_growth", "error_views", "exemplar_vote",
     "fault_effects", "feature_map", "film_strip", "film_strips", "inflate_kernel", "intervals", "judge_against_panel",
-    "judges_agreement", "learning_curves", "pair_differences", "score_histogram", "score_scatter", "score_steps",
+    "judges_agreement", "learning_curves", "pair_differences", "progress_for_cost", "score_histogram", "score_scatter", "score_steps",
     "snippet_layout", "spread_curves", "system_comparison", "tree",
 ]  # fmt: skip
 

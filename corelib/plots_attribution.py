@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -203,6 +202,8 @@ def error_views(frame: pd.DataFrame, columns: Sequence[str] = ("group", "difficu
     columns  text or up to six different values: the samples of each, their mean and its bootstrapped 95 % interval;
              more: dots with their trend, and the rank correlation with the error's size
     """
+    import seaborn  # here: it takes a second to import, and this one figure needs it
+
     missing = [name for name in ("error", *columns) if name not in frame]
     if missing or not len(frame):
         raise ValueError(f"frame has no column {', '.join(missing)}" if missing else "frame is empty; there is nothing to draw")

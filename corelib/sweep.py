@@ -75,7 +75,8 @@ def run_sweep(
     """Make the runs of a sweep that are not there yet, under `out`, and gather all of them.
 
     executor  "local": processes of this machine; "slurm": jobs of the cluster
-    jobs      runs at a time; local jobs share the processor's cores and take turns on its GPUs
+    jobs      runs at a time on this machine, which share the processor's cores and take turns on its GPUs; a
+              cluster gets all of them at once
     minutes   a job's time limit on the cluster
     options   more of the cluster's parameters, as submitit names them: {"slurm_partition": "gpu"}
     wait      False returns once everything is handed in (slurm only)

@@ -11,6 +11,7 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from corelib import plots
+from corelib.plots_costs import growth
 
 EDGES = np.array([0, 1.0, 2.5, 30])
 LEFT, RIGHT = np.array([-30, -4, 0, 4.0]), np.array([-4, 0, 4, 30.0])
@@ -42,6 +43,17 @@ def steps(seeds=3):
     """One row a run: rho rises with the exemplars, R-l2 falls; "all" follows 10."""
     rows = [("core", m, seed, 0.9 + place / 50 + seed / 100, 0.6 - place / 10) for place, m in enumerate((1, 10, "all")) for seed in range(seeds)]
     return pd.DataFrame(rows, columns=["system", "exemplars", "seed", "spearman", "rl2_x100"])
+
+
+def costs(power, sizes=(1, 2, 4, 8, 16)):
+    """Time that grows with a power of the size beyond a constant part, and memory that does not grow."""
+    return pd.DataFrame({"size": sizes, "seconds": [3.0 * size**power for size in sizes], "gb": 0.5})
+
+
+def spent(rho):
+    """The history of a training that validates every second epoch of 100 clips and 7 seconds."""
+    judged = [value for pair in zip([np.nan] * len(rho), rho) for value in pair]
+    return pd.DataFrame({"encoded": 100, "seconds": 7.0 * np.arange(1, len(judged) + 1), "val_spearman": judged})
 
 
 def heat(frames):
@@ -104,6 +116,10 @@ FIGURES = {
     "fault_effects of one": lambda: plots.fault_effects([1], [1], ["splash"]),
     "error_views": lambda: plots.error_views(errors(30), title="Errors"),
     "error_views of one": lambda: plots.error_views(errors(1)),
+    "cost_growth": lambda: plots.cost_growth({"videos": costs(1), "frames": costs(2)}),
+    "cost_growth of nothing": lambda: plots.cost_growth({"videos": costs(0, (1, 2)).assign(gb=0)}),
+    "progress_for_cost": lambda: plots.progress_for_cost({"batch": [spent([0.5, 0.9]), spent([0.6, 0.8])], "two": [spent([0.2, 0.3])]}),
+    "progress_for_cost of one": lambda: plots.progress_for_cost({"batch": [spent([0.5])]}),
     "feature_map, constant": lambda: plots.feature_map(np.ones((4, 3)), [1, 1, 1, 1]),
 }  # fmt: skip
 
@@ -460,3 +476,23 @@ def test_spread_curves_without_what_they_need_are_refused():
         plots.spread_curves(steps(), "depth")
     with pytest.raises(ValueError, match="nothing to draw"):
         plots.spread_curves(steps()[:0], "exemplars")
+
+
+def test_growth_is_the_power_of_the_size():
+    for power in (0, 1, 1.5):
+        assert growth(costs(power)["size"], costs(power)["seconds"]) == pytest.approx(power, abs=1e-9)
+    assert growth([1, 10, 100, 1000], [5, 5, 10, 100]) == pytest.approx(0.65, abs=0.01)  # of the upper half: three sizes
+
+
+def test_cost_growth_draws_the_expected_slope_through_the_last_point():
+    figure = plots.cost_growth({"videos": costs(2)})
+    seconds, expected = lines_of(figure.axes[0])
+    assert seconds[-1] == expected[-1] == [16, 768] and expected[0] == [1, 48]
+    assert "2.00" in figure.axes[0].get_title(loc="left")
+
+
+def test_progress_for_cost_adds_clips_up_and_draws_the_mean_of_the_seeds():
+    clips, seconds = plots.progress_for_cost({"batch": [spent([0.5, 0.9]), spent([0.7, 0.8])]}).axes
+    np.testing.assert_allclose(lines_of(clips)[-1], [[200, 0.6], [400, 0.85]])
+    np.testing.assert_allclose(lines_of(seconds)[-1], [[14, 0.6], [28, 0.85]])
+    assert len(clips.get_lines()) == 3
