@@ -24,7 +24,7 @@ from corelib.recipe import Recipe
 from corelib.tree import RegressionTree, ScoreGroups, equal_edges, quantile_edges
 
 
-PAIRS_AT_ONCE = 2048  # in a comparison: what the tree holds for them then fits into a processor's cache
+PAIRS_AT_ONCE = 1024  # in a comparison: what the tree holds for them then fits into a processor's cache
 
 
 class SnippetEncoder(nn.Module):

@@ -27,10 +27,10 @@ from corelib.recipe import named
 
 # what grows, its values, and how it reads on the axis
 AXES = {
-    "videos": ([32, 64, 128, 256, 512, 1024], "videos encoded"),
-    "frames": ([16, 32, 64, 128, 256], "frames a video (64 videos)"),
-    "exemplars": ([32, 64, 128, 256, 512, 1024], "exemplars of 353 queries"),
-    "depth": ([3, 4, 5, 6, 7, 8], "leaves of the tree"),
+    "videos": ([64, 128, 256, 512, 1024], "videos encoded"),
+    "frames": ([16, 32, 64, 128], "frames a video (64 videos)"),
+    "exemplars": ([64, 128, 256, 512, 1024], "exemplars of 353 queries"),
+    "depth": ([4, 5, 6, 7, 8], "leaves of the tree"),
 }
 
 
