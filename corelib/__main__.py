@@ -1,9 +1,24 @@
-"""The command line: python -m corelib train | evaluate | score | sweep | course."""
+"""The command line: python -m corelib train | evaluate | score | sweep | course | doctor."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+
+from corelib.installation import check_installation, describe_missing
+
+if __name__ == "__main__":  # before the imports below run into what is missing or broken
+    try:
+        if sys.argv[1:2] == ["doctor"]:
+            from corelib.doctor import doctor
+
+            doctor(sys.argv[2:], prog_name="python -m corelib doctor")  # and ends
+        check_installation()
+    except ModuleNotFoundError as error:
+        sys.exit(f"error: {describe_missing([error.name])}")
+    except ImportError as error:
+        sys.exit(f"error: {error}")
 
 import click
 
@@ -11,6 +26,7 @@ from corelib import distributed
 from corelib.course.cli import course
 from corelib.data.samples import DatasetError, SampleTable
 from corelib.data.video import VideoError
+from corelib.doctor import doctor
 from corelib.evaluation import score_video
 from corelib.i3d import WeightsError
 from corelib.pairs import NoPairError
@@ -40,6 +56,7 @@ def main() -> None:
 
 
 main.add_command(course)
+main.add_command(doctor)
 
 
 @main.command()

@@ -18,7 +18,7 @@ import pandas as pd
 import safetensors.torch
 import torch
 
-from corelib.data.samples import DatasetError, SampleTable
+from corelib.data.samples import DatasetError, SampleTable, path_from
 from corelib.evaluation import Evaluation, evaluate, open_inputs
 from corelib.models import build_model
 from corelib.recipe import Recipe
@@ -29,10 +29,21 @@ class RunError(RuntimeError):
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """ "auto": the GPU where there is one (of several processes each its own), else the CPU; or a device's name."""
-    if name == "auto":
+    """ "auto": the GPU where there is one (of several processes each its own), else the CPU; or a device's name.
+
+    Raises RunError for a name that torch does not know, and for a GPU that is not there.
+    """
+    if str(name) == "auto":
         name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise RunError(f"{name!r} is no device; write auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise RunError(f"{name} was asked for, and torch finds no GPU here; write auto or cpu, and ask `python -m corelib doctor` why")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise RunError(f"{name} was asked for, and this machine's GPUs are cuda:0 to cuda:{torch.cuda.device_count() - 1}")
+    return device
 
 
 @dataclass
@@ -163,8 +174,7 @@ def machine(device: torch.device) -> dict:
 
 def describe(table: SampleTable, out: Path) -> dict:
     """Which dataset a run in `out` was trained on: name, path from there, checksum."""
-    folder = table.folder.resolve()
-    return {"name": table.name, "path": os.path.relpath(folder, out.resolve()), "sha256": table.sha256}
+    return {"name": table.name, "path": path_from(table.folder, out), "sha256": table.sha256}
 
 
 def _own_table(described: dict, folder: Path) -> SampleTable:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ import torch
 from corelib.data.samples import SampleTable
 from corelib.protocols import each_fold, protocol_table
 from corelib.recipe import Recipe, RecipeError
-from corelib.runs import write_atomically
+from corelib.runs import pick_device, write_atomically
 from corelib.training import fit, run_folder
 
 POLL = 0.5  # seconds between two looks at the jobs
@@ -81,13 +82,17 @@ def run_sweep(
     options   more of the cluster's parameters, as submitit names them: {"slurm_partition": "gpu"}
     wait      False returns once everything is handed in (slurm only)
 
-    Raises RecipeError when nothing is planned, and for local jobs that are not waited for.
+    Raises RecipeError when nothing is planned, for local jobs that are not waited for, and on Windows.
     """
     out = Path(out)
+    if sys.platform == "win32":
+        raise RecipeError("jobs need signals that Windows does not have; sweep under WSL, or give `train` once a seed")
     if not plans:
         raise RecipeError("a sweep needs at least one seed, system and dataset")
     if executor == "local" and not wait:
         raise RecipeError("jobs of this machine end with the program that started them: --no-wait is for --executor slurm")
+    if executor == "local":
+        pick_device(device)  # one error here, in place of one a run
     folders = [run_folder(table, recipe, out) for table, recipe in plans]
     missing = [(plan, folder) for plan, folder in zip(plans, folders, strict=True) if not (folder / "metrics.json").is_file()]
     out.mkdir(parents=True, exist_ok=True)

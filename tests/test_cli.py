@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from corelib.__main__ import main
@@ -59,13 +60,19 @@ def test_score_asks_for_the_difficulty(trained):
         (["train", "DIVES", "--recipe", "labtop"], "'laptop'"),
         (["train", "DIVES", "--recipe", "smoke", "--set", "pair_by=id", "--out", "NEW"], "pair by something coarser"),
         (["train", "DIVES", "--recipe", "smoke", "--out", "RUN"], "another recipe"),
+        (["train", "DIVES", "--recipe", "smoke", "--device", "cuda", "--out", "NEW"], "torch finds no GPU here; write auto or cpu"),
+        (["evaluate", "RUN", "--device", "cuda:1"], "torch finds no GPU here; write auto or cpu"),
+        (["sweep", "DIVES", "--recipe", "smoke", "--device", "cuda", "--out", "NEW"], "torch finds no GPU here; write auto or cpu"),
+        (["train", "DIVES", "--recipe", "smoke", "--device", "gpu", "--out", "NEW"], "'gpu' is no device; write auto, cpu, cuda"),
         (["evaluate", "nowhere"], "no run"),
         (["evaluate", "RUN", "--exemplars", "none"], "above 0"),
     ],
 )
-def test_wrong_input_is_one_line_and_exit_code_2(trained, tmp_path, arguments, said):
+def test_wrong_input_is_one_line_and_exit_code_2(trained, tmp_path, monkeypatch, arguments, said):
     folder, out, _ = trained
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     places = {"DIVES": str(folder / "dives"), "RUN": str(out), "NEW": str(tmp_path / "run")}
     result = CliRunner().invoke(main, [places.get(word, word) for word in arguments])
     assert result.exit_code == 2
     assert said in result.stderr and result.stderr.startswith("error: ")
+    assert not (tmp_path / "run").exists()  # nothing was begun

@@ -1,5 +1,7 @@
 """The exercises of the notebooks: open or wrong they are turned down with a hint, the solution passes; the student edition stops there."""
 
+import shutil
+
 import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
@@ -70,7 +72,7 @@ def test_an_open_and_a_wrong_answer_are_turned_down_and_the_solution_passes(name
 def test_a_notebook_of_the_student_edition_runs_to_its_first_open_exercise(tmp_path):
     source = tmp_path / "notebooks"
     source.mkdir()
-    (source / "profiles").symlink_to(notebooks_folder() / "profiles")
+    shutil.copytree(notebooks_folder() / "profiles", source / "profiles")
     for name in PATHS:
         nbformat.write(student_notebook(read(name)), source / f"{name}.ipynb")
     with pytest.raises(NotebookError, match="OpenExercise: Exercise 6.1 is"):

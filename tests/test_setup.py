@@ -1,9 +1,7 @@
-"""pyproject.toml, requirements.lock, environment.yml and the Makefile say the same."""
+"""pyproject.toml, requirements.lock, environment.yml and continuous integration say the same."""
 
 import os
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCK = (ROOT / "requirements.lock").read_text().splitlines()
 PYTHONS = ("3.11.9", "3.12.4", "3.13.1")
 PLATFORMS = {
@@ -56,8 +54,8 @@ def test_the_lock_is_exact_and_names_no_index_host_or_path():
 
 
 def test_what_builds_the_project_is_pinned_by_the_lock():
-    # The Makefile installs without build isolation, so that setuptools must come from the lock.
-    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    # kit.py installs without build isolation, so that setuptools must come from the lock.
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
     names = {canonical(Requirement(line).name) for line in LOCK if Requirement(line).marker is None}
     assert {canonical(Requirement(text).name) for text in build} <= names
 
@@ -81,65 +79,6 @@ def test_the_version_stands_in_the_package_as_in_the_project():
     import corelib
 
     assert corelib.__version__ == PROJECT["version"]
-
-
-def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess:
-    # The tests themselves may run under make, whose flags must not reach this one.
-    environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-    return subprocess.run(["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True)
-
-
-@pytest.mark.parametrize(("arguments", "profile"), [([], "laptop"), (["PROFILE=smoke"], "smoke")])
-def test_make_run_executes_the_course_at_the_profile(arguments, profile):
-    planned = make("-n", "run", *arguments)
-    assert planned.returncode == 0
-    assert f'-m corelib course run --profile "{profile}"' in planned.stdout
-
-
-def test_make_test_runs_pytest():
-    assert "-m pytest" in make("-n", "test").stdout
-
-
-@pytest.fixture
-def bare(tmp_path):
-    """A folder with only what the set-up looks at, its path with a space."""
-    folder = tmp_path / "my course"
-    folder.mkdir()
-    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
-        (folder / name).write_bytes((ROOT / name).read_bytes())
-    return folder
-
-
-def fake_python(folder: Path, preamble: str) -> str:
-    """An interpreter that differs from this one by `preamble`, run before what it is asked to run."""
-    script = folder / "fakepython"
-    script.write_text(f'#!/bin/sh\nshift\ncode=$1; shift\nexec "{sys.executable}" -c "{preamble}\n$code" "$@"\n')
-    script.chmod(0o755)
-    return f"PYTHON={script}"
-
-
-@pytest.mark.parametrize("version", ["(3, 9, 18)", "(3, 14, 0)", "(2, 7, 18)"])
-def test_a_python_out_of_range_is_turned_away_in_one_line(bare, version):
-    result = make("setup", fake_python(bare, f"import sys; sys.version_info = {version}"), folder=bare)
-    assert result.returncode != 0
-    (error,) = [line for line in result.stderr.splitlines() if not line.startswith("make")]
-    assert "3.11 to 3.13 is needed" in error and "PYTHON=python3.11" in error
-    assert not (bare / ".venv").exists()
-
-
-def test_a_python_without_venv_is_turned_away_in_one_line(bare):
-    preamble = "import sys; sys.version_info = (3, 12, 1); sys.modules['ensurepip'] = None"
-    result = make("setup", fake_python(bare, preamble), folder=bare)
-    assert result.returncode != 0
-    (error,) = [line for line in result.stderr.splitlines() if not line.startswith("make")]
-    assert "python3-venv" in error
-
-
-def test_a_python_that_is_not_there_is_named(bare):
-    result = make("setup", "PYTHON=no-such-python", folder=bare)
-    assert result.returncode != 0
-    (error,) = [line for line in result.stderr.splitlines() if not line.startswith("make")]
-    assert "no no-such-python found" in error
 
 
 def test_ci_runs_the_same_command():

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import sys
 
 import pandas as pd
 import pytest
@@ -11,6 +12,8 @@ from click.testing import CliRunner
 from corelib.__main__ import main
 from corelib.recipe import RecipeError, named
 from corelib.sweep import parse_seeds, plan_sweep, run_sweep
+
+not_on_windows = pytest.mark.skipif(sys.platform == "win32", reason="submitit's jobs need signals that Windows does not have; sweep says so")
 
 
 def test_seeds_are_numbers_and_ranges():
@@ -25,12 +28,21 @@ def test_a_plan_is_every_system_and_seed(small_dives):
     assert [(recipe.system, recipe.seed) for _, recipe in plans] == [("core", 0), ("core", 3), ("mlp", 0), ("mlp", 3)]
 
 
+def test_windows_is_turned_away_before_anything_is_made(small_dives, tmp_path, monkeypatch):
+    plans = plan_sweep([small_dives], named("smoke"), seeds=[0], systems=["mlp"])
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(RecipeError, match="sweep under WSL"):
+        run_sweep(plans, tmp_path / "sweep")
+    assert not (tmp_path / "sweep").exists()
+
+
 def sweep(*arguments):
     """python -m corelib sweep ... --json -> (exit code, its document)."""
     done = CliRunner(catch_exceptions=False).invoke(main, ["sweep", *map(str, arguments), "--json"])
     return done.exit_code, json.loads(done.stdout)
 
 
+@not_on_windows
 def test_gaps_are_filled_a_failure_is_survived_and_one_table_is_gathered(small_dives, tmp_path):
     out = tmp_path / "sweep"
     asked = [small_dives.folder, "--recipe", "smoke", "--systems", "mlp", "--seeds", "0-1", "--set", "epochs=1", "--out", out, "--device", "cpu"]
@@ -73,7 +85,7 @@ def cluster(tmp_path, monkeypatch):
     return log
 
 
-@pytest.mark.skipif(os.name == "nt", reason="SLURM's commands are stood in for by shell scripts")
+@not_on_windows
 def test_a_cluster_gets_every_run_once_however_often_it_is_called(small_dives, tmp_path, cluster):
     asked = [small_dives.folder, "--recipe", "smoke", "--seeds", "0-1", "--systems", "core", "--out", tmp_path / "sweep", "--executor", "slurm", "--no-wait"]
     for _ in range(2):
@@ -84,6 +96,7 @@ def test_a_cluster_gets_every_run_once_however_often_it_is_called(small_dives, t
     assert "--partition=gpu" in script and "--time=30" in script
 
 
+@not_on_windows
 def test_local_jobs_are_waited_for(small_dives, tmp_path):
     plans = plan_sweep([small_dives], named("smoke"), seeds=[0], systems=["mlp"])
     with pytest.raises(RecipeError, match="--no-wait is for"):

@@ -12,7 +12,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import nbformat
@@ -20,14 +20,16 @@ import papermill
 import zmq
 from ipykernel.kernelspec import get_kernel_dict
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill.engines import NBClientEngine, papermill_engines
 from papermill.execute import ERROR_MARKER_TAG
 from traitlets.config import Config
 
 from corelib.course import project_root
+from corelib.course.failures import INSTALLATION, KERNEL_DIED, explain_cell_time, explain_error
 from corelib.course.parameters import RESULTS, CourseError, declared_parameters, nearest, plan_parameters, read_profile
 from corelib.course.results import merge_results, table_text
 from corelib.course.site import write_html, write_index
-from corelib.runs import machine, pick_device
+from corelib.runs import machine, pick_device, write_atomically
 
 
 class NotebookError(RuntimeError):
@@ -123,7 +125,10 @@ def run_course(
         raise CourseError(f"{folder} holds the source notebooks; write the executed ones elsewhere")
     plan = plan_course(profile, notebooks=notebooks, source=source)
     paths = list_notebooks(source)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CourseError(f"{folder} cannot be made ({error.strerror}); name another folder with --out") from None
     _remove_earlier(folder, list(plan), everything=list(plan) == list(paths))
     # A path inside the repository is given relative to it, so that executed copies name no machine's folders;
     # elsewhere it is whole, since `start` moves every notebook into the repository.
@@ -142,10 +147,14 @@ def run_course(
                     print("failed", flush=True)
                     raise
                 print(f"{time.perf_counter() - started:.1f} s", flush=True)
-    finally:
-        rows = merge_results(folder)
-        stamp = {"profile": profile, "seeds": sorted({row["seed"] for row in rows})} | machine(pick_device())
-        index = write_index(folder, names=paths, profile=profile, rows=rows, stamp=stamp)
+    except BaseException:
+        with suppress(OSError):  # a disk too full for the index is not what has to be told
+            _write_results(folder, paths, profile)
+        raise
+    try:
+        rows, index = _write_results(folder, paths, profile)
+    except OSError as error:
+        raise NotebookError(f"the results and the index cannot be written: {explain_error(type(error).__name__, str(error))}") from None
 
     print()
     print(table_text(rows).to_string(index=False) if rows else "No notebook recorded a result.")
@@ -153,34 +162,61 @@ def run_course(
     return index
 
 
+def _write_results(folder: Path, names: Iterable[str], profile: str) -> tuple[list[dict], Path]:
+    """Merge what the notebooks recorded and write the index over their pages: (rows, index)."""
+    rows = merge_results(folder)
+    stamp = {"profile": profile, "seeds": sorted({row["seed"] for row in rows})} | machine(pick_device())
+    return rows, write_index(folder, names=names, profile=profile, rows=rows, stamp=stamp)
+
+
 def _execute(
     path: Path, executed: Path, parameters: dict, root: Path, kernel: str, cell_timeout: int | None
 ) -> None:
     """Execute one notebook into `executed` and write its page; raises NotebookError, both files kept."""
-    problem = None
+    problem, seen, page = None, [], None
     try:
         papermill.execute_notebook(
-            path, executed, parameters, kernel_name=kernel, cwd=root, execution_timeout=cell_timeout,
-            progress_bar=False, config=_client_config(),
+            path, executed, parameters, engine_name=_Engine.__name__, seen=seen, kernel_name=kernel, cwd=root,
+            execution_timeout=cell_timeout, progress_bar=False, config=_client_config(),
         )  # fmt: skip
     except papermill.PapermillExecutionError as error:
-        problem = f"{error.ename}: {error.evalue.strip()}" if error.evalue else error.ename
+        problem = explain_error(error.ename, error.evalue)
     except CellTimeoutError:
-        problem = f"ran longer than the {cell_timeout} s allowed for one cell"
+        problem = explain_cell_time(cell_timeout)
     except DeadKernelError:
-        problem = "the kernel died; too little memory is the commonest cause"
+        problem = KERNEL_DIED
+    except RuntimeError as error:
+        problem = f"the kernel did not start ({' '.join(str(error).split())}); {INSTALLATION}"
+    except OSError as error:  # the copy cannot be written, and what is there of it is half a file
+        problem = explain_error(type(error).__name__, str(error))
+        executed.unlink(missing_ok=True)
+    notebook = nbformat.read(executed, as_version=4) if executed.is_file() else (seen or [_read(path)])[0]
     # What papermill notes of its own paths is this machine's; the names alone are enough.
-    notebook = nbformat.read(executed, as_version=4)
-    notebook.metadata.papermill.update(input_path=path.name, output_path=executed.name)
+    notebook.metadata.setdefault("papermill", {}).update(input_path=path.name, output_path=executed.name)
     if problem is None and _has_unexecuted(notebook):
         # papermill takes sys.exit() for a good end, and nbclient skips some tags; the course wants every cell executed.
         problem = "the notebook ended here without an error, but not every cell was executed"
     notebook.metadata.papermill["exception"] = problem is not None
-    nbformat.write(notebook, executed)
-    page = write_html(executed, images=path.parent)
+    try:
+        write_atomically(executed, nbformat.writes(notebook) + "\n")
+        page = write_html(executed, images=path.parent)
+    except OSError as error:
+        problem = problem or explain_error(type(error).__name__, str(error))
     if problem is not None:
-        cell = _last_cell(notebook)
-        raise NotebookError(f"{path.stem}, cell {cell}: {problem}\nThe executed copy, up to there: {page}") from None
+        kept = f"The executed copy, up to there: {page}" if page else "There is no page of it: it could not be written"
+        raise NotebookError(f"{path.stem}, cell {_last_cell(notebook)}: {problem}\n{kept}") from None
+
+
+class _Engine(NBClientEngine):
+    """papermill's own; `seen` gets hold of the notebook as it grows, for when its copy cannot be written."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man, kernel_name, *, seen: list, **options):
+        seen.append(nb_man.nb)
+        return super().execute_managed_notebook(nb_man, kernel_name, **options)
+
+
+papermill_engines.register(_Engine.__name__, _Engine)
 
 
 def _client_config() -> Config:
@@ -197,7 +233,7 @@ def _last_cell(notebook: nbformat.NotebookNode) -> int:
     for number, cell in enumerate(cells, start=1):
         if any(output.output_type == "error" and output.ename != "SystemExit" for output in cell.get("outputs", [])):
             return number
-        if cell.cell_type == "code" and cell.metadata.papermill.start_time:
+        if cell.cell_type == "code" and cell.metadata.get("papermill", {}).get("start_time"):
             last = number
     return last
 
@@ -218,7 +254,7 @@ def _kernel_environment() -> Iterator[None]:
         # A kernel named python3 that the user installed elsewhere must not take the place of this interpreter.
         spec = Path(folder, "kernels", "python3", "kernel.json")
         spec.parent.mkdir(parents=True)
-        spec.write_text(json.dumps(get_kernel_dict()))
+        spec.write_text(json.dumps(get_kernel_dict()), encoding="utf-8")
         wanted = {
             "JUPYTER_PATH": os.pathsep.join(filter(None, [folder, os.environ.get("JUPYTER_PATH")])),
             "PYTHONHASHSEED": "0",

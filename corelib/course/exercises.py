@@ -97,7 +97,7 @@ def write_student_edition(source: str | Path, out: str | Path) -> list[Path]:
         raise CourseError(f"no notebook in {source}: expected files such as 00_start_here.ipynb")
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(source, out, ignore=shutil.ignore_patterns("*.ipynb", "README.md", ".*"))
-    mark.write_text("written by `python -m corelib course student`; it is replaced as a whole\n")
+    mark.write_text("written by `python -m corelib course student`; it is replaced as a whole\n", encoding="utf-8")
     for name, notebook in contents.items():
         nbformat.write(notebook, out / name)
     return [out / name for name in contents]

@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -159,9 +160,11 @@ class VideoClips(Inputs):
             try:
                 self._fill(store, progress)
                 store.flush()
+                del store  # Windows renames no file that is mapped
                 os.replace(scratch, path)
             finally:
-                scratch.unlink(missing_ok=True)
+                with suppress(PermissionError):  # Windows, while an error's traceback holds the mapped file
+                    scratch.unlink(missing_ok=True)
         return np.load(path, mmap_mode="r")
 
     def _fill(self, store: np.ndarray, progress: bool) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
 
 import pandas as pd
 
-from corelib.data.samples import SampleTable, new_dataset, write_table
+from corelib.data.samples import SampleTable, new_dataset, path_from, write_table
 
 
 def write_datasets(plan: list[tuple[Path, dict, pd.DataFrame]], *, overwrite: bool = False) -> list[bool]:
@@ -44,7 +43,7 @@ def derive_dataset(table: SampleTable, samples: pd.DataFrame, out: str | Path, *
     out = Path(out)
     info = table.info | {"name": out.name, "derived_from": table.name, "derived_from_sha256": table.sha256, "change": change}
     if table.feature_bank is None:
-        info["raw_root"] = os.path.relpath(table.root.resolve(), out.resolve())
+        info["raw_root"] = path_from(table.root, out)
     if _differing(out, info, samples):
         with new_dataset(out, overwrite=True) as folder:
             write_table(folder, info, samples)

@@ -259,6 +259,16 @@ def _checksum(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def path_from(there: str | Path, here: str | Path) -> str:
+    """The path that leads from folder `here` to `there`, with "/" between folders, so that both can be moved together
+    and read on another system; whole where there is none (Windows: another drive)."""
+    there, here = Path(there).resolve(), Path(here).resolve()
+    try:
+        return Path(os.path.relpath(there, here)).as_posix()
+    except ValueError:
+        return there.as_posix()
+
+
 @contextmanager
 def new_dataset(folder: str | Path, *, overwrite: bool = False):
     """Prepare a dataset in a scratch folder beside `folder`; it gets its name only when finished.

@@ -35,10 +35,10 @@ def find_video(root: Path, name: str) -> str:
     Raises VideoError, naming the nearest, where there is none or where several files differ in suffix alone.
     """
     written = Path(name.replace("\\", "/"))
-    absolute = os.path.normpath(Path(os.path.abspath(root)) / written)
-    relative = Path(os.path.relpath(absolute, os.path.abspath(root)))
-    if relative.parts[:1] == ("..",):
+    absolute = Path(os.path.normpath(Path(os.path.abspath(root)) / written))
+    if not absolute.is_relative_to(os.path.abspath(root)):  # Windows: on another drive, too
         raise VideoError(f"{name}: lies outside of {root}; name videos by their path below it")
+    relative = absolute.relative_to(os.path.abspath(root))
     if (root / relative).exists():
         return relative.as_posix()
     folder = root / relative.parent

@@ -1,10 +1,11 @@
 """The course is executed, checked and reported as run_course promises, on tiny notebooks."""
 
 import base64
+import errno
 import io
 import json
-import re
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -152,6 +153,82 @@ def test_a_slow_cell_a_dead_kernel_and_an_early_exit_are_told_with_notebook_and_
         with pytest.raises(NotebookError, match=expected):
             run_course("tiny", notebooks=[name], source=source, cell_timeout=2)
     assert (source.parent / "runs" / "course" / "tiny" / "01_dead.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("cell", "told"),
+    [
+        ("import os, signal\nos.kill(os.getpid(), getattr(signal, 'SIGKILL', signal.SIGTERM))", "the kernel died; .* too little memory"),
+        ("bytes(2**62)", "MemoryError.* - too little memory: .*--profile smoke"),
+        ("raise OSError(28, 'No space left on device', 'last.pt')", r"OSError: \[Errno 28\] No space left on device: 'last.pt' - the disk is full: free some space"),
+    ],
+    ids=["killed", "memory", "disk"],
+)  # fmt: skip
+def test_what_a_machine_runs_out_of_is_told_in_a_line_with_notebook_and_cell_and_what_was_finished_is_kept(source, monkeypatch, cell, told):
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    folder = source.parent / "runs" / "course" / "tiny"
+    write_notebook(source / "00_good.ipynb", "print('fine')")
+    folder.mkdir(parents=True)
+    (folder / "metrics-00_good.json").write_text("[]")
+    write_notebook(source / "01_bad.ipynb", "print('before')", cell, "print('after')")
+    write_notebook(source / "02_never.ipynb", "print('never')")
+    earlier = folder / "00_good.html"
+    earlier.write_text("the page of an earlier run")
+
+    result = CliRunner().invoke(course, ["run", "--profile", "tiny", "--notebooks", str(source), "--only", "01", "--only", "02"])
+
+    assert result.exit_code == 1
+    first, second = result.stderr.splitlines()
+    assert re.match(rf"Error: 01_bad, cell 4: {told}", first), first
+    assert second == f"The executed copy, up to there: {folder / '01_bad.html'}"
+    assert output_text(folder / "01_bad.ipynb") == "before\n" and "before" in (folder / "01_bad.html").read_text(encoding="utf-8")
+    assert "01_bad.html" in (folder / "index.html").read_text(encoding="utf-8")
+    assert earlier.read_text() == "the page of an earlier run" and (folder / "metrics-00_good.json").is_file()
+    assert not (folder / "02_never.ipynb").exists()
+
+
+def test_a_kernel_that_does_not_start_is_told_with_the_notebook(source, tmp_path, monkeypatch):
+    (tmp_path / "ipykernel_launcher.py").write_text("raise SystemExit('torn apart')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    write_notebook(source / "00_first.ipynb", "print(1)")
+    with pytest.raises(NotebookError, match="^00_first, cell 1: the kernel did not start .*python -m corelib doctor"):
+        run_course("tiny", source=source)
+
+
+def full_disk(*arguments, **options):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("full", ["the copy", "the page", "the index"])
+def test_a_disk_that_fills_under_the_run_itself_is_told_in_a_line_and_keeps_what_was_finished(source, monkeypatch, full):
+    write_notebook(source / "00_first.ipynb", "print(1)")
+    write_notebook(source / "01_second.ipynb", "print(2)")
+    folder = source.parent / "runs" / "course" / "tiny"
+    folder.mkdir(parents=True)
+    earlier = {"00_first.html": "the page of an earlier run", "index.html": "the index of an earlier run"}
+    for name, text in earlier.items():
+        (folder / name).write_text(text)
+
+    def half_a_copy(notebook, path):  # once cell 3 runs
+        if not notebook.cells[2].metadata.papermill.start_time:
+            return nbformat.write(notebook, path)
+        Path(path).write_text('{"cells": [')
+        full_disk()
+
+    patched = {"the copy": ("papermill.engines.write_ipynb", half_a_copy), "the page": ("corelib.course.execute.write_html", full_disk),
+               "the index": ("corelib.course.execute.write_index", full_disk)}  # fmt: skip
+    monkeypatch.setattr(*patched[full])
+    if full == "the copy":
+        monkeypatch.setattr("corelib.course.execute.write_atomically", full_disk)
+    result = CliRunner().invoke(course, ["run", "--profile", "tiny", "--notebooks", str(source), "--only", "01"])
+
+    assert result.exit_code == 1
+    (first, *_) = result.stderr.splitlines()
+    assert first.startswith("Error: the results" if full == "the index" else "Error: 01_second, cell 3: OSError")
+    assert "the disk is full: free some space" in first and "Traceback" not in result.output
+    assert (folder / "00_first.html").read_text() == earlier["00_first.html"]
+    assert (folder / "index.html").read_text(encoding="utf-8").endswith("</html>\n" if full != "the index" else earlier["index.html"])
+    assert (folder / "01_second.ipynb").exists() == (full != "the copy")  # half a copy would pass for one
 
 
 def test_nothing_is_executed_when_a_check_fails(source):

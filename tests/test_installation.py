@@ -1,0 +1,74 @@
+"""What is missing, out of its range or broken is said in one line that says what to do, before anything runs into it."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from corelib.installation import InstallationError, check_installation, installed_packages
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(arguments, *, folder: Path, path: Path | None = None) -> subprocess.CompletedProcess:
+    """A Python started elsewhere, with this corelib; modules in `path` come before those installed."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, [path, ROOT] if path else [ROOT]))}
+    return subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_here_nothing_is_wrong():
+    check_installation()
+    assert {"torch", "torchvision", "av", "packaging"} <= {name for name, _, _, fits in installed_packages() if fits}
+
+
+def test_a_missing_package_is_named_with_the_line_that_installs_it(monkeypatch):
+    version = importlib.metadata.version
+
+    def without_two(name):
+        if name in ("captum", "av"):
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", without_two)
+    with pytest.raises(InstallationError) as caught:
+        check_installation()
+    said = str(caught.value)
+    assert said.startswith(f"av, captum are not installed in {sys.executable}: run ")
+    assert f'"{sys.executable}" -m pip install -e "{ROOT}"' in said and "make lab" in said and "\n" not in said
+
+
+@pytest.mark.parametrize(("package", "found", "needed"), [("scipy", "1.9.3", ">=1.15"), ("torch", "2.4.1+cu121", ">=2.11")])
+def test_a_package_outside_its_range_is_named_with_both(monkeypatch, package, found, needed):
+    version = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: found if name == package else version(name))
+    with pytest.raises(InstallationError, match=rf"^{package} {found.replace('+', r'.')} is installed and {needed} needed: run .*pip install -e"):
+        check_installation()
+
+
+def test_another_python_is_named_with_the_range_and_the_kernel_to_take(monkeypatch):
+    monkeypatch.setattr(platform, "python_version", lambda: "3.10.12")
+    with pytest.raises(InstallationError, match=r"is Python 3\.10\.12, and corelib needs >=3\.11,<3\.14: .* kernel"):
+        check_installation()
+
+
+@pytest.mark.parametrize("command", [["train", "nowhere"], ["course", "run"], ["doctor"]])
+def test_a_python_without_the_packages_ends_every_command_in_one_line(tmp_path, command):
+    ended = run(["-S", "-m", "corelib", *command], folder=tmp_path)
+    assert ended.returncode == 1 and ended.stdout == ""
+    (line,) = ended.stderr.splitlines()
+    assert "is not installed in" in line and "pip install -e" in line
+
+
+def test_torch_and_torchvision_that_do_not_match_end_a_command_in_one_line(tmp_path):
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')\n")
+    ended = run(["-m", "corelib", "train", "nowhere"], folder=tmp_path, path=tmp_path)
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    pair = [importlib.metadata.version(name) for name in ("torch", "torchvision")]
+    assert line.startswith(f"error: torch {pair[0]} and torchvision {pair[1]} do not match (RuntimeError: operator torchvision::nms")
+    assert "pip install --force-reinstall" in line and line.endswith("torch torchvision")
