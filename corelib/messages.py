@@ -1,17 +1,19 @@
-"""What is said about a file that came from elsewhere, in one line whatever the file holds."""
+"""Text that came from elsewhere, and what may be said of it: one line, whatever a file holds."""
 
 from __future__ import annotations
 
-LONGEST = 200  # characters of what a library or a file says; more is cut off
+import re
+
+LONGEST = 300  # characters of what a library or a file says; more is cut off
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # the last stand for bytes that are no text
+
+
+def has_control_characters(text: str) -> bool:
+    """Whether a name holds line ends, a terminal's control codes or bytes that are no text: no file needs such a name."""
+    return _CONTROL.search(text) is not None
 
 
 def one_line(said: object) -> str:
-    """An error or a value as text of one line, without control characters, of at most LONGEST characters.
-
-    An error that says nothing is told by its type. A file's own text may hold line ends, a terminal's control
-    codes or megabytes; none of it belongs into a message.
-    """
-    text = str(said) or type(said).__name__
-    text = "".join(char if char.isprintable() else " " for char in text[: 4 * LONGEST])
-    text = " ".join(text.split())
+    """An error or a value as one line of at most LONGEST characters; an error that says nothing is told by its type."""
+    text = " ".join(_CONTROL.sub(" ", (str(said) or type(said).__name__)[: 4 * LONGEST]).split())
     return text if len(text) <= LONGEST else text[: LONGEST - 4] + " ..."

@@ -12,7 +12,6 @@ from __future__ import annotations
 import faulthandler
 import io
 import json
-import resource
 import shutil
 import struct
 import sys
@@ -238,6 +237,12 @@ def main(what: str, originals: str, report: str, first: str, last: str) -> None:
 
 def peak() -> float:
     """The most memory that this process has held so far, in MB."""
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset / 2**20
+    import resource
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 

@@ -24,7 +24,7 @@ from papermill.execute import ERROR_MARKER_TAG
 from traitlets.config import Config
 
 from corelib.course import project_root
-from corelib.course.parameters import RESULTS, CourseError, declared_parameters, nearest, plan_parameters, read_profile
+from corelib.course.parameters import RESULTS, CourseError, declared_parameters, nearest, plan_parameters, read_notebook, read_profile
 from corelib.course.results import merge_results, table_text
 from corelib.course.site import write_html, write_index
 from corelib.runs import machine, pick_device
@@ -51,11 +51,14 @@ def notebooks_folder() -> Path:
 def list_notebooks(source: str | Path) -> dict[str, Path]:
     """The course's notebooks in reading order, {name: path}: source/NN_name.ipynb.
 
-    Raises CourseError when there is none.
+    Raises CourseError when there is none, and for a link out of the folder: executed is what lies in it.
     """
     found = {path.stem: path for path in sorted(Path(source).glob("[0-9][0-9]_*.ipynb"))}
     if not found:
         raise CourseError(f"no notebook in {source}: expected files such as 00_start_here.ipynb")
+    for path in found.values():
+        if path.resolve().parent != Path(source).resolve():
+            raise CourseError(f"{path} is a link to {path.resolve()}, out of the folder; copy the notebook into it, or name its own folder with --notebooks")
     return found
 
 
@@ -89,7 +92,7 @@ def plan_course(
     paths = list_notebooks(source)
     selected = select_notebooks(paths, notebooks)
     sections = read_profile(source / "profiles", profile)
-    contents = {name: _read(path) for name, path in paths.items()}
+    contents = {name: read_notebook(path) for name, path in paths.items()}
     return plan_parameters(sections, contents, selected=selected, origin=f"profile {profile}")
 
 
@@ -132,7 +135,7 @@ def run_course(
     try:
         with _kernel_environment():
             for number, (name, parameters) in enumerate(plan.items(), start=1):
-                if RESULTS in declared_parameters(_read(paths[name]), name):
+                if RESULTS in declared_parameters(read_notebook(paths[name]), name):
                     parameters = parameters | {RESULTS: results}
                 print(f"[{number}/{len(plan)}] {name} ... ", end="", flush=True)
                 started = time.perf_counter()
@@ -255,10 +258,3 @@ def _remove_earlier(folder: Path, names: list[str], *, everything: bool) -> None
     if everything:
         for path in folder.glob("metrics-*.json"):
             path.unlink()
-
-
-def _read(path: Path) -> nbformat.NotebookNode:
-    try:
-        return nbformat.read(path, as_version=4)
-    except (ValueError, nbformat.ValidationError) as error:
-        raise CourseError(f"{path} is not a valid notebook: {str(error).splitlines()[0]}") from None

@@ -18,13 +18,14 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from tqdm.auto import tqdm
 
+from corelib.data.contract import is_below, is_relative
 from corelib.data.samples import new_dataset
-from corelib.messages import one_line
+from corelib.messages import has_control_characters, one_line
 
 SIZE_LIMIT = 200 * 10**9  # bytes unpacked; the benchmarks' archives take some tens of GB
 MEMBER_LIMIT = 3_000_000  # MTL-AQA has 2.4 million frames
@@ -112,13 +113,12 @@ def _damage_told(archive: Path) -> Iterator[None]:
 
 
 def _inside(archive: Path, name: str) -> PurePosixPath:
-    """A member's path below the folder; Windows' separators, drives and roots count on every system."""
-    path, other = PurePosixPath(name), PureWindowsPath(name)
-    if path.is_absolute() or other.drive or other.root or ".." in {*path.parts, *other.parts}:
-        raise ArchiveError(f"{archive}: the path of the member {one_line(name)} leaves the folder; nothing was unpacked")
-    if not name.isprintable():
+    """A member's path below the folder, or of the folder itself ("./")."""
+    if has_control_characters(name):
         raise ArchiveError(f"{archive}: the name of the member {one_line(name)} holds control characters or is no text; nothing was unpacked")
-    return path
+    if not is_below(name) and PurePosixPath(name).parts:
+        raise ArchiveError(f"{archive}: the path of the member {one_line(name)} leaves the folder; nothing was unpacked")
+    return PurePosixPath(name)
 
 
 def _write(archive: Path, member: Member, content: BinaryIO, place: Path) -> None:
@@ -139,7 +139,7 @@ def _make_links(archive: Path, links: list[tuple[Member, Path]], folder: Path) -
         else:
             os.symlink(member.target, place)
     for member, place in links:  # only now, as the way to a target may lead over other links
-        if os.path.isabs(member.target) or os.path.commonpath([root, os.path.realpath(place)]) != root:
+        if not is_relative(member.target) or os.path.commonpath([root, os.path.realpath(place)]) != root:
             raise ArchiveError(f"{archive}: the member {member.name} is a link to {one_line(member.target)}, out of the folder; nothing was unpacked")
 
 

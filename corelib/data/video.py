@@ -163,7 +163,7 @@ def open_container(path: str | Path) -> av.container.InputContainer:
         container = av.open(os.path.abspath(path), options=limit, container_options=allowed, metadata_errors="replace")
     except (av.error.FFmpegError, OSError) as error:
         kinds = ", ".join(VIDEO_SUFFIXES)
-        raise VideoError(f"{path}: cannot be opened as a video ({_reason(error)}); is the file complete, and one of {kinds}?") from None
+        raise VideoError(f"{path}: cannot be opened as a video ({_reason(error)}); is the file complete? Read are {kinds}") from None
     try:
         stream = next(iter(container.streams.video), None)
         if stream is None or stream.codec_context is None:
