@@ -6,6 +6,7 @@ public PyTorch port hassony2/kinetics_i3d_pytorch, so that its state dict loads 
 
 from __future__ import annotations
 
+import pickle
 import re
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -15,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
+
+from corelib.messages import one_line
 
 # Channels of an Inception block: 1x1 | 1x1 -> 3x3 | 1x1 -> 3x3 | pool -> 1x1
 MIXED_CHANNELS = {
@@ -235,10 +238,15 @@ def load_weights(i3d: I3D, path: str | Path) -> None:
             found = safetensors.torch.load_file(path)
         else:
             found = torch.load(path, map_location="cpu", weights_only=True)
+        strangers = [name for name, tensor in found.items() if not isinstance(tensor, Tensor)]
+        if strangers:
+            raise TypeError(f"{strangers[0]!r} is no tensor")
         of_run = {name.removeprefix(_OF_RUN): tensor for name, tensor in found.items() if name.startswith(_OF_RUN)}
         found = {to_hassony2_name(name): tensor for name, tensor in (of_run or found).items()}
+    except pickle.UnpicklingError:  # what torch says of it invites to open the file all the same
+        raise WeightsError(f"{path}: not a file of I3D weights (it is damaged, or asks for more than tensors, and was not opened)") from None
     except Exception as error:  # pickle, zip and safetensors errors have no common type
-        raise WeightsError(f"{path}: not a file of I3D weights ({str(error).splitlines()[0]})") from None
+        raise WeightsError(f"{path}: not a file of I3D weights ({one_line(error)})") from None
     if not i3d.num_classes:
         found = {name: tensor for name, tensor in found.items() if not name.startswith("conv3d_0c_1x1.")}
     wanted = i3d.state_dict()

@@ -97,6 +97,8 @@ class Recipe:
         for key, allowed in choices.items():
             if getattr(self, key) not in allowed:
                 raise RecipeError(f"{key} must be one of {', '.join(allowed)}, not {getattr(self, key)!r}")
+        if self.resize is not None and (len(self.resize) != 2 or min(self.resize) <= 0):
+            raise RecipeError(f"resize must be [height, width] in pixels, or none, not {list(self.resize)}")
         if self.encoder == "i3d" and max(self.snippet_starts) + self.snippet_length > self.frames:
             raise RecipeError(
                 f"a snippet of {self.snippet_length} frames that starts at {max(self.snippet_starts)} "

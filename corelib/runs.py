@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import platform
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,11 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import safetensors
 import safetensors.torch
 import torch
 
 from corelib.data.samples import DatasetError, SampleTable, path_from
 from corelib.evaluation import Evaluation, evaluate, open_inputs
+from corelib.messages import has_control_characters, one_line
 from corelib.models import build_model
 from corelib.recipe import Recipe
 
@@ -64,15 +67,18 @@ class Run:
         for name in ("recipe.json", "best.safetensors"):
             if not (folder / name).is_file():
                 raise RunError(f"{folder}: no {name} here, so it is no finished run; make one with `python -m corelib train`")  # fmt: skip
-        described = json.loads((folder / "recipe.json").read_text())
-        recipe = Recipe.from_dict(described["recipe"])
+        described, recipe = read_description(folder)
         own = _own_table(described["dataset"], folder) if table is None else table
         own = own.of_fold(recipe.fold) if own.folds else own
         source = open_inputs(own, recipe, progress=progress)
-        state = safetensors.torch.load_file(folder / "best.safetensors")
-        # the shapes of the intervals do not depend on the data, and their values come with the weights
-        model = build_model(recipe.replace(weights=""), np.array([0.0, 1.0]), np.array([0, 0]), in_features=source.in_features)  # fmt: skip
-        model.load_state_dict(state)
+        try:
+            state = safetensors.torch.load_file(folder / "best.safetensors")
+            # the shapes of the intervals do not depend on the data, and their values come with the weights;
+            # nor is a file opened that the recipe began with
+            model = build_model(recipe.replace(weights=""), np.array([0.0, 1.0]), np.array([0, 0]), in_features=source.in_features)  # fmt: skip
+            model.load_state_dict(state)
+        except (safetensors.SafetensorError, RuntimeError) as error:
+            raise RunError(f"{folder / 'best.safetensors'}: not the weights of the model that recipe.json beside it describes ({one_line(error)})") from None
         return cls(folder, recipe, own, model.to(device).eval(), source, device)
 
     @property
@@ -124,12 +130,44 @@ def list_runs(folder: str | Path) -> pd.DataFrame:
     for path in sorted(folder.glob("*/recipe.json")):
         if not all((path.parent / name).is_file() for name in ("metrics.json", "best.safetensors")):
             continue
-        described, found = json.loads(path.read_text()), json.loads((path.parent / "metrics.json").read_text())
+        (described, _), found = read_description(path.parent), json.loads((path.parent / "metrics.json").read_text())
         recipe, chosen = dict(described["recipe"]), (found or [{}])[0]
         first = {"run": path.parent.name, "dataset": described["dataset"]["name"]}
         first |= {key: recipe.pop(key) for key in ("system", "with_difficulty")} | {"recipe": recipe.pop("name"), "seed": recipe.pop("seed")}
         rows.append(first | {key: chosen.get(key, float("nan")) for key in measured} | recipe)
     return pd.DataFrame(rows, columns=None if rows else ["run", "dataset", "system", "with_difficulty", "recipe", "seed", *measured])
+
+
+def read_description(folder: Path) -> tuple[dict, Recipe]:
+    """recipe.json of a run: {"recipe": every knob, "dataset": {name, path from the run, sha256}}, and the recipe.
+
+    The path may lead anywhere that a prepared dataset lies; it is used where that one's checksum is the one stated.
+    Raises RunError for a file that is none, or was written by a stranger's program.
+    """
+    path = folder / "recipe.json"
+    try:
+        described = json.loads(path.read_text(encoding="utf-8"))
+        recipe, dataset = Recipe.from_dict(described["recipe"]), described["dataset"]
+        if not all(isinstance(dataset[key], str) and not has_control_characters(dataset[key]) for key in ("name", "path", "sha256")):
+            raise TypeError("the dataset's name, path and sha256 must be text")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise RunError(f"{path}: not the recipe of a run ({type(error).__name__}: {one_line(error)})") from None
+    return described, recipe
+
+
+def load_checkpoint(path: Path, device: torch.device) -> dict:
+    """What a training goes on from: model, optimizer, schedule, epoch, history, seconds; tensors and plain values only.
+
+    Raises RunError for a file that is damaged, or asks for anything else.
+    """
+    try:
+        saved = torch.load(path, map_location=device, weights_only=True)
+        if missing := {"model", "optimizer", "schedule", "epoch", "history", "seconds"} - set(saved):
+            raise KeyError(f"it lacks {', '.join(sorted(missing))}")
+    except Exception as error:  # pickle and zip errors have no common type, and torch's own text invites to open it all the same
+        told = "it is damaged, or asks for more than tensors" if isinstance(error, pickle.UnpicklingError) else one_line(error)
+        raise RunError(f"{path}: not a checkpoint to go on from ({told}); start anew with --restart") from None
+    return saved
 
 
 def save_weights(model, path: Path) -> None:

@@ -19,7 +19,7 @@ from corelib.evaluation import Evaluation, autocast, evaluate, group_labels, ope
 from corelib.models import build_model, freeze_batchnorm
 from corelib.pairs import PairBatch, epoch_batches
 from corelib.recipe import Recipe
-from corelib.runs import Run, check_same, describe, environment, load_weights_into, pick_device, save_weights, write_atomically
+from corelib.runs import Run, check_same, describe, environment, load_checkpoint, load_weights_into, pick_device, read_description, save_weights, write_atomically
 
 
 VALIDATION = ("val_spearman", "val_rl2_x100", "val_residual_90")  # nine in ten validation errors are smaller than the last
@@ -138,7 +138,7 @@ def fit(
     out, device, table = Path(out), pick_device(device), table.of_fold(recipe.fold)
     described = {"recipe": recipe.to_dict(), "dataset": describe(table, out)}
     if (out / "recipe.json").is_file():
-        before = json.loads((out / "recipe.json").read_text())
+        before, _ = read_description(out)
         check_same(before, described, out)
         if (out / "metrics.json").is_file() and resume:
             return Run.load(out, table=table)
@@ -165,7 +165,7 @@ def fit(
 
     first, history, seconds = 0, [], float(choice.history["seconds"].iloc[-1]) if choice else 0.0
     if resume and (out / "last.pt").is_file():
-        saved = torch.load(out / "last.pt", map_location=device, weights_only=True)
+        saved = load_checkpoint(out / "last.pt", device)
         for part, key in ((model, "model"), (optimizer, "optimizer"), (schedule, "schedule")):
             part.load_state_dict(saved[key])
         first, history, seconds = saved["epoch"] + 1, saved["history"], saved["seconds"]

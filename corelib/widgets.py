@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import html
 import tempfile
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def be_the_judge(table: SampleTable, *, rows: np.ndarray | None = None, seed: in
         film.value = _as_mp4(table, row)
         strip.value = plots.film_strip(_frames(table, row))._repr_png_()
         slider.disabled, give.disabled, following.disabled = False, False, True
-        answer.value = f"Dive {len(given) + 1} of {len(order)}: {names[row]}. How well was it done?"
+        answer.value = f"Dive {len(given) + 1} of {len(order)}: {html.escape(names[row])}. How well was it done?"
 
     def judge(_) -> None:
         panel = panels[order[len(given)]]
@@ -240,7 +241,7 @@ def exemplar_bench(
         final, strangers = verdicts.mean(), int((groups[chosen] != groups[row]).sum())
         voted.value = plots.exemplar_vote(verdicts, targets[chosen], final, targets[row], names=ids[chosen].tolist())._repr_png_()
         answer.value = (
-            f"{len(chosen)} exemplar{'s' if len(chosen) > 1 else ''} of {ids[row]}"
+            f"{len(chosen)} exemplar{'s' if len(chosen) > 1 else ''} of {html.escape(ids[row])}"
             f"{f' ({strangers} of another group, for its own is too small)' if strangers else ''}: "
             f"predicted <b>{final:.2f}</b>, true <b>{targets[row]:.2f}</b>, verdicts scatter by {verdicts.std():.2f}"
         )

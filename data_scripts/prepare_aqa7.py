@@ -18,6 +18,7 @@ from corelib.data.preparation import write_datasets
 from corelib.data.samples import DatasetError
 from corelib.data.video import VideoError, frame_names
 from corelib.data.video_check import check_video
+from corelib.messages import one_line
 
 CLASSES = ("diving", "gym_vault", "ski_big_air", "snowboard_big_air", "sync_diving_3m", "sync_diving_10m")  # 1..6; trampoline is left out
 FRAMES = 103
@@ -45,14 +46,14 @@ def read_split(path: Path, split: str) -> tuple[list[tuple[int, int, float, int]
     if not path.is_file():
         return [], [f"{path}: no such file; AQA-7's Split_4 holds it"]
     try:
-        content = scipy.io.loadmat(path)
+        content = scipy.io.loadmat(path, variable_names=[name])
+        known = ", ".join(variable for variable, *_ in scipy.io.whosmat(path))
     except Exception as error:  # damaged bytes raise nearly anything
-        return [], [f"{path}: cannot be read as a .mat file ({error}); get it again"]
+        return [], [f"{path}: cannot be read as a .mat file ({one_line(error)}); get it again"]
     if name not in content:
-        known = ", ".join(key for key in content if not key.startswith("__"))
-        return [], [f"{path}: expected the variable {name}, found {known or 'none'}"]
+        return [], [f"{path}: expected the variable {name}, found {one_line(known or 'none')}"]
     table = content[name]
-    if table.ndim != 2 or table.shape[1] != 3 or len(table) == 0 or not np.issubdtype(table.dtype, np.number):
+    if table.ndim != 2 or table.shape[1] != 3 or len(table) == 0 or table.dtype.kind not in "iuf":
         return [], [f"{path}: {name} must be rows of three numbers (class, sample, score), not {table.dtype} {list(table.shape)}"]
     rows, problems = [], []
     for number, (kind, sample, score) in enumerate(table.astype(float), 1):

@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from corelib.data.contract import is_folder_name
 from corelib.data.features import average_steps, write_bank
 from corelib.data.samples import DatasetError, new_dataset, write_table
+from corelib.messages import one_line
 
 COLUMNS = ("TES", "PCS", "deductions")
 
@@ -40,14 +42,16 @@ def prepare_features(features: Path, labels: Path, out: Path, *, score: str, nam
     for row in tqdm(rows, desc="features", disable=None):
         path = features / f"{row['id']}.npy"
         try:
-            video = np.load(path, allow_pickle=False)
+            video = np.load(path, mmap_mode="r", allow_pickle=False)  # no memory is taken for what a header states
+            if not isinstance(video, np.ndarray) or not np.issubdtype(video.dtype, np.floating):
+                raise ValueError(f"expected floating-point numbers, found {getattr(video, 'dtype', 'an archive')}")
             if video.ndim != 2 or len(video) == 0 or (banks and video.shape[1] != banks[0].shape[1]):
                 raise ValueError(f"expected [T, {banks[0].shape[1] if banks else 'D'}], found {list(video.shape)}")
             if not np.isfinite(video).all():
                 raise ValueError("holds values that are not finite")
             banks.append(average_steps(video, steps).astype(np.float16))
-        except (OSError, ValueError, EOFError) as error:
-            problems.append(f"{path}: {error}")
+        except (OSError, ValueError, EOFError, SyntaxError) as error:
+            problems.append(f"{path}: {one_line(error)}")
     if problems:
         raise DatasetError(f"{len(problems)} problem(s):\n  " + "\n  ".join(problems))
     samples = pd.DataFrame(rows)
@@ -70,15 +74,17 @@ def _read_labels(path: Path, split: str) -> tuple[list[dict], list[str]]:
     if not path.is_file():
         return [], [f"{path}: no such file; it should hold one row a video: id TES PCS deductions"]
     rows, problems = [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(path.read_bytes().decode("utf-8-sig", errors="replace").splitlines(), 1):
         parts = line.split()
         if not parts:
             continue
         try:
+            if not is_folder_name(parts[0]):
+                raise ValueError("the id names a file")
             values = dict(zip(COLUMNS, map(float, parts[1:]), strict=True))
             rows.append({"id": parts[0], "split": split, **values})
         except ValueError:
-            problems.append(f"{path} line {number}: expected `id TES PCS deductions`, found {line!r}")
+            problems.append(f"{path} line {number}: expected `id TES PCS deductions`, found {one_line(repr(line))}")
     return rows, problems
 
 

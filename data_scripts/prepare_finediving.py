@@ -24,6 +24,7 @@ from corelib.data.diving_rules import panel_score, parse_dive_number
 from corelib.data.samples import DatasetError, new_dataset, write_table
 from corelib.data.strangers import load_pickle
 from corelib.data.video import VideoError, frame_names
+from corelib.messages import one_line
 
 ANNOTATIONS, TRAIN, TEST = "FineDiving_coarse_annotation.pkl", "train_split.pkl", "test_split.pkl"
 KEYS = ("action_type", "start_frame", "end_frame", "dive_score", "difficulty", "judge_scores")
@@ -66,7 +67,7 @@ def read_finediving(annotations: Path, *, train: Path | None = None, test: Path 
             rows.append(_row(key, dives[key]))
         except (ValueError, TypeError, KeyError) as error:
             reason = error.args[0] if isinstance(error, KeyError) else error
-            problems.append(f"{annotations.name} {key}: {reason}")
+            problems.append(f"{annotations.name} {key}: {one_line(reason)}")
     if train is None:
         parts = _drawn(sorted(dives, key=_order), seed, test_share)
     else:
@@ -84,8 +85,8 @@ def _load(path: Path) -> object:
         return load_pickle(path)
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise DatasetError(f"{path} is not valid JSON: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{path} is not valid JSON: {one_line(error)}") from None
 
 
 def _read_annotations(path: Path) -> tuple[dict, list[str]]:
@@ -110,13 +111,13 @@ def _read_annotations(path: Path) -> tuple[dict, list[str]]:
                 raise ValueError("this dive is annotated twice")
             dives[key] = dive
         except ValueError as error:
-            problems.append(f"{path.name} {written!r}: {error}")
+            problems.append(f"{path.name} {one_line(repr(written))}: {error}")
     return dives, problems
 
 
 def _key(written: object) -> tuple[str, str]:
     """(event, dive) as text, whether the dive was a number or not: they name two folders."""
-    parts = tuple(written) if isinstance(written, (tuple, list, np.ndarray)) else ()
+    parts = tuple(written) if isinstance(written, tuple | list) or isinstance(written, np.ndarray) and written.ndim else ()
     if len(parts) != 2 or not all(isinstance(part, (str, int, np.integer)) for part in parts):
         raise ValueError("a dive is named by (event, dive)")
     event, dive = (str(part) for part in parts)
@@ -184,7 +185,7 @@ def _given(files: dict[str, Path], dives: dict, source: str) -> tuple[dict, list
     parts, problems = {}, []
     for split, path in files.items():
         entries = _load(path)
-        if not isinstance(entries, (list, tuple, np.ndarray)):
+        if not (isinstance(entries, list | tuple) or isinstance(entries, np.ndarray) and entries.ndim):
             raise DatasetError(f"{path}: expected a list of (event, dive), not a {type(entries).__name__}")
         for row, entry in enumerate(entries):
             try:

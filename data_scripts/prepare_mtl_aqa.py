@@ -18,6 +18,7 @@ from corelib.data.diving_rules import panel_score, parse_dive_number
 from corelib.data.samples import DatasetError, new_dataset, write_table
 from corelib.data.strangers import load_pickle
 from corelib.data.video import VideoError, frame_names
+from corelib.messages import one_line
 
 ANNOTATIONS = "final_annotations_dict_with_dive_number.pkl"
 KEYS = ("start_frame", "end_frame", "position", "difficulty", "armstand", "rotation_type", "ss_no", "tw_no",
@@ -60,8 +61,8 @@ def read_mtl_aqa(info: Path, *, split: str = "official", seed: int = 0) -> pd.Da
     for key in sorted(annotations):
         try:
             rows.append(_row(key, annotations[key]))
-        except (ValueError, TypeError, KeyError) as error:
-            problems.append(f"{ANNOTATIONS} {key}: {error}")
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            problems.append(f"{ANNOTATIONS} {key}: {one_line(error)}")
     parts, wrong = _official(info, annotations) if split == "official" else (_by_event(annotations, seed), [])
     if problems + wrong:
         raise DatasetError(f"{info}: {len(problems + wrong)} problem(s):\n  " + "\n  ".join(problems + wrong))
@@ -103,9 +104,14 @@ def _official(info: Path, annotations: Mapping) -> tuple[dict, list[str]]:
     """{(event, dive): split} of split 0, and what is wrong with it."""
     parts, problems = {}, []
     for split in ("train", "test"):
-        for row, entry in enumerate(load_pickle(info / f"{split}_split_0.pkl")):
-            key, where = tuple(entry), f"{split}_split_0.pkl entry {row}"
-            if key not in annotations:
+        entries = load_pickle(info / f"{split}_split_0.pkl")
+        if not isinstance(entries, list):
+            raise DatasetError(f"{info / f'{split}_split_0.pkl'}: expected a list of (event, dive), not a {type(entries).__name__}")
+        for row, entry in enumerate(entries):
+            key, where = tuple(entry) if isinstance(entry, list | tuple) else entry, f"{split}_split_0.pkl entry {row}"
+            if not _is_key(key):
+                problems.append(f"{where}: expected (event, dive), found {one_line(repr(entry))}")
+            elif key not in annotations:
                 problems.append(f"{where}: dive {key} is not in {ANNOTATIONS}")
             elif key in parts:
                 problems.append(f"{where}: dive {key} is already in the {parts[key]} split")

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from corelib.i3d import I3D, WeightsError, load_weights
 from corelib.models import build_model
 from corelib.recipe import named
+from tests.payloads import payloads
 
 LISTS = {"hassony2": "hassony2_model_rgb.keys.txt", "piergiaj": "piergiaj_rgb_imagenet.keys.txt"}
 
@@ -283,3 +284,12 @@ def test_options_that_cannot_be(fetch, tmp_path):
 def test_where_the_weights_are_missing_the_command_is_named(tmp_path):
     with pytest.raises(WeightsError, match="fetch_weights.py"):
         load_weights(I3D(width=1 / 16), tmp_path / "none.safetensors")
+
+
+def test_a_file_with_the_right_checksum_that_runs_something_is_refused_all_the_same(tmp_path, script):
+    marker, path = tmp_path / "marker", tmp_path / "model_rgb.pth"
+    torch.save({"conv3d_1a_7x7.conv3d.weight": payloads(marker)["os.system"]}, path)
+    release = dataclasses.replace(script.RELEASES["hassony2"], blob=script.git_blob_sha1(path))
+    with pytest.raises(WeightsError, match="model_rgb.pth: not a file of I3D weights"):
+        script.convert(path, release, tmp_path / "out.safetensors")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["model_rgb.pth"]

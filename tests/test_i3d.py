@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from corelib.i3d import I3D, MaxPool3dSame, Unit3D, WeightsError, load_weights, pad_same, same_padding, to_hassony2_name
+from tests.payloads import payloads
 
 SMALL = 1 / 16
 
@@ -267,3 +268,25 @@ def test_a_file_of_something_else_is_named(tmp_path, name):
         load_weights(small_i3d(), tmp_path / name)
     with pytest.raises(WeightsError, match="no weights file"):
         load_weights(small_i3d(), tmp_path / "nowhere.pth")
+
+
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize("kind", payloads(None))
+def test_weights_that_run_something_are_refused_and_nothing_runs(tmp_path, kind, old):
+    marker, path = tmp_path / "marker", tmp_path / "rgb_imagenet.pt"
+    torch.save(small_i3d().state_dict() | {"extra": payloads(marker)[kind]}, path, _use_new_zipfile_serialization=not old)
+    torch.load(path, weights_only=False)
+    assert marker.exists(), "the trap must work, or this test shows nothing"
+    marker.unlink()
+    with pytest.raises(WeightsError, match=r"rgb_imagenet.pt: not a file of I3D weights \(it is damaged, or asks for more than tensors") as error:
+        load_weights(small_i3d(), path)
+    assert not marker.exists() and len(str(error.value).splitlines()) == 1 and "weights_only" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", [1, 2], {"a": 3}, {7: torch.zeros(1)}, None])
+def test_a_file_of_something_else_is_told_in_one_line(tmp_path, content):
+    path = tmp_path / "model_rgb.pth"
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+    with pytest.raises(WeightsError, match="model_rgb.pth: not a file of I3D weights") as error:
+        load_weights(small_i3d(), path)
+    assert len(str(error.value).splitlines()) == 1

@@ -1,6 +1,7 @@
 """AQA-7: procedural dives written in its official layout become one prepared dataset a class."""
 
 import os
+import pickle
 import shutil
 
 import numpy as np
@@ -12,6 +13,7 @@ from corelib.data import preparation
 from corelib.data.samples import SampleTable
 from corelib.data.video import read_video, write_video
 from tests.official_layouts import AQA7_CLASSES, write_aqa7_list
+from tests.payloads import payloads
 
 FOLDERS = [f"aqa7-{name.replace('_', '-')}" for name in AQA7_CLASSES]
 
@@ -188,3 +190,15 @@ def test_lists_that_are_no_lists_are_named(copy, tmp_path, prepare):
 def test_a_class_without_samples_is_named(copy, tmp_path, prepare):
     change_list(copy, "test", lambda rows: rows.__setitem__(slice(None), [row for row in rows if row[0] != 3]))
     assert "no test sample of ski_big_air" in refused(prepare, copy, tmp_path / "out")
+
+
+def test_a_list_that_holds_objects_or_is_no_mat_file_is_refused_and_nothing_runs(copy, tmp_path, prepare):
+    path, marker = copy / "Split_4" / "split_4_train_list.mat", tmp_path / "marker"
+    for content in (np.array([[1, 1, "open"]], object), {"a": 1}, "text", np.array([[1 + 1j, 1, 1]]), np.zeros((0, 3)), np.zeros((2, 3, 2))):
+        scipy.io.savemat(path, {"consolidated_train_list": content, "more": np.zeros(3)})
+        assert "must be rows of three numbers" in refused(prepare, copy, tmp_path / "out")
+    scipy.io.savemat(path, {"x\x1b[2J": np.zeros(3)})
+    assert "expected the variable consolidated_train_list, found" in (told := refused(prepare, copy, tmp_path / "out")) and "\x1b" not in told
+    for content in (b"", b"MATLAB 5.0 MAT-file" + bytes(300), pickle.dumps(payloads(marker)["os.system"])):
+        path.write_bytes(content)
+        assert "cannot be read as a .mat file" in refused(prepare, copy, tmp_path / "out") and not marker.exists()

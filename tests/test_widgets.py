@@ -1,5 +1,6 @@
 """The widgets, driven without a browser: a value is changed or a button pressed, and what is shown changes."""
 
+import dataclasses
 import io
 
 import av
@@ -172,3 +173,13 @@ def test_show_sample_by_id_and_by_row_as_a_strip_or_a_film(small_dives):
 def test_show_sample_names_the_nearest_id(small_dives):
     with pytest.raises(DatasetError, match="no sample 'dive-0001'; the nearest is 'dive-00"):
         widgets.show_sample(small_dives, "dive-0001")
+
+
+def test_an_id_is_text_and_no_markup(small_dives, tmp_path, bench):
+    name = "<img/src=x/onerror=alert(1)>"
+    samples = small_dives.samples.assign(id=[f"{name}{row}" for row in range(len(small_dives.samples))])
+    renamed = dataclasses.replace(small_dives, samples=samples)
+    model, features, _, targets, groups = bench
+    for box in (widgets.be_the_judge(renamed), widgets.exemplar_bench(model, features, renamed, targets, groups)):
+        text = parts(box)["HTML"].value
+        assert "&lt;img/src" in text and "<img/src" not in text

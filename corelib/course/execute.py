@@ -26,7 +26,7 @@ from traitlets.config import Config
 
 from corelib.course import project_root
 from corelib.course.failures import INSTALLATION, KERNEL_DIED, explain_cell_time, explain_error
-from corelib.course.parameters import RESULTS, CourseError, declared_parameters, nearest, plan_parameters, read_profile
+from corelib.course.parameters import RESULTS, CourseError, declared_parameters, nearest, plan_parameters, read_notebook, read_profile
 from corelib.course.results import merge_results, table_text
 from corelib.course.site import write_html, write_index
 from corelib.runs import machine, pick_device, write_atomically
@@ -53,11 +53,14 @@ def notebooks_folder() -> Path:
 def list_notebooks(source: str | Path) -> dict[str, Path]:
     """The course's notebooks in reading order, {name: path}: source/NN_name.ipynb.
 
-    Raises CourseError when there is none.
+    Raises CourseError when there is none, and for a link out of the folder: executed is what lies in it.
     """
     found = {path.stem: path for path in sorted(Path(source).glob("[0-9][0-9]_*.ipynb"))}
     if not found:
         raise CourseError(f"no notebook in {source}: expected files such as 00_start_here.ipynb")
+    for path in found.values():
+        if path.resolve().parent != Path(source).resolve():
+            raise CourseError(f"{path} is a link to {path.resolve()}, out of the folder; copy the notebook into it, or name its own folder with --notebooks")
     return found
 
 
@@ -91,7 +94,7 @@ def plan_course(
     paths = list_notebooks(source)
     selected = select_notebooks(paths, notebooks)
     sections = read_profile(source / "profiles", profile)
-    contents = {name: _read(path) for name, path in paths.items()}
+    contents = {name: read_notebook(path) for name, path in paths.items()}
     return plan_parameters(sections, contents, selected=selected, origin=f"profile {profile}")
 
 
@@ -137,7 +140,7 @@ def run_course(
     try:
         with _kernel_environment():
             for number, (name, parameters) in enumerate(plan.items(), start=1):
-                if RESULTS in declared_parameters(_read(paths[name]), name):
+                if RESULTS in declared_parameters(read_notebook(paths[name]), name):
                     parameters = parameters | {RESULTS: results}
                 print(f"[{number}/{len(plan)}] {name} ... ", end="", flush=True)
                 started = time.perf_counter()
@@ -190,7 +193,7 @@ def _execute(
     except OSError as error:  # the copy cannot be written, and what is there of it is half a file
         problem = explain_error(type(error).__name__, str(error))
         executed.unlink(missing_ok=True)
-    notebook = nbformat.read(executed, as_version=4) if executed.is_file() else (seen or [_read(path)])[0]
+    notebook = nbformat.read(executed, as_version=4) if executed.is_file() else (seen or [read_notebook(path)])[0]
     # What papermill notes of its own paths is this machine's; the names alone are enough.
     notebook.metadata.setdefault("papermill", {}).update(input_path=path.name, output_path=executed.name)
     if problem is None and _has_unexecuted(notebook):
@@ -291,10 +294,3 @@ def _remove_earlier(folder: Path, names: list[str], *, everything: bool) -> None
     if everything:
         for path in folder.glob("metrics-*.json"):
             path.unlink()
-
-
-def _read(path: Path) -> nbformat.NotebookNode:
-    try:
-        return nbformat.read(path, as_version=4)
-    except (ValueError, nbformat.ValidationError) as error:
-        raise CourseError(f"{path} is not a valid notebook: {str(error).splitlines()[0]}") from None

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nbformat
 
-from corelib.course.parameters import CourseError
+from corelib.course.parameters import CourseError, read_notebook
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 PROMPT = "# Your turn: replace the dots."
@@ -92,7 +92,7 @@ def write_student_edition(source: str | Path, out: str | Path) -> list[Path]:
         raise CourseError(f"{out} is where the source notebooks lie; choose another --out")
     if out.exists() and any(out.iterdir()) and not mark.is_file():
         raise CourseError(f"{out} holds other files, which the student edition would mix with; choose an empty --out")
-    contents = {path.name: student_notebook(nbformat.read(path, as_version=4)) for path in sorted(source.glob("[0-9][0-9]_*.ipynb"))}
+    contents = {path.name: student_notebook(read_notebook(path)) for path in sorted(source.glob("[0-9][0-9]_*.ipynb"))}
     if not contents:
         raise CourseError(f"no notebook in {source}: expected files such as 00_start_here.ipynb")
     shutil.rmtree(out, ignore_errors=True)

@@ -21,6 +21,9 @@ from pathlib import Path
 import nbformat
 import yaml
 
+from corelib.data.contract import is_folder_name
+from corelib.messages import one_line
+
 TAG = "parameters"
 # Where a notebook records its results is decided by the run, never by a profile.
 RESULTS = "results"
@@ -44,21 +47,32 @@ def read_profile(folder: str | Path, profile: str) -> dict[str, dict]:
     Raises CourseError for a profile that is not there, or a file that is not such a mapping.
     """
     path = Path(folder) / f"{profile}.yaml"
-    if not path.is_file():
+    if not is_folder_name(profile) or not path.is_file():
         valid = [found.stem for found in Path(folder).glob("*.yaml")]
         raise CourseError(f"no profile {profile!r} in {folder}{nearest(profile, valid)}")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise CourseError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        text = path.read_text(encoding="utf-8")
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+            raise CourseError(f"{path}: holds an alias (*name); write the value out")  # a few lines of them stand for billions
+        content = yaml.safe_load(text) or {}
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise CourseError(f"{path} is not valid YAML: {one_line(error)}") from None
     if not isinstance(content, dict):
         raise CourseError(f"{path}: expected a mapping of `all` and notebook names, got a {type(content).__name__}")
     sections = {}
     for name, values in content.items():
         if values is not None and not isinstance(values, dict):
-            raise CourseError(f"{path}: {name}: expected a mapping of parameters such as {{epochs: 3}}, got {values!r}")
+            raise CourseError(f"{path}: {name}: expected a mapping of parameters such as {{epochs: 3}}, got {one_line(repr(values))}")
         sections[str(name)] = values or {}
     return sections
+
+
+def read_notebook(path: Path) -> nbformat.NotebookNode:
+    """A notebook in the current format. Raises CourseError for a file that is none."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except Exception as error:  # nbformat takes any JSON for a notebook, and fails in many ways
+        raise CourseError(f"{path} is not a valid notebook: {one_line(error)}") from None
 
 
 def declared_parameters(notebook: nbformat.NotebookNode, name: str) -> dict[str, object]:

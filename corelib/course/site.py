@@ -14,6 +14,7 @@ import re
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 import nbformat
 from jinja2 import pass_context
@@ -192,10 +193,11 @@ def _entry(executed: Path) -> str:
     seconds = f"{record['duration']:.1f} s" if record.get("duration") else ""
     failed = '<span class="failed">failed</span> ' if record.get("exception") else ""
     thumbnail = _thumbnail(notebook)
+    page, shown = quote(f"{executed.stem}.html"), html.escape(executed.stem)
     picture = f'<img alt="First figure of this notebook" src="{thumbnail}">' if thumbnail else ""
     return (
-        f'<article><div><h2><a href="{executed.stem}.html">{html.escape(title)}</a></h2>'
-        f'<p class="note">{failed}{executed.stem} {seconds}</p>{MarkdownWithMath(renderer=_Renderer(escape=False)).render(aims)}</div>{picture}</article>\n'
+        f'<article><div><h2><a href="{page}">{html.escape(title)}</a></h2>'
+        f'<p class="note">{failed}{shown} {seconds}</p>{MarkdownWithMath(renderer=_Renderer(escape=False)).render(aims)}</div>{picture}</article>\n'
     )
 
 

@@ -144,7 +144,7 @@ class VideoClips(Inputs):
         return super().__getstate__() | {"frames": None if self.frames is None else Path(self.frames.filename)}
 
     def __setstate__(self, state: dict) -> None:
-        self.__dict__ = state | {"frames": None if state["frames"] is None else np.load(state["frames"], mmap_mode="r")}
+        self.__dict__ = state | {"frames": None if state["frames"] is None else np.load(state["frames"], mmap_mode="r", allow_pickle=False)}
 
     def _decode(self, row: int, threads: int | None = None) -> np.ndarray:
         part = {"start": self.start[row], "end": self.end[row], "margin": self.margin}
@@ -165,7 +165,7 @@ class VideoClips(Inputs):
             finally:
                 with suppress(PermissionError):  # Windows, while an error's traceback holds the mapped file
                     scratch.unlink(missing_ok=True)
-        return np.load(path, mmap_mode="r")
+        return np.load(path, mmap_mode="r", allow_pickle=False)
 
     def _fill(self, store: np.ndarray, progress: bool) -> None:
         problems = []

@@ -24,9 +24,14 @@ def write_bank(path: str | Path, features: np.ndarray, ids: list[str]) -> None:
 
 
 def bank_ids(path: str | Path) -> list[str]:
-    """The row order of a feature bank."""
+    """The row order of a feature bank. Raises ValueError unless it holds features [N, S, D] and N different ids."""
     with safe_open(path, framework="pt") as bank:
-        return json.loads((bank.metadata() or {}).get("ids", "[]"))
+        ids = json.loads((bank.metadata() or {}).get("ids", "[]"))
+        shape = bank.get_slice("features").get_shape() if "features" in bank.keys() else []
+    named = isinstance(ids, list) and all(isinstance(name, str) for name in ids) and len(set(ids)) == len(ids)
+    if not named or len(shape) != 3 or shape[0] != len(ids) or 0 in shape:
+        raise ValueError(f"it must hold features [N, S, D] and a list of N different ids; its features are {shape}")
+    return ids
 
 
 def average_steps(steps: np.ndarray, count: int) -> np.ndarray:

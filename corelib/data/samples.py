@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from corelib.data.contract import INFO_KEYS, info_problems, is_below, is_id
+from corelib.messages import one_line
+
 SPLITS = ("train", "val", "test")
-INFO_KEYS = (
-    "name", "title", "source", "licence", "citation", "score_range", "protocol", "pairing_key",
-    "divided_by_difficulty", "frame_rate", "frame_size", "left_out",
-)  # fmt: skip
+MOST_FRAMES = 2**31  # of a video; a larger start or end is no frame number
 
 
 class DatasetError(ValueError):
@@ -60,10 +60,10 @@ class SampleTable:
                 )
         try:
             info = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise DatasetError(f"{folder / 'dataset.json'} is not valid JSON: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise DatasetError(f"{folder / 'dataset.json'} is not valid JSON: {one_line(error)}") from None
         samples = _read_samples(folder / "samples.csv")
-        problems = _info_problems(info) or _sample_problems(samples, info, folder)
+        problems = info_problems(info) or _sample_problems(samples, info, folder)
         if problems:
             shown = "\n  ".join(problems)
             raise DatasetError(f"{folder}: {len(problems)} problem(s) in the prepared dataset:\n  {shown}")
@@ -81,7 +81,10 @@ class SampleTable:
 
     @property
     def root(self) -> Path:
-        """The folder that `media` is relative to: the dataset's own, or the raw root named in dataset.json."""
+        """The folder that `media` is relative to: the dataset's own, or the raw root named in dataset.json.
+
+        The raw root may be anywhere, as datasets point to videos and copy none; media lie below it, never beside it.
+        """
         return _media_root(self.folder, self.info)
 
     @property
@@ -153,28 +156,15 @@ def _read_samples(path: Path) -> pd.DataFrame:
     text_columns = {name: str for name in ("id", "split", "group", "media", "judges")}
     try:
         frame = pd.read_csv(path, dtype=text_columns, keep_default_na=True, encoding="utf-8-sig")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} cannot be read as a CSV table: {error}") from None
+    except (ValueError, OverflowError) as error:  # pandas' own errors and those of text are ValueErrors
+        raise DatasetError(f"{path} cannot be read as a CSV table: {one_line(error)}") from None
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise DatasetError(f"{path}: rows have more fields than the header, which has {len(frame.columns)}")
     return frame.astype({name: object for name in text_columns if name in frame})
 
 
 def _media_root(folder: Path, info: dict) -> Path:
     return (folder / info["raw_root"]).resolve() if info.get("raw_root") else folder
-
-
-def _info_problems(info: dict) -> list[str]:
-    problems = [f"dataset.json: the key {key!r} is missing" for key in INFO_KEYS if key not in info]
-    if problems:
-        return problems
-    low_high = info["score_range"]
-    if not (isinstance(low_high, list) and len(low_high) == 2 and low_high[0] < low_high[1]):
-        problems.append(f"dataset.json: score_range must be [lowest, highest], not {low_high!r}")
-    unit = info.get("percent_range")
-    if unit is not None and not (isinstance(unit, list) and len(unit) == 2 and unit[0] < unit[1]):
-        problems.append(f"dataset.json: percent_range must be [lowest, highest], not {unit!r}")
-    if info["protocol"] not in ("fixed", "folds"):
-        problems.append(f"dataset.json: protocol must be 'fixed' or 'folds', not {info['protocol']!r}")
-    return problems
 
 
 def _sample_problems(frame: pd.DataFrame, info: dict, folder: Path) -> list[str]:
@@ -192,10 +182,11 @@ def _sample_problems(frame: pd.DataFrame, info: dict, folder: Path) -> list[str]
         for index in np.flatnonzero(bad.to_numpy()):
             value, name = frame[column].iloc[index], frame["id"].iloc[index]
             value = value.item() if isinstance(value, np.generic) else value
-            problems.append(f"samples.csv line {index + 2} (id {name}): {column} is {value!r}; {rule}")
+            problems.append(f"samples.csv line {index + 2} (id {one_line(name)}): {column} is {one_line(repr(value))}; {rule}")
 
     low, high = info["score_range"]
     report(frame["id"].isna(), "id", "every sample needs an id")
+    report(frame["id"].notna() & ~frame["id"].map(is_id), "id", "it must have no white space and no control characters: lists of ids are separated by blanks")
     report(frame["id"].duplicated(keep=False) & frame["id"].notna(), "id", "ids must be unique")
     folds = frame["split"].astype(str).str.fullmatch(r"\d+") & (info["protocol"] == "folds")
     report(~(frame["split"].isin(SPLITS) | folds), "split", "it must be train, val or test, or a fold number where the protocol is folds")  # fmt: skip
@@ -208,31 +199,37 @@ def _sample_problems(frame: pd.DataFrame, info: dict, folder: Path) -> list[str]
     if key and key != "difficulty":
         report(frame[key].isna(), key, "exemplars are paired by it, so every sample needs one")
     if "judges" in frame:
-        wrong = ~frame["judges"].fillna("").astype(str).str.fullmatch(r"\s*(\d+(\.\d*)?\s*)*")
+        wrong = ~frame["judges"].fillna("").astype(str).str.fullmatch(r"\s*(\d+(\.\d*)?(\s+|$))*")
         report(wrong, "judges", "it must be numbers separated by spaces")
     if {"start", "end"} & set(frame):
         if not {"start", "end"} <= set(frame):
             return problems + ["samples.csv: start and end go together; one of the two columns is missing"]
         start, end = (pd.to_numeric(frame[name], errors="coerce") for name in ("start", "end"))
         blank = frame["start"].isna() & frame["end"].isna()
-        report(~blank & ~((start >= 0) & (end > start)), "end", "start must be 0 or more and end, exclusive, above it")
+        numbers = (start >= 0) & (end > start) & (end < MOST_FRAMES) & (start % 1 == 0) & (end % 1 == 0)
+        report(~blank & ~numbers, "end", "start must be a frame number, 0 or more, and end, exclusive, one above it")
     if (folder / "features.safetensors").is_file():
         problems += _feature_problems(frame, folder / "features.safetensors")
     else:
         root = _media_root(folder, info)
         report(frame["media"].isna(), "media", "every sample needs a video or a folder of frames")
-        exists = frame["media"].map(lambda media: isinstance(media, str) and _has_content(root / media))
-        report(~exists & frame["media"].notna(), "media", f"no such file or folder under {root}, or it is empty")
+        below = frame["media"].map(is_below)
+        report(~below & frame["media"].notna(), "media", f"it must be a path below {root}: neither absolute nor with '..'")
+        exists = frame["media"].map(lambda media: is_below(media) and _has_content(root / media))
+        report(~exists & below, "media", f"no such file or folder under {root}, or it is empty")
     if info["protocol"] == "fixed" and not (frame["split"] == "train").any():
         problems.append("samples.csv: no row has split 'train', so there is nothing to learn from or compare with")
     return problems
 
 
 def _has_content(path: Path) -> bool:
-    if path.is_dir():
-        with os.scandir(path) as entries:  # the first entry is enough; a folder may hold a whole competition
-            return next(entries, None) is not None
-    return path.is_file() and path.stat().st_size > 0
+    try:
+        if path.is_dir():
+            with os.scandir(path) as entries:  # the first entry is enough; a folder may hold a whole competition
+                return next(entries, None) is not None
+        return path.is_file() and path.stat().st_size > 0
+    except OSError:  # a name that is too long, or a folder that may not be looked into
+        return False
 
 
 def _feature_problems(frame: pd.DataFrame, bank: Path) -> list[str]:
@@ -241,9 +238,9 @@ def _feature_problems(frame: pd.DataFrame, bank: Path) -> list[str]:
     try:
         known = set(bank_ids(bank))
     except Exception as error:  # a file of another kind: safetensors raises its own error types
-        return [f"{bank.name} cannot be read as a feature bank: {error}"]
+        return [f"{bank.name} cannot be read as a feature bank: {one_line(error)}"]
     return [
-        f"samples.csv line {index + 2} (id {name}): media names row {media!r}, which is not in {bank.name}"
+        f"samples.csv line {index + 2} (id {one_line(name)}): media names row {one_line(repr(media))}, which is not in {bank.name}"
         for index, (name, media) in enumerate(zip(frame["id"], frame["media"], strict=True))
         if media not in known
     ]

@@ -3,18 +3,22 @@
 A pickle is a small program: it may name any function of any module and call it, so opening one plainly
 hands the machine to whoever wrote the file. Datasets of this field come as pickles all the same. What
 they need is numbers, text, lists, dictionaries and numpy's arrays and scalars, and nothing else is let in.
+Nor is the state of an array taken as the file has it: numpy believes the flags of a type and the length of a
+list, and with wrong ones takes any bytes for addresses of objects.
 """
 
 from __future__ import annotations
 
 import codecs
 import io
+import math
 import pickle
 from pathlib import Path
 
 import numpy as np
 
 from corelib.data.samples import DatasetError
+from corelib.messages import one_line
 
 
 def load_pickle(path: str | Path) -> object:
@@ -23,23 +27,23 @@ def load_pickle(path: str | Path) -> object:
     Text that Python 2 wrote is read as latin1, which is what numpy's arrays of that time need.
     Raises DatasetError that names the file and the first class or function that it asks for and that
     is not numpy's; nothing of the kind is imported or called. A file that is no pickle, or is cut
-    short, is a DatasetError too; a missing one stays FileNotFoundError. Arrays are read from protocols 0
-    to 4, the ones that the published files use.
+    short, is a DatasetError too; a missing one stays FileNotFoundError. Arrays of numbers, text and plain
+    values are read, from protocols 0 to 4, the ones that the published files use.
     """
     content = Path(path).read_bytes()
     try:
         return _Reader(content).load()
     except _Refused as refused:
         raise DatasetError(
-            f"{path}: this pickle asks for {refused}, which a file of numbers has no need of; it was not opened. "
+            f"{path}: this pickle asks for {one_line(refused)}, which a file of numbers has no need of; it was not opened. "
             "Get the file again from the dataset's own release."
         ) from None
     except Exception as error:  # damaged bytes raise nearly anything: EOFError, KeyError, struct's errors ...
-        raise DatasetError(f"{path} cannot be read as a pickle: {type(error).__name__}: {error}") from None
+        raise DatasetError(f"{path} cannot be read as a pickle: {type(error).__name__}: {one_line(error)}") from None
 
 
 class _Refused(Exception):
-    """The dotted name that a pickle asked for in vain."""
+    """What a pickle asked for in vain, in words."""
 
 
 def _to_latin1(text: str, encoding: str) -> bytes:
@@ -49,19 +53,59 @@ def _to_latin1(text: str, encoding: str) -> bytes:
     return codecs.encode(text, "latin1")
 
 
+def _data_type(name: str, *_) -> np.dtype:
+    """A type of its own, never numpy's one of that name: what a pickle states of it is set in place."""
+    data_type = np.dtype(str(name), False, True)
+    if data_type.kind not in "biufcSUO":  # numbers, text, objects
+        raise _Refused(f"an array of the type {name!r}")
+    return data_type
+
+
+def _empty_array(kind: object, *_) -> np.ndarray:
+    if kind is not _ARRAY:
+        raise _Refused("an array of a class of its own")
+    return np._core.multiarray._reconstruct(np.ndarray, (0,), b"b")
+
+
+def _no_bytes() -> bytes:  # how protocols before 3 write b""
+    return b""
+
+
+def _fill(array: np.ndarray, state: tuple) -> None:
+    """Give an empty array its shape, type and content, once they fit together."""
+    shape, data_type, _, content = state[-4:]
+    count = math.prod(shape)
+    expected = (list, count) if data_type.kind == "O" else ((bytes, str), count * data_type.itemsize)
+    if not isinstance(content, expected[0]) or len(content) != expected[1] or min(shape, default=0) < 0:
+        raise ValueError(f"an array of shape {shape} and type {data_type} has another content")
+    array.__setstate__(state)
+    if data_type.kind == "U":
+        array.tolist()  # raises for what is no character
+
+
+def _scalar(data_type: np.dtype, content: bytes | str) -> np.generic:
+    if data_type.kind == "O":
+        raise _Refused("a scalar of the type object")
+    return np._core.multiarray.scalar(data_type, content)
+
+
+_ARRAY = object()  # stands for numpy.ndarray, which pickles name and never call
 # numpy moved the module from numpy.core to numpy._core; old and new files name either.
 _ARRAY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
-_RECONSTRUCT, _SCALAR = np._core.multiarray._reconstruct, np._core.multiarray.scalar
 _ALLOWED = {
-    ("numpy", "dtype"): np.dtype,
-    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): _data_type,
+    ("numpy", "ndarray"): _ARRAY,
     ("_codecs", "encode"): _to_latin1,
-    **{(module, "_reconstruct"): _RECONSTRUCT for module in _ARRAY_MODULES},
-    **{(module, "scalar"): _SCALAR for module in _ARRAY_MODULES},
+    ("__builtin__", "bytes"): _no_bytes,
+    **{(module, "_reconstruct"): _empty_array for module in _ARRAY_MODULES},
+    **{(module, "scalar"): _scalar for module in _ARRAY_MODULES},
 }
 
 
-class _Reader(pickle.Unpickler):
+class _Reader(pickle._Unpickler):
+    """The standard library's reader in Python: its fast twin sets states unseen, and makes room for as many
+    entries of its memory as a file of ten bytes states."""
+
     def __init__(self, content: bytes):
         super().__init__(io.BytesIO(content), encoding="latin1")
 
@@ -69,4 +113,21 @@ class _Reader(pickle.Unpickler):
         try:
             return _ALLOWED[module, name]
         except KeyError:
+            if not all(part.isidentifier() for part in f"{module}.{name}".split(".")):
+                raise pickle.UnpicklingError("this is no pickle") from None  # but a text, say, that begins like one
             raise _Refused(f"{module}.{name}") from None
+
+    def set_state(self) -> None:
+        """The opcode BUILD: the state of a new array, and of a type nothing but the order of its bytes."""
+        state, made = self.stack.pop(), self.stack[-1]
+        if isinstance(made, np.dtype):
+            if state[1] == ">" and made.kind != "O":
+                size, alignment = (made.itemsize, made.alignment) if made.kind == "U" else (-1, -1)
+                made.__setstate__((3, ">", None, None, None, size, alignment, made.flags))
+        elif type(made) is np.ndarray:
+            _fill(made, state)
+        else:
+            raise _Refused(f"setting the state of a {type(made).__name__}")
+
+    dispatch = pickle._Unpickler.dispatch | {pickle.BUILD[0]: set_state}
+    del dispatch[pickle.BYTEARRAY8[0]]  # takes memory for any length that is stated

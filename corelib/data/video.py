@@ -1,10 +1,12 @@
-"""Reading and writing videos: PyAV for video files, torchvision's decoder for folders of JPEG frames.
+"""Reading and writing videos: PyAV for video files, torchvision's decoder for JPEG frames, Pillow's for PNG frames.
 
-Both carry their own decoders, so neither needs FFmpeg on the machine.
+All carry their own decoders, so none needs FFmpeg on the machine. Files may come from anybody: what they are is told
+by their content, and what their headers state is not believed before it has been looked at.
 """
 
 from __future__ import annotations
 
+import io
 import os
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -13,9 +15,18 @@ from pathlib import Path
 
 import av
 import numpy as np
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+
+from corelib.messages import one_line
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+# Of one frame: 4096 x 4096, above 4K. A header may state any size, and decoders take memory for what it states.
+MAX_PIXELS = 2**24
+# FFmpeg goes by content, not by name, and some formats that it knows are play lists: they name other files to open.
+CONTAINERS = ("mov", "matroska", "webm", "avi", "mpeg", "mpegts", "flv", "asf", "ogg")
 
 
 class VideoError(ValueError):
@@ -57,10 +68,13 @@ def count_frames(path: str | Path) -> int:
     path = Path(path)
     if path.is_dir():
         return len(frame_names(path))
-    with _open(path) as container:
+    with open_container(path) as container:
         stream = container.streams.video[0]
         stated = 0 if container.format.name == "avi" else stream.frames
-        return stated or sum(1 for packet in container.demux(stream) if packet.size)
+        try:
+            return stated or sum(1 for packet in container.demux(stream) if packet.size)
+        except (av.error.FFmpegError, OSError) as error:
+            raise VideoError(f"{path}: reading stopped ({_reason(error)}); is the file complete?") from None
 
 
 def frame_names(folder: str | Path) -> tuple[str, ...]:
@@ -90,7 +104,8 @@ def read_video(path: str | Path, numbers: np.ndarray | None = None, *, threads: 
     Frames are counted and never timed, so a variable frame rate changes nothing. Images are taken as they
     are stored: an EXIF note that a viewer should turn them is not followed.
     Returns uint8 [T, H, W, 3]; a grey image gets three equal channels. Raises VideoError when something cannot
-    be decoded, is cut short, or differs in size, and when there are fewer frames than asked for.
+    be decoded, is cut short, differs in size or is larger than MAX_PIXELS, and when there are fewer frames than
+    asked for.
     """
     path = Path(path)
     if path.is_dir():
@@ -98,9 +113,6 @@ def read_video(path: str | Path, numbers: np.ndarray | None = None, *, threads: 
     wanted, available = _decode(path, None if numbers is None else set(np.asarray(numbers).tolist()))
     numbers = np.arange(available) if numbers is None else np.asarray(numbers)
     _check_numbers(path, numbers, available)
-    shapes = {image.shape for image in wanted.values()}
-    if len(shapes) > 1:
-        raise VideoError(f"{path}: frames differ in size: {', '.join(map(str, sorted(shapes)))}")
     return np.stack([wanted[number] for number in numbers])
 
 
@@ -135,34 +147,63 @@ def _read_folder(folder: Path, numbers: np.ndarray | None, threads: int | None) 
     return video
 
 
-def _open(path: Path):
+def open_container(path: str | Path) -> av.container.InputContainer:
+    """A video file opened by PyAV, to be closed by `with`: it has a video stream, of frames that are not too large.
+
+    Raises VideoError for a file that is not there, is none of CONTAINERS, holds no video stream that can be
+    decoded, or states frames of more than MAX_PIXELS.
+    """
+    path = Path(path)
     if not path.is_file():
         raise VideoError(f"{path}: no such video file or folder of frames")
+    allowed = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
+    limit = {"max_pixels": str(MAX_PIXELS)}
     try:
-        container = av.open(str(path))
+        # Absolute, since FFmpeg takes a name's part before a colon for a protocol. Titles and the like may be no text.
+        container = av.open(os.path.abspath(path), options=limit, container_options=allowed, metadata_errors="replace")
     except (av.error.FFmpegError, OSError) as error:
-        raise VideoError(f"{path}: cannot be opened as a video ({error}); is the file complete?") from None
-    if not container.streams.video:
+        kinds = ", ".join(VIDEO_SUFFIXES)
+        raise VideoError(f"{path}: cannot be opened as a video ({_reason(error)}); is the file complete? Read are {kinds}") from None
+    try:
+        stream = next(iter(container.streams.video), None)
+        if stream is None or stream.codec_context is None:
+            raise VideoError(f"{path}: holds no video stream" + (" that can be decoded" if stream else ""))
+        _check_size(path, stream.codec_context.width, stream.codec_context.height)
+        stream.codec_context.options = limit  # what the frames themselves state, which may differ from the header
+    except VideoError:
         container.close()
-        raise VideoError(f"{path}: holds no video stream")
+        raise
     return container
 
 
+def _reason(error: OSError) -> str:
+    return one_line(getattr(error, "strerror", None) or error)  # without the path, which begins the message
+
+
+def _check_size(path: str | Path, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise VideoError(f"{path}: states frames of {width} x {height} pixels; at most {MAX_PIXELS:,} pixels are read: make it smaller")
+
+
 def _decode(path: Path, wanted: set[int] | None) -> tuple[dict[int, np.ndarray], int]:
-    """The wanted frames by number (all if None), and how many there are up to the last one wanted."""
+    """The wanted frames by number (all if None), of one size, and how many there are up to the last one wanted."""
     last = max(wanted) if wanted else None
     frames: dict[int, np.ndarray] = {}
-    seen = 0
-    with _open(path) as container:
+    seen, first = 0, None
+    with open_container(path) as container:
         try:
             for number, frame in enumerate(container.decode(video=0)):
                 seen = number + 1
                 if wanted is None or number in wanted:
-                    frames[number] = frame.to_ndarray(format="rgb24")
+                    image = frame.to_ndarray(format="rgb24")
+                    first = image if first is None else first
+                    if image.shape != first.shape:
+                        raise VideoError(f"{path}: frames differ in size: {first.shape}, and from frame {number} on {image.shape}")
+                    frames[number] = image
                 if last is not None and number >= last:
                     break
         except (av.error.FFmpegError, OSError) as error:
-            raise VideoError(f"{path}: decoding stopped after {seen} frames ({error}); is the file complete?") from None  # fmt: skip
+            raise VideoError(f"{path}: decoding stopped after {seen} frames ({_reason(error)}); is the file complete?") from None
     if not seen:
         raise VideoError(f"{path}: holds no frame that can be decoded")
     return frames, seen
@@ -173,14 +214,37 @@ def _check_numbers(path: Path, numbers: np.ndarray, available: int) -> None:
         raise VideoError(f"{path}: has {available} frames, frame {int(numbers.max())} was asked for")
 
 
-def _read_image(file: str) -> np.ndarray:
-    import torch
-    from torchvision.io import ImageReadMode, decode_image
+def open_image(file: str | Path) -> tuple[ImageFile, bytes]:
+    """A JPEG or PNG image whose header is read and whose pixels are not decoded yet, and the file's bytes.
 
+    Raises VideoError for any other file, for an image of more than MAX_PIXELS, and for one of 16 bits a channel.
+    """
     try:
-        image = decode_image(torch.from_numpy(np.fromfile(file, np.uint8)), mode=ImageReadMode.RGB)
-    except (RuntimeError, ValueError, OSError) as error:
-        raise VideoError(f"{file}: cannot be decoded as an image ({str(error).splitlines()[0]})") from None
-    if image.dtype != torch.uint8:
+        if not os.path.isfile(file):
+            raise OSError("no such file")  # nor is a pipe of that name waited for
+        content = Path(file).read_bytes()
+        if content.startswith(b"\x89PNG"):
+            image = PngImageFile(io.BytesIO(content))
+        elif content.startswith(b"\xff\xd8"):
+            image = JpegImageFile(io.BytesIO(content))
+        else:
+            raise OSError("it is neither JPEG nor PNG")
+    except Exception as error:  # damaged headers raise nearly anything
+        raise VideoError(f"{file}: cannot be decoded as an image ({one_line(error)})") from None
+    _check_size(file, *image.size)
+    if isinstance(image, PngImageFile) and content[24] == 16:
         raise VideoError(f"{file}: has 16 bits a channel; save it with 8")
-    return image.permute(1, 2, 0).numpy()
+    return image, content
+
+
+def _read_image(file: str) -> np.ndarray:
+    image, content = open_image(file)
+    try:
+        if isinstance(image, PngImageFile):  # torchvision's decoder crashes on a damaged one
+            return np.asarray(image.convert("RGB"))
+        import torch
+        from torchvision.io import ImageReadMode, decode_image
+
+        return decode_image(torch.frombuffer(bytearray(content), dtype=torch.uint8), mode=ImageReadMode.RGB).permute(1, 2, 0).numpy()
+    except Exception as error:  # as above
+        raise VideoError(f"{file}: cannot be decoded as an image ({one_line(error)})") from None

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import av
 import numpy as np
-from PIL import Image
 
-from corelib.data.video import VIDEO_SUFFIXES, VideoError, frame_names, read_video
+from corelib.data.video import VIDEO_SUFFIXES, VideoError, frame_names, open_container, open_image, read_video
+from corelib.messages import one_line
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def check_video(path: Path, *, decode: bool = False) -> VideoFacts:
     if path.is_dir():
         return _check_folder(path, decode)
     height, width = read_video(path, np.array([0])).shape[1:3]
-    with av.open(str(path)) as container:
+    with open_container(path) as container:
         stream = container.streams.video[0]
         times, end, complete = [], 0.0, True
         try:
@@ -89,7 +89,7 @@ def check_video(path: Path, *, decode: bool = False) -> VideoFacts:
                     times.append(packet.pts)
                     complete = not packet.is_corrupt
         except (av.error.FFmpegError, OSError) as error:
-            raise VideoError(f"{path}: reading stopped after {len(times)} frames ({error}); is the file complete?") from None
+            raise VideoError(f"{path}: reading stopped after {len(times)} frames ({one_line(error)}); is the file complete?") from None
         begin, length = ((value or 0) / av.time_base for value in (container.start_time, container.duration))
         rate, stated = stream.average_rate, stream.frames
         if container.format.name == "avi" and not _ends_early(path):
@@ -117,12 +117,12 @@ def _ends_early(path: Path) -> bool:
 
 def _check_folder(path: Path, decode: bool) -> VideoFacts:
     names = frame_names(path)
+    image, _ = open_image(path / names[0])
     try:
-        with Image.open(path / names[0]) as image:  # torchvision's decoder takes seconds to import
-            image.load()
-            width, height = image.size
-    except OSError as error:
-        raise VideoError(f"{path / names[0]}: cannot be decoded as an image ({error})") from None
+        image.load()  # by Pillow, as torchvision's decoder takes seconds to import
+    except Exception as error:  # damaged bytes raise nearly anything
+        raise VideoError(f"{path / names[0]}: cannot be decoded as an image ({one_line(error)})") from None
+    width, height = image.size
     for number, name in enumerate(names if decode else ()):
         shape = read_video(path, np.array([number])).shape
         if shape[1:3] != (height, width):
@@ -133,10 +133,10 @@ def _check_folder(path: Path, decode: bool) -> VideoFacts:
 def _decode_all(path: Path, frames: int) -> None:
     decoded = 0
     try:
-        with av.open(str(path)) as container:
+        with open_container(path) as container:
             for _ in container.decode(video=0):
                 decoded += 1
     except (av.error.FFmpegError, OSError) as error:
-        raise VideoError(f"{path}: decoding stopped after {decoded} of {frames} frames ({error}); is the file complete?") from None
+        raise VideoError(f"{path}: decoding stopped after {decoded} of {frames} frames ({one_line(error)}); is the file complete?") from None
     if decoded < frames:
         raise VideoError(f"{path}: {decoded} of its {frames} frames can be decoded; write it anew, for example with ffmpeg")

@@ -314,3 +314,29 @@ def test_the_environment_is_left_as_it_was(source):
     # pytest notes the running test's phase in its own variable.
     ours = {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
     assert ours == {key: value for key, value in before.items() if key != "PYTEST_CURRENT_TEST"}
+
+
+def test_a_notebooks_metadata_does_not_choose_what_program_runs(source, tmp_path, monkeypatch):
+    marker = tmp_path / "marker"
+    for name in ("evil", "python3"):
+        spec = tmp_path / "jupyter" / "kernels" / name
+        spec.mkdir(parents=True)
+        argv = [sys.executable, "-c", f"open({str(marker)!r}, 'w').close()"]
+        (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "x", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    write_notebook(source / "00_first.ipynb", "import sys\nprint(sys.executable)")
+    notebook = nbformat.read(source / "00_first.ipynb", as_version=4)
+    notebook.metadata["kernelspec"] = {"name": "evil", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, source / "00_first.ipynb")
+    folder = run_course("tiny", source=source).parent
+    assert output_text(folder / "00_first.ipynb") == f"{sys.executable}\n" and not marker.exists()
+
+
+def test_a_link_out_of_the_folder_is_not_executed(source, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    write_notebook(tmp_path / "elsewhere" / "00_first.ipynb", "open('executed', 'w').close()")
+    write_notebook(source / "01_second.ipynb", "print(1)")
+    (source / "00_first.ipynb").symlink_to(tmp_path / "elsewhere" / "00_first.ipynb")
+    result = CliRunner().invoke(course, ["run", "--profile", "tiny", "--notebooks", str(source)])
+    assert result.exit_code == 2 and "00_first.ipynb is a link to" in result.output and "out of the folder" in result.output
+    assert not (source.parent / "executed").exists() and not (source.parent / "runs").exists()

@@ -1,12 +1,17 @@
 """A profile that does not fit the notebooks is refused, with a message that says what would."""
 
+import json
+import sys
+
 import nbformat
 import pytest
+import yaml
 
 from corelib.course.parameters import (
     CourseError,
     declared_parameters,
     plan_parameters,
+    read_notebook,
     read_profile,
     unread_parameters,
 )
@@ -131,3 +136,50 @@ def test_a_profile_is_two_levels_and_may_be_empty(tmp_path):
         (tmp_path / "bad.yaml").write_text(text)
         with pytest.raises(CourseError, match="bad.yaml"):
             read_profile(tmp_path, "bad")
+
+
+@pytest.mark.parametrize("tag", ["!!python/object/apply:os.system", "!!python/object/new:os.system", "!!python/object/apply:builtins.eval"])
+def test_a_profile_that_runs_something_is_refused_and_nothing_runs(tmp_path, tag):
+    marker = tmp_path / "marker"
+    code = f"open({str(marker)!r}, 'w').close()"
+    call = code if "eval" in tag else f'"{sys.executable}" -c "{code}"'
+    text = f"all: {tag}\n  {'- ' if 'apply' in tag else 'args: '}{json.dumps(call) if 'apply' in tag else json.dumps([call])}\n"
+    yaml.unsafe_load(text)
+    assert marker.exists(), "the trap must work, or this test shows nothing"
+    marker.unlink()
+    (tmp_path / "evil.yaml").write_text(text)
+    with pytest.raises(CourseError, match="evil.yaml is not valid YAML: could not determine a constructor") as error:
+        read_profile(tmp_path, "evil")
+    assert not marker.exists() and len(str(error.value).splitlines()) == 1
+
+
+def test_a_profile_of_a_few_lines_that_stand_for_billions_is_refused(tmp_path):
+    lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    (tmp_path / "bomb.yaml").write_text("\n".join(lines))
+    with pytest.raises(CourseError, match="bomb.yaml: holds an alias"):
+        read_profile(tmp_path, "bomb")
+
+
+@pytest.mark.parametrize("content", [b"all: " + b"[" * 1_200, b"all: {a: \xff}", b"all: {a: 1\0}", b"? {a: 1}\n: 2"])
+def test_a_profile_that_is_no_yaml_is_told_in_one_line(tmp_path, content):
+    (tmp_path / "bad.yaml").write_bytes(content)
+    with pytest.raises(CourseError, match="bad.yaml is not valid YAML: ") as error:
+        read_profile(tmp_path, "bad")
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["../elsewhere/tiny", "/etc/tiny", "..", "profiles/tiny"])
+def test_a_profile_is_named_and_not_a_path(tmp_path, name):
+    for folder in ("profiles", "elsewhere", "profiles/profiles"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "tiny.yaml").write_text("all: {}\n")
+    with pytest.raises(CourseError, match="no profile .*did you mean 'tiny'|no profile .*valid: tiny"):
+        read_profile(tmp_path / "profiles", name)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", "[" * 100_000, "{}", '{"nbformat": 4}', '{"nbformat": 99, "cells": []}', '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": 7}'])
+def test_a_notebook_that_is_none_is_told_in_one_line(tmp_path, text):
+    (tmp_path / "00_a.ipynb").write_text(text)
+    with pytest.raises(CourseError, match="00_a.ipynb is not a valid notebook: ") as error:
+        read_notebook(tmp_path / "00_a.ipynb")
+    assert len(str(error.value).splitlines()) == 1

@@ -62,3 +62,11 @@ def test_only_a_finished_run_is_published(tmp_path):
     (tmp_path / "mine" / "thesis.txt").write_text("dear")
     with pytest.raises(CourseError, match="other files"):
         publish(run, tmp_path / "mine", names=["00_a", "01_b"])
+
+
+def test_a_notebooks_name_is_text_in_the_index(tmp_path):
+    name = "00_<img src=x onerror=alert(1)> & more"
+    executed(tmp_path / f"{name}.ipynb")
+    page = write_index(tmp_path, names=[name], profile="tiny<b>", rows=[], stamp={"<script>": "<script>"}).read_text()
+    assert "<img src=x" not in page and "<script>" not in page and "tiny<b>" not in page
+    assert 'href="00_%3Cimg%20src%3Dx%20onerror%3Dalert%281%29%3E%20%26%20more.html"' in page and "00_&lt;img src=x" in page

@@ -1,6 +1,7 @@
 """Reading and writing videos and folders of frames."""
 
 import io
+import os
 
 import av
 import numpy as np
@@ -184,3 +185,76 @@ def test_what_cannot_be_read_is_named(tmp_path):
 def test_frames_that_cannot_be_written_are_refused(tmp_path, shape, kind):
     with pytest.raises(VideoError, match="v.mp4"):
         write_video(tmp_path / "v.mp4", np.zeros(shape, kind), 25)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".txt", ""])
+@pytest.mark.parametrize("kind", ["concat", "concat with its full path", "hls", "sdp"])
+def test_a_play_list_opens_no_other_file(tmp_path, kind, suffix):
+    write_video(tmp_path / "private.mp4", moving(), 25)
+    text = {
+        "concat": "ffconcat version 1.0\nfile private.mp4\n", "concat with its full path": f"ffconcat version 1.0\nfile '{tmp_path / 'private.mp4'}'\n",
+        "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nprivate.mp4\n#EXT-X-ENDLIST\n",
+        "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+    }[kind]  # fmt: skip
+    path = tmp_path / f"list{suffix}"
+    path.write_text(text)
+    for read in (read_video, count_frames):
+        with pytest.raises(VideoError, match=f"list{suffix}: cannot be opened as a video"):
+            read(path)
+
+
+def test_a_name_with_a_colon_is_a_file_and_no_address(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_video("plain.mp4", moving(), 25)
+    (tmp_path / "plain.mp4").rename("concat:private.mp4")
+    (tmp_path / "private.mp4").write_text("mine")
+    assert count_frames("concat:private.mp4") == 12 and read_video("concat:private.mp4").shape == (12, 48, 64, 3)
+
+
+def test_titles_that_are_no_text_do_no_harm(tmp_path):
+    with av.open(str(tmp_path / "v.mkv"), "w") as container:
+        container.metadata["title"] = "TITLE-TITLE"
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for picture in moving():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    content = (tmp_path / "v.mkv").read_bytes()
+    assert b"TITLE-TITLE" in content
+    (tmp_path / "v.mkv").write_bytes(content.replace(b"TITLE-TITLE", b"\xff\xfe\x80-TITLE!"[:11].ljust(11, b"\xff")))
+    assert read_video(tmp_path / "v.mkv").shape == (12, 48, 64, 3)
+
+
+def test_frames_that_are_too_large_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
+    write_video(tmp_path / "v.mp4", moving(), 25)
+    for name in ("0.jpg", "0.png"):
+        (tmp_path / name[2:]).mkdir()
+        Image.fromarray(moving(1)[0]).save(tmp_path / name[2:] / name)
+    for path in (tmp_path / "v.mp4", tmp_path / "jpg", tmp_path / "png"):
+        with monkeypatch.context() as patch:
+            patch.setattr("corelib.data.video.MAX_PIXELS", 48 * 64 - 1)
+            with pytest.raises(VideoError, match=r"states frames of 64 x 48 pixels; at most 3,071 pixels are read"):
+                read_video(path)
+            patch.setattr("corelib.data.video.MAX_PIXELS", 48 * 64)
+            assert read_video(path).shape[1:] == (48, 64, 3)
+
+
+@pytest.mark.parametrize("kind", ["gif", "bmp", "webp", "tiff", "eps"])
+def test_an_image_is_jpeg_or_png_whatever_it_is_called(tmp_path, kind):
+    file = io.BytesIO()
+    Image.fromarray(moving(1)[0]).save(file, kind)
+    (tmp_path / "0.jpg").write_bytes(file.getvalue())
+    with pytest.raises(VideoError, match=r"0.jpg: cannot be decoded as an image \(it is neither JPEG nor PNG\)"):
+        read_video(tmp_path)
+    (tmp_path / "0.jpg").unlink()
+    for number, (mode, kind) in enumerate((("RGB", "PNG"), ("L", "PNG"), ("P", "PNG"), ("RGBA", "PNG"), ("RGB", "JPEG"))):
+        Image.fromarray(moving(1)[0]).convert(mode).save(tmp_path / f"{number}.jpg", kind)
+    assert read_video(tmp_path).shape == (5, 48, 64, 3)
+
+
+def test_a_pipe_that_is_called_like_a_frame_is_not_waited_for(tmp_path):
+    Image.fromarray(moving(1)[0]).save(tmp_path / "0.png")
+    if hasattr(os, "mkfifo"):  # Windows has none
+        os.mkfifo(tmp_path / "1.png")
+        with pytest.raises(VideoError, match="1.png: cannot be decoded as an image"):
+            read_video(tmp_path)

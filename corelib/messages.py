@@ -1,0 +1,19 @@
+"""Text that came from elsewhere, and what may be said of it: one line, whatever a file holds."""
+
+from __future__ import annotations
+
+import re
+
+LONGEST = 300  # characters of what a library or a file says; more is cut off
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # the last stand for bytes that are no text
+
+
+def has_control_characters(text: str) -> bool:
+    """Whether a name holds line ends, a terminal's control codes or bytes that are no text: no file needs such a name."""
+    return _CONTROL.search(text) is not None
+
+
+def one_line(said: object) -> str:
+    """An error or a value as one line of at most LONGEST characters; an error that says nothing is told by its type."""
+    text = " ".join(_CONTROL.sub(" ", (str(said) or type(said).__name__)[: 4 * LONGEST]).split())
+    return text if len(text) <= LONGEST else text[: LONGEST - 4] + " ..."
