@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+DEFINITION = 1  # of the numbers below; it rises when what one of them means changes, so that old ones are not compared with new
 
 def spearman(predicted: ArrayLike, true: ArrayLike) -> float:
     """How well `predicted` puts the samples in the order of `true`: Spearman's rho, -1..1.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -30,16 +32,12 @@ def run(profile: str, only: tuple[str, ...], out: Path | None, source: Path | No
     """
     # Here, since papermill and nbconvert take seconds to import, which every other command would pay for.
     from corelib.course.execute import NotebookError, run_course
-    from corelib.course.parameters import CourseError
 
-    try:
-        run_course(profile, notebooks=only or None, out=out, source=source, cell_timeout=cell_timeout)
-    except CourseError as error:
-        problem = click.ClickException(str(error))
-        problem.exit_code = 2
-        raise problem from None
-    except NotebookError as error:
-        raise click.ClickException(str(error)) from None
+    with _wrong_input():
+        try:
+            run_course(profile, notebooks=only or None, out=out, source=source, cell_timeout=cell_timeout)
+        except NotebookError as error:
+            raise click.ClickException(str(error)) from None
 
 
 @course.command()
@@ -49,14 +47,9 @@ def student(out: Path, source: Path | None) -> None:
     """Write the student edition: every notebook without its solutions, with its checks."""
     from corelib.course.execute import notebooks_folder
     from corelib.course.exercises import write_student_edition
-    from corelib.course.parameters import CourseError
 
-    try:
+    with _wrong_input():
         written = write_student_edition(source or notebooks_folder(), out)
-    except CourseError as error:
-        problem = click.ClickException(str(error))
-        problem.exit_code = 2
-        raise problem from None
     click.echo(f"{len(written)} notebooks in {out}")
 
 
@@ -67,14 +60,57 @@ def student(out: Path, source: Path | None) -> None:
 def publish(profile: str, folder: Path | None, out: Path) -> None:
     """Write the site of a finished course run: pages that open from disk, index, results, environment."""
     from corelib.course.execute import list_notebooks, notebooks_folder
-    from corelib.course.parameters import CourseError
     from corelib.course.site import publish as write_site
 
-    try:
+    with _wrong_input():
         source = notebooks_folder()
         index = write_site(folder or source.parent / "runs" / "course" / profile, out, names=list_notebooks(source))
+    click.echo(f"{index}: written")
+
+
+@course.command()
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--against", type=click.Path(dir_okay=False, path_type=Path), help="The reference.  [default: notebooks/references/<the run's profile>.json]")
+@click.option("--update", is_flag=True, help="Write the reference from the RUNs instead: five seeds or more of every experiment.")
+def check(runs: tuple[Path, ...], against: Path | None, update: bool) -> None:
+    """Compare a course run's results with the reference of its profile.
+
+    RUN is the folder of an executed course [default: runs/course/laptop]. Exit code 0: every value lies in its range;
+    1: one does not; 3: the run cannot be compared (another profile, dataset or definition of the metrics, or not
+    finished); 2: a file is missing.
+    """
+    from corelib.course.check import CourseResults, NotComparable, compare, comparison_text, make_reference, read_reference, write_reference
+    from corelib.course.execute import notebooks_folder
+
+    with _wrong_input():
+        found = [CourseResults.load(folder) for folder in runs or [notebooks_folder().parent / "runs" / "course" / "laptop"]]
+        path = against or notebooks_folder() / "references" / f"{found[0].profile}.json"
+        reference = make_reference(found) if update else read_reference(path)
+    if update:
+        write_reference(path, reference)
+        click.echo(f"{path}: written, {len(reference['experiments'])} experiments")
+        return
+    try:
+        tables = [compare(run, reference) for run in found]
+    except NotComparable as error:
+        click.echo(f"not comparable: {error}", err=True)
+        raise SystemExit(3) from None
+    for table in tables:
+        click.echo(comparison_text(table))
+    outside = sum(int((table["verdict"] == "outside").sum()) for table in tables)
+    click.echo(f"{outside} value(s) outside their range" if outside else "every value that was measured lies in its range")
+    if outside:
+        raise SystemExit(1)
+
+
+@contextmanager
+def _wrong_input() -> Iterator[None]:
+    """A CourseError becomes one line and exit code 2."""
+    from corelib.course.parameters import CourseError
+
+    try:
+        yield
     except CourseError as error:
         problem = click.ClickException(str(error))
         problem.exit_code = 2
         raise problem from None
-    click.echo(f"{index}: written")

@@ -29,6 +29,7 @@ from corelib.course.failures import INSTALLATION, KERNEL_DIED, explain_cell_time
 from corelib.course.parameters import RESULTS, CourseError, declared_parameters, nearest, plan_parameters, read_notebook, read_profile
 from corelib.course.results import merge_results, table_text
 from corelib.course.site import write_html, write_index
+from corelib.metrics import DEFINITION
 from corelib.runs import machine, pick_device, write_atomically
 
 
@@ -168,7 +169,7 @@ def run_course(
 def _write_results(folder: Path, names: Iterable[str], profile: str) -> tuple[list[dict], Path]:
     """Merge what the notebooks recorded and write the index over their pages: (rows, index)."""
     rows = merge_results(folder)
-    stamp = {"profile": profile, "seeds": sorted({row["seed"] for row in rows})} | machine(pick_device())
+    stamp = {"profile": profile, "seeds": sorted({row["seed"] for row in rows}), "metrics": DEFINITION} | machine(pick_device())
     return rows, write_index(folder, names=names, profile=profile, rows=rows, stamp=stamp)
 
 
