@@ -26,13 +26,14 @@ from PIL import Image
 KINDS = ("truncated", "bits flipped", "zero bytes", "wrong extension", "giant dimensions", "zero frames", "spliced")
 SECONDS = 20  # after which one file counts as a hang
 HEIGHT, WIDTH, FRAMES = 32, 48, 10
-SIZES = ((65535, 65535), (65500, 65500), (16383, 16383), (20000, 9000), (4097, 4096), (65535, 1), (0, 0))
+SIZES = ((65535, 65535), (65500, 65500), (16383, 16000), (16000, 12000), (4097, 4096), (65535, 1), (0, 0))
 
 
 def moving(frames: int = FRAMES) -> np.ndarray:
-    """A smooth picture that moves: uint8 [T, H, W, 3]."""
+    """A picture that moves, and noise, so that a frame has some hundred bytes: uint8 [T, H, W, 3]."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
-    return np.stack([np.stack([5 * x + 3 * t, 7 * y, 20 * t + 0 * x], -1) for t in range(frames)]).astype(np.uint8)
+    smooth = np.stack([np.stack([3 * x + 3 * t, 5 * y, 20 * t + 0 * x], -1) for t in range(frames)])
+    return (smooth + np.random.default_rng(0).integers(0, 60, smooth.shape)).astype(np.uint8)
 
 
 # --------------------------------------------------------------------------- sound files

@@ -39,8 +39,11 @@ def find_video(root: Path, name: str) -> str:
     if not absolute.is_relative_to(os.path.abspath(root)):  # Windows: on another drive, too
         raise VideoError(f"{name}: lies outside of {root}; name videos by their path below it")
     relative = absolute.relative_to(os.path.abspath(root))
-    if (root / relative).exists():
-        return relative.as_posix()
+    try:
+        if (root / relative).exists():
+            return relative.as_posix()
+    except OSError as error:
+        raise VideoError(f"{one_line(name)}: cannot be a video's path ({one_line(error.strerror)})") from None
     folder = root / relative.parent
     entries = _entries(str(folder), os.stat(folder).st_mtime_ns) if folder.is_dir() else ()
     wanted = unicodedata.normalize("NFC", relative.name)  # file systems write é in two ways

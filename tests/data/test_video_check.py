@@ -106,3 +106,9 @@ def test_a_video_is_found_however_its_name_is_written(tmp_path):
     for name, message in (("day 1/prè", "the nearest there is"), ("day 2/pré", "no such folder, or it is empty"), ("../pré", "lies outside of")):
         with pytest.raises(VideoError, match=message):
             find_video(tmp_path, name)
+
+
+def test_a_name_that_is_too_long_is_told_in_one_line(tmp_path):
+    with pytest.raises(VideoError, match="x ...: cannot be a video's path") as error:
+        find_video(tmp_path, "x" * 5000)
+    assert len(str(error.value)) < 500
