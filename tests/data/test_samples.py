@@ -1,10 +1,12 @@
 """The contract of a prepared dataset: what is right loads, what is wrong is listed row by row in one error."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from corelib.data.samples import DatasetError, SampleTable, new_dataset, write_table
+from corelib.data.samples import DatasetError, SampleTable, new_dataset, path_from, write_table
 
 INFO = {
     "name": "tiny", "title": "Tiny", "source": "made up", "licence": "MIT", "citation": "none", "score_range": [0, 100],
@@ -171,3 +173,13 @@ def test_the_same_table_is_written_to_the_same_bytes(tmp_path):
     with pytest.raises(DatasetError, match="missing: licence"):
         write_table(tmp_path / "a", {key: value for key, value in INFO.items() if key != "licence"}, good())
     assert np.isfinite(pd.read_csv(tmp_path / "a" / "samples.csv")["score"]).all()
+
+
+def test_a_path_between_folders_is_relative_and_whole_where_none_leads_there(tmp_path, monkeypatch):
+    assert path_from(tmp_path / "datasets" / "dives", tmp_path / "runs" / "one") == "../../datasets/dives"
+
+    def other_drive(there, here):
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr(os.path, "relpath", other_drive)
+    assert path_from(tmp_path / "dives", tmp_path / "runs") == (tmp_path / "dives").resolve().as_posix()
