@@ -83,7 +83,13 @@ class Unit3D(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.conv3d.weight, self.conv3d.bias
         if self.stride == (1, 1, 1):  # stride 1 and an odd kernel: SAME pads evenly, the convolution does it itself
-            x = F.conv3d(x, weight, bias, padding=self.kernel[0] // 2)
+            around = self.kernel[0] // 2
+            if x.shape[2] == 2 and around and x.device.type == "cpu" and self.training and torch.is_autocast_enabled("cpu"):
+                # oneDNN's bfloat16 gradient of such a kernel over two frames is partly memory that nobody has set (PyTorch
+                # 2.15, AVX-512): with the frames padded beforehand it is right
+                x = F.conv3d(F.pad(x, (0, 0, 0, 0, around, around)), weight, bias, padding=(0, around, around))
+            else:
+                x = F.conv3d(x, weight, bias, padding=around)
         elif weight.shape[1:] == (3, 7, 7, 7) and self.stride == (2, 2, 2):
             x = stem_convolution(x, weight, bias)
         else:
