@@ -93,6 +93,35 @@ def test_label_and_decode_are_inverses(edges, inside, flipped, tolerance, mirror
     assert ((label.position >= -slack) & (label.position <= 1 + slack)).all()
 
 
+# Edges of any tree of depth 2 to 8, any doubles of any distance from each other.
+any_edges = st.integers(2, 8).flatmap(
+    lambda depth: st.lists(st.floats(0, 1e4), min_size=2 ** (depth - 2), max_size=2 ** (depth - 2)).map(sorted)
+    .filter(lambda edges: edges[-1] > 1e-3).map(lambda edges: [0.0, *edges])
+)  # fmt: skip
+
+
+@thorough
+@given(edges=any_edges, shares=st.lists(st.floats(-1.5, 1.5), max_size=20), tolerance=st.sampled_from([0.0, 1e-4]), mirrored=st.booleans(), seed=st.integers(0, 99))  # fmt: skip
+def test_any_difference_comes_back_from_any_intervals(edges, shares, tolerance, mirrored, seed):
+    outer = edges[-1]
+    ends = np.array(edges)
+    near = np.concatenate([ends, np.nextafter(ends, np.inf), np.nextafter(ends, -np.inf), ends + tolerance, ends - tolerance])
+    delta = tensor(*near, *-near, *[outer * share for share in shares], 0.0, -0.0)
+    flipped = torch.from_numpy(np.random.default_rng(seed).random(len(delta)) < 0.5)
+    groups = ScoreGroups(edges, tolerance=tolerance, mirrored=mirrored)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those beyond the outer edge are moved to it
+        label = groups.label(delta, flipped)
+    held = delta.clamp(-outer, outer)
+    torch.testing.assert_close(groups.decode(label.leaf, label.position), held, rtol=1e-12, atol=1e-12 * max(outer, 1))
+    # a tree that is sure of the leaf: both ways of decoding give the difference back, the expectation to the tolerance
+    certain = F.one_hot(label.leaf, groups.leaves).double().log()
+    positions = label.position[:, None].expand(-1, groups.leaves)
+    torch.testing.assert_close(groups.decode_most_probable(certain, positions), held, rtol=1e-12, atol=1e-12 * max(outer, 1))
+    torch.testing.assert_close(groups.decode_expected(certain, positions), held, rtol=1e-12, atol=tolerance + 1e-12 * max(outer, 1))
+    assert (groups.right > groups.left)[label.leaf].all() and label.inside.all()
+
+
 @thorough
 @given(edges=edge_lists, deltas=st.lists(st.one_of(half_points, st.floats(0, 40)), min_size=1, max_size=20), signs=st.lists(st.booleans(), min_size=20, max_size=20))  # fmt: skip
 def test_labels_of_the_released_code(edges, deltas, signs):
