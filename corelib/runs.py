@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
+import warnings
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +20,7 @@ import pandas as pd
 import safetensors.torch
 import torch
 
+from corelib.data.leakage import find_known, find_leaks
 from corelib.data.samples import DatasetError, SampleTable
 from corelib.evaluation import Evaluation, evaluate, open_inputs
 from corelib.models import build_model
@@ -67,7 +70,7 @@ class Run:
     @property
     def metrics(self) -> list[dict]:
         """The rows of metrics.json: the epoch chosen on the validation part first, then the last."""
-        return json.loads((self.folder / "metrics.json").read_text())
+        return read_metrics(self.folder / "metrics.json")
 
     @property
     def history(self) -> pd.DataFrame:
@@ -93,10 +96,26 @@ class Run:
         queries = self.table.rows(split)
         if len(queries) == 0:
             raise DatasetError(f"{self.table.folder}: no sample has split {split!r}")
-        return evaluate(
+        judged = evaluate(
             self.model, self.source, self.table, self.recipe, queries=queries, pool=self.table.rows("train"),
             device=self.device, exemplars=exemplars, workers=workers, progress=progress,
         )  # fmt: skip
+        if split != "test":
+            judged.summary["warnings"].insert(0, f"split {split!r} is no test: models are fitted or chosen on such samples")
+            warnings.warn(judged.summary["warnings"][0], stacklevel=2)
+        return judged
+
+    def doubts(self) -> list[str]:
+        """What is doubtful about testing this run on its table, in plain sentences: samples that two splits share or,
+        where the table is not the dataset it was trained on, that it has learnt from (looked for while that is still there)."""
+        said = find_leaks(self.table)
+        described = json.loads((self.folder / "recipe.json").read_text())["dataset"]
+        if self.table.sha256 != described["sha256"]:
+            try:
+                said += find_known(_own_table(described, self.folder).of_fold(self.recipe.fold), self.table)
+            except (DatasetError, RunError):  # gone or changed: nothing to compare with
+                pass
+        return said
 
 
 def list_runs(folder: str | Path) -> pd.DataFrame:
@@ -113,12 +132,34 @@ def list_runs(folder: str | Path) -> pd.DataFrame:
     for path in sorted(folder.glob("*/recipe.json")):
         if not all((path.parent / name).is_file() for name in ("metrics.json", "best.safetensors")):
             continue
-        described, found = json.loads(path.read_text()), json.loads((path.parent / "metrics.json").read_text())
+        described, found = json.loads(path.read_text()), read_metrics(path.parent / "metrics.json")
         recipe, chosen = dict(described["recipe"]), (found or [{}])[0]
         first = {"run": path.parent.name, "dataset": described["dataset"]["name"]}
         first |= {key: recipe.pop(key) for key in ("system", "with_difficulty")} | {"recipe": recipe.pop("name"), "seed": recipe.pop("seed")}
         rows.append(first | {key: chosen.get(key, float("nan")) for key in measured} | recipe)
     return pd.DataFrame(rows, columns=None if rows else ["run", "dataset", "system", "with_difficulty", "recipe", "seed", *measured])
+
+
+def metrics_text(rows, indent: int | None = None) -> str:
+    """Rows of metrics, or whatever holds some, as JSON, which knows no nan: such a number is null."""
+
+    def plain(value):
+        if isinstance(value, dict):
+            return {key: plain(entry) for key, entry in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [plain(entry) for entry in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(plain(rows), indent=indent, allow_nan=False)
+
+
+def read_metrics(path: Path) -> list[dict]:
+    """The rows that `metrics_text` wrote; a measure that is null is nan again."""
+    rows = json.loads(path.read_text())
+    for row in rows:
+        row |= {key: math.nan for key in ("spearman", "rl2_x100", "residual_90") if row.get(key, 0) is None}
+        row |= {key: [math.nan] * 2 for key in ("spearman_95", "rl2_x100_95") if row.get(key) == [None, None]}
+    return rows
 
 
 def save_weights(model, path: Path) -> None:
