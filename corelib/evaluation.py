@@ -20,7 +20,7 @@ from corelib.data.samples import DatasetError, SampleTable, new_dataset, write_t
 from corelib.models import lean_encoder
 from corelib.pairs import Exemplars, draw_exemplars
 from corelib.recipe import Recipe, RecipeError
-from corelib.soundness import check_predictions, check_votes, list_ids
+from corelib.soundness import check_predictions, check_votes, list_ids, warn_once
 
 INPUT_LIMIT = 2**27  # bytes of model inputs encoded at once; a full-size video of ten snippets has 10^8
 
@@ -157,8 +157,7 @@ def evaluate(
     judged = _report(samples, queries, chosen, offset + factor[queries][chosen.query] * read, intervals, len(needed), model.uses_exemplars)
     judged.summary["precision"] = precision
     judged.summary["warnings"] += doubts
-    for sentence in judged.summary["warnings"] if warn and distributed.rank() == 0 else ():
-        warnings.warn(sentence, stacklevel=2)
+    warn_once(judged.summary["warnings"] if warn and distributed.rank() == 0 else [])
     return judged
 
 

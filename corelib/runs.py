@@ -10,7 +10,6 @@ import json
 import math
 import os
 import platform
-import warnings
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +24,7 @@ from corelib.data.samples import DatasetError, SampleTable
 from corelib.evaluation import Evaluation, evaluate, open_inputs
 from corelib.models import build_model
 from corelib.recipe import Recipe
+from corelib.soundness import warn_once
 
 
 class RunError(RuntimeError):
@@ -102,7 +102,7 @@ class Run:
         )  # fmt: skip
         if split != "test":
             judged.summary["warnings"].insert(0, f"split {split!r} is no test: models are fitted or chosen on such samples")
-            warnings.warn(judged.summary["warnings"][0], stacklevel=2)
+            warn_once(judged.summary["warnings"][:1])
         return judged
 
     def doubts(self) -> list[str]:

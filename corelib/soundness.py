@@ -6,6 +6,8 @@ Python and as an entry of `warnings` in metrics.json.
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterable
 
 import numpy as np
@@ -16,6 +18,8 @@ from corelib.pairs import NoPairError, members
 from corelib.recipe import Recipe
 
 NOTHING = 1e-6  # of the numbers compared: what differs by less is equal, to the digits of float32
+
+SAID: set[str] = set()  # what has been a warning of Python in this process
 
 
 class TrainingError(RuntimeError):
@@ -105,6 +109,20 @@ def advice(epoch: int) -> str:
     """What is left of a training that stopped in or after this epoch, and what to try."""
     kept = f"last.pt and best.safetensors hold what was good up to epoch {epoch - 1}" if epoch else "there is no checkpoint yet"
     return f"; {kept}. Try a lower learning_rate, in another run folder."
+
+
+def warn_once(sentences: Iterable[str]) -> None:
+    """Each as a warning of Python, at the caller's line outside of corelib, and once in a process.
+
+    Python's own memory of what it has said is lost whenever somebody changes a filter for a moment.
+    """
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals["__name__"].startswith("corelib."):
+        frame, level = frame.f_back, level + 1
+    for sentence in sentences:
+        if sentence not in SAID:
+            SAID.add(sentence)
+            warnings.warn(sentence, stacklevel=level)
 
 
 def list_ids(ids: Iterable) -> str:

@@ -7,7 +7,6 @@ import io
 import json
 import math
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from corelib.models import build_model, freeze_batchnorm
 from corelib.pairs import PairBatch, epoch_batches
 from corelib.recipe import Recipe
 from corelib.runs import Run, check_same, describe, environment, load_weights_into, metrics_text, pick_device, save_weights, write_atomically
-from corelib.soundness import TrainingError, advice, check_training, not_finite
+from corelib.soundness import TrainingError, advice, check_training, not_finite, warn_once
 
 VALIDATION = ("val_spearman", "val_rl2_x100", "val_residual_90")  # nine in ten validation errors are smaller than the last
 
@@ -154,8 +153,7 @@ def fit(
         choice = fit(table, recipe.replace(refit=False), out / "choice", **show)
     progress = progress and distributed.rank() == 0
     doubts = training_doubts(table, recipe)
-    for sentence in doubts if distributed.rank() == 0 else ():
-        warnings.warn(sentence, stacklevel=2)
+    warn_once(doubts if distributed.rank() == 0 else [])
     with distributed.one_first():
         source = open_inputs(table, recipe, progress=progress)
     train, val = training_rows(table, recipe)
@@ -250,7 +248,7 @@ def _finish(out, table, recipe, model, source, history, device, workers, noteboo
     best = evaluate(model, source, table, recipe, **test_rows(table), **show) if last and chosen != final else last
     if not any(math.isfinite(row["val_spearman"]) for row in history):
         doubts = [*doubts, "the validation part gave no rank correlation in any epoch, so none was chosen by it: the last is kept"]
-        warnings.warn(doubts[-1], stacklevel=3)
+        warn_once(doubts[-1:] if distributed.rank() == 0 else [])
     rows = []
     for judged, epoch, chosen_on in ((best, chosen, "val"), (last, final, "last")):
         if judged:

@@ -175,6 +175,15 @@ def test_a_split_that_is_no_test_and_a_test_of_what_was_learnt_are_said(sound, t
     assert sentence.startswith("leak between this run's training and the test split: 4 pair(s) of samples have the same content (s00 and s00")
 
 
+def test_a_sentence_is_a_warning_once_at_the_callers_line_and_an_entry_each_time(sound, tmp_path):
+    table = changed(sound, "val", score=50.0)
+    with pytest.warns(UserWarning) as said:
+        first, second = (train(table, tmp_path / name, system="mlp") for name in ("first", "second"))
+    texts = [str(one.message) for one in said]
+    assert len(texts) == len(set(texts)) and {one.filename for one in said} == {__file__}
+    assert first.metrics[0]["warnings"] == second.metrics[0]["warnings"] != []
+
+
 # By hand
 
 
