@@ -323,7 +323,7 @@ def test_a_loss_that_is_not_finite_stops_with_advice(dives):
     with torch.no_grad():
         model.mlp[1].bias.fill_(float("nan"))
     batch = [PairBatch(np.array([3, 4]), NONE)]
-    with pytest.raises(TrainingError, match=r"nan at epoch 0, step 0 \(learning rates 0.1\), .*samples dive-00004, dive-00005; .*no checkpoint yet.*lower learning_rate"):
+    with pytest.raises(TrainingError, match=r"the loss became nan at epoch 0, step 0 \(learning rates 0.1\), .*samples dive-00004, dive-00005; .*no checkpoint yet.*lower learning_rate"):
         one_epoch(dives, recipe, batch, model=model, ids=dives.samples["id"])
     with pytest.raises(TrainingError, match="samples 3, 4;"):
         one_epoch(dives, recipe, batch, model=model)
@@ -375,6 +375,7 @@ def test_an_exploding_training_keeps_the_last_good_checkpoint(features, tmp_path
         fit(features, recipe, out, device="cpu", progress=False)
     epoch = int(re.search(r"epoch (\d+)", str(error.value))[1])
     assert f"hold what was good up to epoch {epoch - 1}" in str(error.value)
+    assert set(re.search(r"samples ([^;]+);", str(error.value))[1].split(", ")) <= set(features.samples["id"][:24])
     saved = (out / "last.pt").read_bytes()
     state = torch.load(out / "last.pt", weights_only=True)
     assert state["epoch"] == epoch - 1 >= 0 and all(value.isfinite().all() for value in state["model"].values())
@@ -383,6 +384,13 @@ def test_an_exploding_training_keeps_the_last_good_checkpoint(features, tmp_path
     with pytest.raises(TrainingError, match=f"epoch {epoch}"):  # it goes on from there, to the same end
         fit(features, recipe, out, device="cpu", progress=False)
     assert (out / "last.pt").read_bytes() == saved
+
+
+def test_weights_that_predict_no_numbers_are_not_kept(features, tmp_path):
+    recipe = named("features", system="mlp", learning_rate=1e20, batch=24, validate_every=1, refit=False)
+    with pytest.raises(TrainingError, match=r"after epoch 0 the predictions of 6 sample\(s\) are not finite: dive-00025, .*; there is no checkpoint yet"):
+        fit(features, recipe, tmp_path / "run", device="cpu", progress=False)
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"recipe.json", "environment.json"}
 
 
 @pytest.mark.parametrize("system", ["core", "mlp"])
