@@ -115,11 +115,14 @@ def test_any_difference_comes_back_from_any_intervals(edges, shares, tolerance, 
     held = delta.clamp(-outer, outer)
     torch.testing.assert_close(groups.decode(label.leaf, label.position), held, rtol=1e-12, atol=1e-12 * max(outer, 1))
     # a tree that is sure of the leaf: both ways of decoding give the difference back, the expectation to the tolerance
+    # and to what lies in intervals as narrow as rounding
+    narrow = 1e-9 * outer * len(edges)
     certain = F.one_hot(label.leaf, groups.leaves).double().log()
     positions = label.position[:, None].expand(-1, groups.leaves)
     torch.testing.assert_close(groups.decode_most_probable(certain, positions), held, rtol=1e-12, atol=1e-12 * max(outer, 1))
-    torch.testing.assert_close(groups.decode_expected(certain, positions), held, rtol=1e-12, atol=tolerance + 1e-12 * max(outer, 1))
+    torch.testing.assert_close(groups.decode_expected(certain, positions), held, rtol=1e-12, atol=tolerance + narrow + 1e-12 * max(outer, 1))
     assert (groups.right > groups.left)[label.leaf].all() and label.inside.all()
+    assert label.position.abs().max() <= 1 + (tolerance + narrow) / (1e-9 * outer)
 
 
 @thorough
@@ -188,6 +191,17 @@ def test_empty_intervals_are_closed():
     assert torch.equal(ScoreGroups([0, 2, 2, 5], closed=False).close_empty(left_open), left_open)
     value = groups.decode_expected(groups.close_empty(left_open), torch.full((1, 6), 0.5, dtype=torch.float64))
     assert value.item() == pytest.approx((0.1 * -3.5 + 0.1 * -1 + 0.2 * 1 + 0.2 * 3.5) / 0.6)
+
+
+def test_an_interval_as_wide_as_a_rounding_error_is_empty():
+    # a tie of divided scores, which differ in their last digits, on which two edges came to stand
+    groups = ScoreGroups([0, 1.5, np.nextafter(1.5, 2), 3])
+    equal = torch.full((1, 6), 1 / 6, dtype=torch.float64).log()
+    np.testing.assert_allclose(groups.close_empty(equal).exp()[0], [0.25, 0, 0.25, 0.25, 0, 0.25])
+    # seen with the tolerance, these two lie in that interval, and their position there would be -4.5e11
+    label = groups.label(tensor(1.5 - 1e-4, 1e-4 - 1.5))
+    assert label.leaf.tolist() == [3, 2] and ((label.position > 0) & (label.position < 1)).all()
+    assert torch.equal(ScoreGroups([0, 1.5, np.nextafter(1.5, 2), 3], closed=False).close_empty(equal), equal)
 
 
 # The tree
