@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from pathlib import Path
 
 from corelib.installation import check_installation, describe_missing
@@ -27,27 +28,48 @@ from corelib.course.cli import course
 from corelib.data.samples import DatasetError, SampleTable
 from corelib.data.video import VideoError
 from corelib.doctor import doctor
-from corelib.evaluation import score_video
+from corelib.evaluation import PredictionError, score_video
 from corelib.i3d import WeightsError
 from corelib.pairs import NoPairError
 from corelib.protocols import protocol_text, run_folders, train_protocol
 from corelib.recipe import RecipeError, named
-from corelib.runs import Run, RunError
+from corelib.runs import Run, RunError, metrics_text
+from corelib.soundness import TrainingError
 from corelib.sweep import parse_seeds, plan_sweep, run_sweep
-from corelib.training import TrainingError, metrics_row
+from corelib.training import metrics_row, training_doubts
 
-INPUT_ERRORS = (DatasetError, VideoError, WeightsError, NoPairError, RecipeError, RunError, TrainingError, FileNotFoundError)
+INPUT_ERRORS = (DatasetError, VideoError, WeightsError, NoPairError, RecipeError, RunError, TrainingError, PredictionError, FileNotFoundError)
 
 
 class Commands(click.Group):
-    """Errors of the input become one line and exit code 2."""
+    """Errors of the input become one line and exit code 2, and warnings a line each."""
 
     def invoke(self, context):
-        try:
-            return super().invoke(context)
-        except INPUT_ERRORS as error:
-            click.echo(f"error: {error}", err=True)
-            context.exit(2)
+        with warnings.catch_warnings():
+            usual = warnings.showwarning
+            warnings.showwarning = lambda text, kind, *where, **more: (
+                _warn(context, str(text)) if kind is UserWarning else usual(text, kind, *where, **more)
+            )
+            try:
+                return super().invoke(context)
+            except INPUT_ERRORS as error:
+                click.echo(f"error: {error}", err=True)
+                context.exit(2)
+
+
+def _warn(context: click.Context, sentence: str) -> None:
+    """On standard error, once."""
+    said = context.find_root().meta.setdefault("corelib.warnings", set())
+    if sentence not in said:
+        said.add(sentence)
+        click.echo(f"warning: {sentence}", err=True)
+
+
+def _warn_of(rows: list[dict]) -> None:
+    """Say what stands in the rows of metrics.json and has not been said yet."""
+    for row in rows:
+        for sentence in row.get("warnings", []):
+            _warn(click.get_current_context(), sentence)
 
 
 @click.group(cls=Commands)
@@ -83,9 +105,10 @@ def train(datasets, system, recipe, knobs, with_difficulty, seed, out, device, w
     trained = train_protocol(tables, named(recipe, **changes), out=out, **options)
     if distributed.rank() > 0:
         return
+    _warn_of([row for run in trained for row in run.metrics])
     if as_json:
         documents = [{"run": str(run.folder), "metrics": run.metrics} for run in trained]
-        click.echo(json.dumps(documents[0] if len(documents) == 1 else documents))
+        click.echo(metrics_text(documents[0] if len(documents) == 1 else documents))
         return
     for run in trained:
         click.echo(f"run: {run.folder}")
@@ -117,10 +140,12 @@ def evaluate(runs, dataset, split, exemplars, device, workers, as_json) -> None:
     for folder in run_folders(runs):
         loaded = Run.load(folder, table=other, device=device)
         judged = loaded.evaluate(split, exemplars=count, workers=workers, progress=not as_json)
-        rows.append(metrics_row(loaded.table, loaded.recipe, judged, split=split, device=loaded.device, notebook=""))
+        doubts = loaded.doubts() if other else training_doubts(loaded.table, loaded.recipe)
+        rows.append(metrics_row(loaded.table, loaded.recipe, judged, split=split, device=loaded.device, notebook="", doubts=doubts))
         rows[-1]["exemplars"] = 0 if loaded.recipe.system == "mlp" else exemplars or loaded.recipe.exemplars
+    _warn_of(rows)
     if as_json:
-        click.echo(json.dumps(rows[0] if len(rows) == 1 else rows))
+        click.echo(metrics_text(rows[0] if len(rows) == 1 else rows))
     else:
         click.echo(_summary(rows[0]) if len(rows) == 1 else protocol_text(rows))
 
@@ -136,7 +161,7 @@ def score(run, videos, difficulty, exemplars, as_json) -> None:
     loaded = Run.load(run)
     results = [score_video(loaded, video, difficulty=difficulty, exemplars=exemplars) for video in videos]
     if as_json:
-        click.echo(json.dumps(results))
+        click.echo(metrics_text(results))
         return
     for result in results:
         low, high = result["interval_90"]
@@ -173,7 +198,7 @@ def sweep(datasets, seeds, systems, recipe, knobs, with_difficulty, out, executo
     options = {key: _number(value) for key, value in _knobs(slurm_options, "--slurm").items()}
     found = run_sweep(plans, out, executor=executor, jobs=jobs, device=device, workers=workers, minutes=minutes, options=options, wait=not no_wait)
     if as_json:
-        click.echo(json.dumps({"rows": found.rows, "failed": [vars(failure) for failure in found.failures], "waiting": found.waiting, "table": str(found.table) if found.table else None}))
+        click.echo(metrics_text({"rows": found.rows, "failed": [vars(failure) for failure in found.failures], "waiting": found.waiting, "table": str(found.table) if found.table else None}))
     else:
         if found.rows:
             click.echo(f"{protocol_text(found.rows)}\ntable: {found.table}")

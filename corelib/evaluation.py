@@ -16,12 +16,17 @@ from tqdm.auto import tqdm
 from corelib import distributed, metrics
 from corelib.data.clips import VideoClips, load_clip
 from corelib.data.features import FeatureSteps, write_bank
-from corelib.data.samples import SampleTable, new_dataset, write_table
+from corelib.data.samples import DatasetError, SampleTable, new_dataset, write_table
 from corelib.models import lean_encoder
 from corelib.pairs import Exemplars, draw_exemplars
 from corelib.recipe import Recipe, RecipeError
+from corelib.soundness import check_predictions, check_votes, list_ids, warn_once
 
 INPUT_LIMIT = 2**27  # bytes of model inputs encoded at once; a full-size video of ten snippets has 10^8
+
+
+class PredictionError(RuntimeError):
+    """A model predicts what is no number; the message names the samples."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,8 @@ class Evaluation:
     predictions  data frame: id, true, predicted, spread (standard deviation of the exemplars'
                  verdicts, score units), exemplars (ids separated by spaces)
     votes        data frame, one row a query and exemplar: id, exemplar, exemplar_score, predicted
-    summary      spearman, rl2_x100, score_range, n_test, intervals, fallbacks, encoded (videos), precision
+    summary      spearman, rl2_x100, score_range, n_test, intervals, fallbacks, encoded (videos), precision, and
+                 warnings: what is doubtful about these numbers, in plain sentences
     """
 
     predictions: pd.DataFrame
@@ -109,20 +115,26 @@ def vote(model, features: Tensor, targets: Tensor, pairs: Exemplars, *, precisio
 
 def evaluate(
     model, source, table: SampleTable, recipe: Recipe, *, queries: np.ndarray, pool: np.ndarray, device: torch.device,
-    exemplars: int | None = -1, workers: int = 0, intervals: bool = True, progress: bool = False,
+    exemplars: int | None = -1, workers: int = 0, intervals: bool = True, progress: bool = False, warn: bool = True,
 ) -> Evaluation:  # fmt: skip
     """Score the queries with exemplars from the pool and compare with the judges.
 
-    queries, pool  rows of the table; a query is never its own exemplar
+    queries, pool  rows of the table; a query is never its own exemplar, and no row of the test split is in the pool
     exemplars      M; None takes all of the query's group; -1 the recipe's
 
     Each distinct video is encoded exactly once. Predictions are in the dataset's unit: the
     regressed target times the difficulty where the recipe uses it. The predicted score is the mean
-    of the exemplars' verdicts (multi-exemplar voting, paper section 3.4).
+    of the exemplars' verdicts (multi-exemplar voting, paper section 3.4). What is doubtful about the numbers (a
+    constant predictor, one sample, a single exemplar, equal scores) stands in summary["warnings"] and, where `warn`
+    is set, is warned of.
+    Raises DatasetError for a test sample in the pool, PredictionError when a prediction is not finite.
     """
     count = recipe.exemplars if exemplars == -1 else exemplars
-    samples = table.samples
+    samples, queries = table.samples, np.asarray(queries)
     ids = samples["id"].to_numpy()
+    tested = np.intersect1d(pool, table.rows("test"))
+    if len(tested):
+        raise DatasetError(f"{len(tested)} sample(s) of the test split are among the exemplars: {list_ids(ids[tested])}; take those of the training split, table.rows('train')")  # fmt: skip
     targets = table.target(recipe.with_difficulty, recipe.target_unit)
     factor, offset = table.target_unit(recipe.with_difficulty, recipe.target_unit)
     if model.uses_exemplars:
@@ -132,16 +144,30 @@ def evaluate(
             count=count, fill=recipe.fill_exemplars, seed=recipe.seed,
         )  # fmt: skip
     else:
-        chosen = Exemplars(np.arange(len(queries)), np.asarray(queries), {})
+        chosen = Exemplars(np.arange(len(queries)), queries, {})
     needed = np.unique(np.concatenate([queries, chosen.exemplar]))
     precision = pick_precision(recipe.precision, device)
     features = encode(model, source, needed, device=device, precision=precision, compiled=recipe.compile, workers=workers, progress=progress)  # fmt: skip
     local = Exemplars(np.searchsorted(needed, queries)[chosen.query], np.searchsorted(needed, chosen.exemplar), {})
     known = torch.as_tensor(targets[needed], device=device)
-    verdicts = offset + factor[queries][chosen.query] * vote(model, features, known, local, precision=precision).cpu().numpy()
-    judged = _report(samples, np.asarray(queries), chosen, verdicts, intervals, len(needed), model.uses_exemplars)
+    read = vote(model, features, known, local, precision=precision).cpu().numpy()
+    _refuse_not_finite(read, ids[queries][chosen.query])
+    doubts = []
+    if model.uses_exemplars:
+        given = targets[chosen.exemplar]
+        doubts = check_votes(ids[queries], chosen.query, read - given, given, asked=count)
+    judged = _report(samples, queries, chosen, offset + factor[queries][chosen.query] * read, intervals, len(needed), model.uses_exemplars)
     judged.summary["precision"] = precision
+    judged.summary["warnings"] += doubts
+    warn_once(judged.summary["warnings"] if warn and distributed.rank() == 0 else [])
     return judged
+
+
+def _refuse_not_finite(predicted: np.ndarray, ids) -> None:
+    wrong = ~np.isfinite(predicted)
+    if wrong.any():
+        names = list(dict.fromkeys(np.asarray(ids)[wrong]))
+        raise PredictionError(f"the predictions of {len(names)} sample(s) are not finite: {list_ids(names)}")
 
 
 def _report(samples, queries, chosen, verdicts, intervals, encoded, uses_exemplars) -> Evaluation:
@@ -157,13 +183,17 @@ def _report(samples, queries, chosen, verdicts, intervals, encoded, uses_exempla
     predictions["exemplars"] = votes.groupby("id", sort=False)["exemplar"].agg(" ".join) if uses_exemplars else ""
     predictions = predictions.reset_index()
     true, predicted = predictions["true"].to_numpy(), predictions["predicted"].to_numpy()
+    with warnings.catch_warnings(record=True) as undefined:
+        warnings.simplefilter("always")
+        rho, distance = metrics.spearman(predicted, true), metrics.relative_l2(predicted, true)
     summary = {
-        "spearman": metrics.spearman(predicted, true),
-        "rl2_x100": metrics.relative_l2(predicted, true),
+        "spearman": rho,
+        "rl2_x100": distance,
         "score_range": list(metrics.score_range_of(true)),
         "n_test": len(true),
         "fallbacks": chosen.fallbacks,
         "encoded": encoded,
+        "warnings": [str(one.message) for one in undefined] + check_predictions(predicted, true),
     }
     if intervals:
         with warnings.catch_warnings():
@@ -204,7 +234,7 @@ def score_video(run, video: str | Path, *, difficulty: float | None = None, exem
 
     Returns {video, score, spread, interval_90, exemplars: [{id, score, predicted}, ...]}; nine in ten
     validation errors are smaller than half the interval. Raises RecipeError when the difficulty is
-    missing, or the run reads features instead of videos.
+    missing, or the run reads features instead of videos, PredictionError when the score is not finite.
     """
     recipe, table = run.recipe, run.table
     if recipe.encoder != "i3d":
@@ -235,6 +265,7 @@ def score_video(run, video: str | Path, *, difficulty: float | None = None, exem
         targets = torch.as_tensor(table.target(recipe.with_difficulty, recipe.target_unit)[rows], device=run.device)
         votes = offset + factor * run.model.predict(query.expand(len(rows), -1), features, targets).cpu().numpy()
         chosen = samples.iloc[rows]
+    _refuse_not_finite(votes, [str(video)] * len(votes))
     half = run.metrics[0].get("residual_90", float("nan")) if run.metrics else float("nan")
     result = {"video": str(video), "score": float(votes.mean()), "spread": float(votes.std())}
     result["interval_90"] = [result["score"] - half, result["score"] + half]

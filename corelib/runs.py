@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import pickle
 import platform
@@ -20,11 +21,13 @@ import safetensors
 import safetensors.torch
 import torch
 
+from corelib.data.leakage import find_known, find_leaks
 from corelib.data.samples import DatasetError, SampleTable, path_from
 from corelib.evaluation import Evaluation, evaluate, open_inputs
 from corelib.messages import has_control_characters, one_line
 from corelib.models import build_model
 from corelib.recipe import Recipe
+from corelib.soundness import warn_once
 
 
 class RunError(RuntimeError):
@@ -84,7 +87,7 @@ class Run:
     @property
     def metrics(self) -> list[dict]:
         """The rows of metrics.json: the epoch chosen on the validation part first, then the last."""
-        return json.loads((self.folder / "metrics.json").read_text())
+        return read_metrics(self.folder / "metrics.json")
 
     @property
     def history(self) -> pd.DataFrame:
@@ -110,10 +113,26 @@ class Run:
         queries = self.table.rows(split)
         if len(queries) == 0:
             raise DatasetError(f"{self.table.folder}: no sample has split {split!r}")
-        return evaluate(
+        judged = evaluate(
             self.model, self.source, self.table, self.recipe, queries=queries, pool=self.table.rows("train"),
             device=self.device, exemplars=exemplars, workers=workers, progress=progress,
         )  # fmt: skip
+        if split != "test":
+            judged.summary["warnings"].insert(0, f"split {split!r} is no test: models are fitted or chosen on such samples")
+            warn_once(judged.summary["warnings"][:1])
+        return judged
+
+    def doubts(self) -> list[str]:
+        """What is doubtful about testing this run on its table, in plain sentences: samples that two splits share or,
+        where the table is not the dataset it was trained on, that it has learnt from (looked for while that is still there)."""
+        said = find_leaks(self.table)
+        described = json.loads((self.folder / "recipe.json").read_text())["dataset"]
+        if self.table.sha256 != described["sha256"]:
+            try:
+                said += find_known(_own_table(described, self.folder).of_fold(self.recipe.fold), self.table)
+            except (DatasetError, RunError):  # gone or changed: nothing to compare with
+                pass
+        return said
 
 
 def list_runs(folder: str | Path) -> pd.DataFrame:
@@ -130,7 +149,7 @@ def list_runs(folder: str | Path) -> pd.DataFrame:
     for path in sorted(folder.glob("*/recipe.json")):
         if not all((path.parent / name).is_file() for name in ("metrics.json", "best.safetensors")):
             continue
-        (described, _), found = read_description(path.parent), json.loads((path.parent / "metrics.json").read_text())
+        (described, _), found = read_description(path.parent), read_metrics(path.parent / "metrics.json")
         recipe, chosen = dict(described["recipe"]), (found or [{}])[0]
         first = {"run": path.parent.name, "dataset": described["dataset"]["name"]}
         first |= {key: recipe.pop(key) for key in ("system", "with_difficulty")} | {"recipe": recipe.pop("name"), "seed": recipe.pop("seed")}
@@ -168,6 +187,28 @@ def load_checkpoint(path: Path, device: torch.device) -> dict:
         told = "it is damaged, or asks for more than tensors" if isinstance(error, pickle.UnpicklingError) else one_line(error)
         raise RunError(f"{path}: not a checkpoint to go on from ({told}); start anew with --restart") from None
     return saved
+
+
+def metrics_text(rows, indent: int | None = None) -> str:
+    """Rows of metrics, or whatever holds some, as JSON, which knows no nan: such a number is null."""
+
+    def plain(value):
+        if isinstance(value, dict):
+            return {key: plain(entry) for key, entry in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [plain(entry) for entry in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(plain(rows), indent=indent, allow_nan=False)
+
+
+def read_metrics(path: Path) -> list[dict]:
+    """The rows that `metrics_text` wrote; a measure that is null is nan again."""
+    rows = json.loads(path.read_text())
+    for row in rows:
+        row |= {key: math.nan for key in ("spearman", "rl2_x100", "residual_90") if row.get(key, 0) is None}
+        row |= {key: [math.nan] * 2 for key in ("spearman_95", "rl2_x100_95") if row.get(key) == [None, None]}
+    return rows
 
 
 def save_weights(model, path: Path) -> None:

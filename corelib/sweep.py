@@ -22,7 +22,7 @@ import torch
 from corelib.data.samples import SampleTable
 from corelib.protocols import each_fold, protocol_table
 from corelib.recipe import Recipe, RecipeError
-from corelib.runs import pick_device, write_atomically
+from corelib.runs import pick_device, read_metrics, write_atomically
 from corelib.training import fit, run_folder
 
 POLL = 0.5  # seconds between two looks at the jobs
@@ -111,7 +111,7 @@ def run_sweep(
     found = Sweep(failures=failures, waiting=len(running.jobs) + len(waiting))
     for folder in folders:
         if (folder / "metrics.json").is_file():
-            found.rows += json.loads((folder / "metrics.json").read_text())[:1]
+            found.rows += read_metrics(folder / "metrics.json")[:1]
     if found.rows:
         digest = hashlib.sha256("\n".join(sorted(folder.name for folder in folders)).encode()).hexdigest()[:8]
         found.table = out / f"table-{digest}.csv"

@@ -15,18 +15,14 @@ from tqdm.auto import tqdm
 
 from corelib import distributed
 from corelib.data.samples import DatasetError, SampleTable
-from corelib.evaluation import Evaluation, autocast, evaluate, group_labels, open_inputs, pick_precision
+from corelib.evaluation import Evaluation, PredictionError, autocast, evaluate, group_labels, open_inputs, pick_precision
 from corelib.models import build_model, freeze_batchnorm
 from corelib.pairs import PairBatch, epoch_batches
 from corelib.recipe import Recipe
-from corelib.runs import Run, check_same, describe, environment, load_checkpoint, load_weights_into, pick_device, read_description, save_weights, write_atomically
-
+from corelib.runs import Run, check_same, describe, environment, load_checkpoint, load_weights_into, metrics_text, pick_device, read_description, save_weights, write_atomically
+from corelib.soundness import TrainingError, advice, check_training, not_finite, warn_once
 
 VALIDATION = ("val_spearman", "val_rl2_x100", "val_residual_90")  # nine in ten validation errors are smaller than the last
-
-
-class TrainingError(RuntimeError):
-    """A training cannot go on; the message says what to do."""
 
 
 def training_rows(table: SampleTable, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
@@ -41,6 +37,13 @@ def training_rows(table: SampleTable, recipe: Recipe) -> tuple[np.ndarray, np.nd
     if len(train) < 2:
         raise DatasetError(f"{table.folder}: {len(train)} training sample(s) are too few to form a pair")
     return (np.union1d(train, val), val[:0]) if recipe.refit else (train, val)
+
+
+def training_doubts(table: SampleTable, recipe: Recipe) -> list[str]:
+    """What is doubtful about training on a dataset by a recipe, in plain sentences. Raises as soundness.check_training."""
+    targets, groups = table.target(recipe.with_difficulty, recipe.target_unit), group_labels(table, recipe)
+    val = training_rows(table, recipe.replace(refit=False))[1]  # of a refit, what its choice looks at
+    return check_training(table, recipe, targets, groups, train=training_rows(table, recipe)[0], val=val)
 
 
 def plan_epoch(recipe: Recipe, rows: np.ndarray, groups: np.ndarray, epoch: int) -> list[PairBatch]:
@@ -83,10 +86,11 @@ class TrainingStep(torch.nn.Module):
         return self.model.loss(distributed.gather(features.float(), len(targets)), targets, pairs)
 
 
-def train_epoch(step_of, source, plan: list[PairBatch], targets, recipe, optimizer, schedule, *, epoch, device, workers=0, bar=None) -> float:  # fmt: skip
+def train_epoch(step_of, source, plan: list[PairBatch], targets, recipe, optimizer, schedule, *, epoch, device, ids=None, workers=0, bar=None) -> float:  # fmt: skip
     """One pass over the planned batches; returns the mean loss.
 
-    step_of  the TrainingStep; targets float64 [N] of the whole table. Raises TrainingError on a loss that is not finite.
+    step_of  the TrainingStep; targets float64 [N] and ids [N] (for messages) of the whole table
+    Raises TrainingError on a loss or gradient that is not finite, before it reaches the weights, and on such weights.
     """
     step_of.train()
     if recipe.batchnorm == "frozen":
@@ -102,22 +106,22 @@ def train_epoch(step_of, source, plan: list[PairBatch], targets, recipe, optimiz
         wanted = torch.as_tensor(targets[batch.rows], dtype=torch.float32, device=device)
         loss = step_of(inputs, wanted, torch.as_tensor(batch.pairs, device=device))
         if not torch.isfinite(loss):
-            rates = ", ".join(f"{rate:.2g}" for rate in schedule.get_last_lr())
-            raise TrainingError(
-                f"the loss became {loss.item()} at epoch {epoch}, step {step} (learning rates {rates}), in a batch of the "
-                f"samples {batch.rows.tolist()}; last.pt still holds the epoch before. Try a lower learning_rate."
-            )
+            raise not_finite(f"the loss became {loss.item()}", epoch, step, schedule, batch.rows, ids)
         parts = min(recipe.accumulate, len(plan) - step // recipe.accumulate * recipe.accumulate)  # in this update
         (loss / parts if recipe.divide_accumulated else loss).backward()
         if (step + 1) % recipe.accumulate == 0 or step + 1 == len(plan):
-            if recipe.clip_gradient:
-                torch.nn.utils.clip_grad_norm_(step_of.parameters(), recipe.clip_gradient)
+            norm = torch.nn.utils.clip_grad_norm_(step_of.parameters(), recipe.clip_gradient or math.inf)  # by inf: not at all
+            if not torch.isfinite(norm):
+                rows = np.concatenate([batch.rows for batch in plan[step // recipe.accumulate * recipe.accumulate : step + 1]])
+                raise not_finite(f"the gradient's norm became {norm.item()}", epoch, step, schedule, rows, ids)
             optimizer.step()
             schedule.step()
             optimizer.zero_grad(set_to_none=True)
         losses.append(loss.item())
         if bar is not None:
             bar.update()
+    if not all(torch.isfinite(value).all() for value in step_of.state_dict().values()):
+        raise not_finite("the weights are no longer finite", epoch, step, schedule, batch.rows, ids)
     return float(np.mean(losses))
 
 
@@ -132,7 +136,8 @@ def fit(
     then trains anew on all of its rows and keeps the epoch that was chosen there. Under torchrun several
     processes train together, in a folder that all of them see.
     tensorboard  write the history to out/tensorboard too, to be watched while it grows
-    Raises RunError when the folder holds a run of something else.
+    Raises RunError when the folder holds a run of something else, DatasetError or NoPairError for data that cannot be
+    learnt from, TrainingError when numbers go wrong; what is doubtful is warned of and stands in metrics.json.
     """
     distributed.start(str(device))
     out, device, table = Path(out), pick_device(device), table.of_fold(recipe.fold)
@@ -147,6 +152,8 @@ def fit(
         show = {"device": device, "workers": workers, "resume": resume, "progress": progress, "notebook": notebook, "tensorboard": tensorboard}
         choice = fit(table, recipe.replace(refit=False), out / "choice", **show)
     progress = progress and distributed.rank() == 0
+    doubts = training_doubts(table, recipe)
+    warn_once(doubts if distributed.rank() == 0 else [])
     with distributed.one_first():
         source = open_inputs(table, recipe, progress=progress)
     train, val = training_rows(table, recipe)
@@ -176,14 +183,18 @@ def fit(
             torch.manual_seed(1_000_003 * recipe.seed + epoch)  # dropout; the same after a resume
             plan = plan_epoch(recipe, train, groups, epoch)
             row = {"epoch": epoch, "loss": train_epoch(
-                step_of, source, plan, targets, recipe, optimizer, schedule, epoch=epoch, device=device, workers=workers, bar=bar
+                step_of, source, plan, targets, recipe, optimizer, schedule, epoch=epoch, device=device,
+                ids=table.samples["id"], workers=workers, bar=bar,
             )}  # fmt: skip
             row |= dict.fromkeys(VALIDATION, float("nan")) | {"lr": schedule.get_last_lr()[-1]}
             row |= {"encoded": sum(len(batch.rows) for batch in plan)}
             if choice:  # what this epoch was worth when some rows were held back
                 row |= choice.history.loc[epoch, list(VALIDATION)].to_dict()
             elif (epoch + 1) % recipe.validate_every == 0 or epoch + 1 == recipe.epochs:
-                judged = evaluate(model, source, table, recipe, queries=val, pool=train, device=device, workers=workers, intervals=False)  # fmt: skip
+                try:
+                    judged = evaluate(model, source, table, recipe, queries=val, pool=train, device=device, workers=workers, intervals=False, warn=False)  # fmt: skip
+                except PredictionError as error:
+                    raise TrainingError(f"after epoch {epoch} {error}{advice(epoch)}") from None
                 residual = (judged.predictions["predicted"] - judged.predictions["true"]).abs().quantile(0.9)
                 row |= dict(zip(VALIDATION, (judged.summary["spearman"], judged.summary["rl2_x100"], float(residual)), strict=True))
                 bar.set_postfix(loss=f"{row['loss']:.3f}", val_rho=f"{row['val_spearman']:.3f}")
@@ -195,7 +206,7 @@ def fit(
                 if tensorboard:
                     _show_epoch(out / "tensorboard", row)
     distributed.wait()  # the weights of the chosen epoch are written
-    return _finish(out, table, recipe, model, source, history, device, workers, notebook)
+    return _finish(out, table, recipe, model, source, history, device, workers, notebook, doubts)
 
 
 def _save_epoch(out: Path, model, optimizer, schedule, history: list[dict], seconds: float) -> None:
@@ -228,22 +239,25 @@ def best_epoch(history: list[dict]) -> dict:
     return max(judged, key=lambda row: (row["val_spearman"], -row["val_rl2_x100"])) if judged else history[-1]
 
 
-def _finish(out, table, recipe, model, source, history, device, workers, notebook) -> Run:
+def _finish(out, table, recipe, model, source, history, device, workers, notebook, doubts) -> Run:
     """Evaluate the last and the chosen epoch on the test split, write predictions.csv and metrics.json."""
     show = {"device": device, "workers": workers}
     last = evaluate(model, source, table, recipe, **test_rows(table), **show) if len(table.rows("test")) else None
     load_weights_into(model, out / "best.safetensors")
     chosen, final, residual = best_epoch(history)["epoch"], history[-1]["epoch"], best_epoch(history)["val_residual_90"]
     best = evaluate(model, source, table, recipe, **test_rows(table), **show) if last and chosen != final else last
+    if not any(math.isfinite(row["val_spearman"]) for row in history):
+        doubts = [*doubts, "the validation part gave no rank correlation in any epoch, so none was chosen by it: the last is kept"]
+        warn_once(doubts[-1:] if distributed.rank() == 0 else [])
     rows = []
     for judged, epoch, chosen_on in ((best, chosen, "val"), (last, final, "last")):
         if judged:
-            row = metrics_row(table, recipe, judged, split="test", device=device, notebook=notebook)
+            row = metrics_row(table, recipe, judged, split="test", device=device, notebook=notebook, doubts=doubts)
             rows.append(row | {"epoch": epoch, "selected_on": chosen_on, "seconds": history[-1]["seconds"], "residual_90": residual})  # fmt: skip
     if distributed.rank() == 0:
         if best:
             write_atomically(out / "predictions.csv", best.predictions.to_csv(index=False, lineterminator="\n"))
-        write_atomically(out / "metrics.json", json.dumps(rows, indent=2) + "\n")
+        write_atomically(out / "metrics.json", metrics_text(rows, indent=2) + "\n")
     distributed.wait()
     return Run(out, recipe, table, model.eval(), source, device)
 
@@ -253,13 +267,16 @@ def test_rows(table: SampleTable) -> dict:
     return {"queries": table.rows("test"), "pool": table.rows("train")}
 
 
-def metrics_row(table: SampleTable, recipe: Recipe, judged: Evaluation, *, split: str, device, notebook: str) -> dict:
-    """One row of metrics.json, as DESIGN's "A run" names its columns."""
+def metrics_row(table: SampleTable, recipe: Recipe, judged: Evaluation, *, split: str, device, notebook: str, doubts=()) -> dict:
+    """One row of metrics.json, as DESIGN's "A run" names its columns.
+
+    doubts  sentences about the training (training_doubts), which go before those about the evaluation
+    """
     return {
         "dataset": table.name, "system": recipe.system, "with_difficulty": recipe.with_difficulty,
         "recipe": recipe.name, "seed": recipe.seed, "fold": recipe.fold, "split": split, "n_train": len(training_rows(table, recipe)[0]),
         "device": str(device), "notebook": notebook, "dataset_sha256": table.sha256, "exemplars": recipe.exemplars if recipe.system == "core" else 0,
-        **judged.summary,
+        **judged.summary, "warnings": list(dict.fromkeys([*doubts, *judged.summary["warnings"]])),
     }  # fmt: skip
 
 

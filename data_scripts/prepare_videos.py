@@ -20,7 +20,7 @@ import click
 import numpy as np
 import pandas as pd
 
-from corelib.data.samples import DatasetError, SampleTable, new_dataset, write_table
+from corelib.data.samples import DatasetError, new_dataset, write_table
 from corelib.data.score_sheet import read_scores
 
 ROLES = ("id", "video", "score", "difficulty", "group", "split", "start", "end", "judges")
@@ -83,7 +83,6 @@ def prepare_videos(
             "left_out": [], "raw_root": str(videos.resolve()), "split": found["split"], "table": f"{scores.name}, {found['how']}",
         }  # fmt: skip
         write_table(folder, card, samples)
-        SampleTable.load(folder)  # whatever else the contract refuses is refused before the folder gets its name
     return samples, found
 
 

@@ -15,6 +15,13 @@ settings.load_profile("untimed")
 SCRIPTS = Path(__file__).parents[1] / "data_scripts"
 
 
+@pytest.fixture(autouse=True)
+def nothing_said_yet():
+    """What is warned of once in a process is warned of in every test."""
+    if "corelib.soundness" in sys.modules:
+        sys.modules["corelib.soundness"].SAID.clear()
+
+
 @pytest.fixture(scope="session")
 def data_script():
     """data_script("prepare_aqa7") -> the module of that script; data_scripts/ is a folder of programs, no package."""

@@ -8,6 +8,8 @@ from click.testing import CliRunner
 
 from corelib.__main__ import main
 from corelib.data.dive_dataset import make_dives
+from corelib.data.preparation import derive_dataset
+from corelib.data.samples import SampleTable
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,38 @@ def test_score_asks_for_the_difficulty(trained):
     folder, out, _ = trained
     result = CliRunner().invoke(main, ["score", str(out), str(folder / "dives" / "videos" / "dive-00001.mp4")])
     assert result.exit_code == 2 and "--difficulty" in result.stderr
+
+
+def strict(text):
+    return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def test_what_is_doubtful_is_a_line_each_and_an_entry_of_the_document(trained, tmp_path):
+    folder, _, _ = trained
+    table = SampleTable.load(folder / "dives")
+    samples = table.samples.assign(split=["train"] * 12 + ["val"] + ["train"] * 3 + ["test"] + ["train"] * 4)
+    derive_dataset(table, samples, tmp_path / "few", change="one sample to validate on and one to test on")
+    arguments = ["train", str(tmp_path / "few"), "--recipe", "smoke", "--system", "mlp", "--set", "epochs=1", "--out", str(tmp_path / "run")]
+    first = CliRunner().invoke(main, arguments)
+    assert first.exit_code == 0, first.output
+    lines = [line for line in first.stderr.splitlines() if line.startswith("warning: ")]
+    assert len(lines) == len(set(lines)) and any("the validation part is a single sample" in line for line in lines)
+    assert any("needs two samples or more and got 1" in line for line in lines) and "Spearman nan" in first.stdout
+    again = CliRunner().invoke(main, [*arguments, "--json"])  # it is loaded now, and says so all the same
+    row, judged = strict(again.stdout)["metrics"][0], CliRunner().invoke(main, ["evaluate", str(tmp_path / "run"), "--json"])
+    assert row["spearman"] is None and [f"warning: {sentence}" for sentence in row["warnings"]] == again.stderr.splitlines()
+    assert set(strict(judged.stdout)["warnings"]) <= set(row["warnings"]) and "warning: the validation part is" in judged.stderr
+
+
+def test_a_dataset_whose_test_split_was_learnt_from_is_said(trained, tmp_path):
+    folder, out, _ = trained
+    table = SampleTable.load(folder / "dives")
+    samples = table.samples.assign(split=["test"] * 3 + ["train"] * 18)
+    derive_dataset(table, samples, tmp_path / "turned", change="another split")
+    result = CliRunner().invoke(main, ["evaluate", str(out), "--dataset", str(tmp_path / "turned"), "--json"])
+    assert result.exit_code == 0, result.output
+    assert strict(result.stdout)["warnings"][0].startswith("leak between this run's training and the test split: 3 pair(s)")
+    assert result.stderr.startswith("warning: leak") or "\nwarning: leak" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,31 @@
 """Evaluation: encode once, vote, report; on a small feature dataset whose answers can be worked out."""
 
+import warnings
+from dataclasses import replace
+from unittest import mock
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
+from corelib import evaluation, models
 from corelib.data.features import write_bank
-from corelib.data.samples import SampleTable, write_table
-from corelib.evaluation import encode, evaluate, freeze_features, group_labels, open_inputs
+from corelib.data.samples import DatasetError, SampleTable, write_table
+from corelib.evaluation import PredictionError, encode, evaluate, freeze_features, group_labels, open_inputs, vote
 from corelib.models import build_model
+from corelib.pairs import Exemplars
 from corelib.recipe import RecipeError, named
 from corelib.training import fit
 
 
-@pytest.fixture
-def table(tmp_path):
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
     """30 training and 10 test samples in three difficulties, with features of 4 steps x 6 numbers."""
-    rng = np.random.default_rng(0)
-    n = 40
+    rng, tmp_path, n = np.random.default_rng(0), tmp_path_factory.mktemp("invented"), 40
     difficulty = rng.choice([2.0, 3.0, 3.5], n)
     samples = pd.DataFrame(
         {
@@ -109,6 +116,163 @@ def test_order_of_the_queries_does_not_change_a_prediction(table, system):
         device=torch.device("cpu"), intervals=False,
     ).predictions.set_index("id")  # fmt: skip
     assert np.allclose(one["predicted"], other["predicted"].loc[one.index])
+
+
+@settings(max_examples=15)
+@given(videos=st.permutations(range(40)), queries=st.permutations(range(10)), pool=st.permutations(range(30)), count=st.sampled_from([1, 4, None]))
+def test_no_order_changes_a_vote(table, videos, queries, pool, count):
+    recipe, source, model = assemble(table)
+    one = judge(table, recipe, source, model, exemplars=count, intervals=False)
+    turned = replace(table, samples=table.samples.iloc[list(videos)].reset_index(drop=True))
+    other = evaluate(
+        model, open_inputs(turned, recipe), turned, recipe, queries=turned.rows("test")[queries], pool=turned.rows("train")[pool],
+        device=torch.device("cpu"), exemplars=count, intervals=False,
+    )  # fmt: skip
+    a, b = one.predictions.set_index("id"), other.predictions.set_index("id").loc[one.predictions["id"]]
+    assert a["exemplars"].tolist() == b["exemplars"].tolist()  # drawn by id, whatever the order
+    # videos are encoded in the table's order, so that products of matrices round in another place
+    np.testing.assert_allclose(b["predicted"], a["predicted"], rtol=1e-6)
+    np.testing.assert_allclose(b["spread"], a["spread"], rtol=0, atol=1e-4)
+    assert other.summary["rl2_x100"] == pytest.approx(one.summary["rl2_x100"], rel=1e-5)
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 999), at_once=st.sampled_from([3, 64, 2048]))
+def test_the_order_of_the_pairs_changes_no_verdict(table, seed, at_once):
+    rng, (_, source, model) = np.random.default_rng(seed), assemble(table)
+    features = encode(model, source, np.arange(40), device=torch.device("cpu"))
+    targets, query, exemplar = torch.from_numpy(table.target(True)), rng.integers(0, 40, 100), rng.integers(0, 40, 100)
+    order = rng.permutation(100)
+    with mock.patch.object(models, "PAIRS_AT_ONCE", at_once):
+        turned = vote(model, features, targets, Exemplars(query[order], exemplar[order], {}))
+    torch.testing.assert_close(turned, vote(model, features, targets, Exemplars(query, exemplar, {}))[order], rtol=1e-6, atol=1e-5)
+
+
+# Batches and workers
+
+
+@torch.no_grad()
+def settled(table, **knobs):
+    """(recipe, source, model) whose batch statistics are those of the videos, so that its features differ as trained ones do."""
+    recipe = named("smoke", with_difficulty=True, **knobs)
+    source, train = open_inputs(table, recipe, progress=False), table.rows("train")
+    model = build_model(recipe, table.target(True)[train], group_labels(table, recipe)[train])
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):
+            module.momentum = None  # the mean over all batches
+    model.train().encode(source.to_inputs(source.read(train)))
+    return recipe, source, model
+
+
+@pytest.mark.parametrize("system", ["core", "mlp"])
+def test_videos_one_at_a_time_or_many_and_any_number_of_workers_give_the_same_metrics(small_dives, system, monkeypatch):
+    recipe, source, model = settled(small_dives, system=system)
+    options = {"queries": small_dives.rows("test"), "pool": small_dives.rows("train"), "device": torch.device("cpu"), "intervals": False}
+    whole = evaluate(model, source, small_dives, recipe, **options)
+    for workers in (1, 2):
+        read_ahead = evaluate(model, source, small_dives, recipe, workers=workers, **options)
+        pd.testing.assert_frame_equal(read_ahead.predictions, whole.predictions, check_exact=True)
+        assert read_ahead.summary == whole.summary
+    monkeypatch.setattr(evaluation, "INPUT_LIMIT", 1)  # one video at a time
+    single = evaluate(model, source, small_dives, recipe, **options)
+    # convolutions and products of matrices choose their blocks by the batch's size, and round in another order
+    np.testing.assert_allclose(single.predictions["predicted"], whole.predictions["predicted"], rtol=1e-6)
+    assert single.summary["spearman"] == whole.summary["spearman"]
+    assert single.summary["rl2_x100"] == pytest.approx(whole.summary["rl2_x100"], rel=1e-5)
+
+
+def test_features_do_not_depend_on_the_batch(small_dives):
+    _, source, model = settled(small_dives, width=0.125)
+    rows = np.arange(28)
+    whole = encode(model, source, rows, device=torch.device("cpu"), batch=28)
+    assert (whole.std(0) > 0.1 * whole.abs().mean()).any()  # videos are told apart
+    for batch in (1, 5):
+        found = encode(model, source, rows, device=torch.device("cpu"), batch=batch)
+        torch.testing.assert_close(found, whole, rtol=0, atol=3e-5 * float(whole.abs().max()))
+
+
+# Numbers that go wrong
+
+
+class Says(torch.nn.Module):
+    """A model that reads `difference` off every pair, or sets every sample to it."""
+
+    def __init__(self, difference, uses_exemplars=True):
+        super().__init__()
+        self.difference, self.uses_exemplars, self.encoder = difference, uses_exemplars, torch.nn.Identity()
+
+    def encode(self, inputs):
+        return inputs.mean(1)
+
+    def compare(self, features, targets, query, exemplar, *, dtype):
+        noise = 1e-9 * torch.arange(len(query)).double() if self.difference else 0.0
+        return (targets[exemplar].double() if self.uses_exemplars else torch.zeros(len(query), dtype=torch.float64)) + self.difference + noise
+
+
+def says(table, difference, *, queries=None, pool=None, uses_exemplars=True, **options):
+    recipe = named("features", dropout=0.0)
+    place = {"queries": table.rows("test") if queries is None else queries, "pool": table.rows("train") if pool is None else pool}
+    return evaluate(Says(difference, uses_exemplars), open_inputs(table, recipe), table, recipe, device=torch.device("cpu"), **place, **options)
+
+
+def test_nothing_is_warned_of_where_nothing_is_wrong(table):
+    recipe, source, model = assemble(table)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert judge(table, recipe, source, model).summary["warnings"] == []
+
+
+def test_a_constant_predictor_is_said(table):
+    with pytest.warns(UserWarning, match="every predicted score is 0, so there is no order"):
+        judged = says(table, 0.0, uses_exemplars=False)
+    assert np.isnan(judged.summary["spearman"]) and "every predicted score is 0" in judged.summary["warnings"][0]
+    with pytest.warns(UserWarning, match="all 10 predictions are 50 to within .*as good as a constant"):
+        says(table, 50.0, uses_exemplars=False)
+
+
+def test_a_model_that_does_not_look_at_the_query_is_said(table):
+    with pytest.warns(UserWarning, match="reads the same difference, 3, off all 100 pairs"):
+        judged = says(table, 3.0)
+    assert any("does not look at the query" in sentence for sentence in judged.summary["warnings"])
+
+
+def test_a_single_exemplar_is_said_unless_asked_for(table):
+    recipe, source, model = assemble(table, pair_by="none")
+    with pytest.warns(UserWarning, match=r"10 of 10 samples were compared with a single exemplar.*: s30, s31, s32, s33, s34 and 5 more"):
+        evaluate(model, source, table, recipe, queries=table.rows("test"), pool=np.array([7]), device=torch.device("cpu"))
+    assert judge(table, recipe, source, model, exemplars=1).summary["warnings"] == []
+
+
+def test_one_sample_to_test_on_has_no_order_and_no_range(table):
+    recipe, source, model = assemble(table)
+    with pytest.warns(UserWarning) as said:
+        judged = evaluate(model, source, table, recipe, queries=table.rows("test")[:1], pool=table.rows("train"), device=torch.device("cpu"))
+    assert {str(one.message) for one in said} >= set(judged.summary["warnings"]) and len(judged.summary["warnings"]) == 2
+    assert np.isnan([judged.summary["spearman"], judged.summary["rl2_x100"], *judged.summary["spearman_95"]]).all()
+    assert np.isfinite(judged.predictions["predicted"]).all()
+
+
+def test_equal_scores_to_test_on_are_said(table):
+    recipe, source, model = assemble(table)
+    equal = replace(table, samples=table.samples.assign(score=np.where(table.samples["split"] == "test", 50.0, table.samples["score"])))
+    with pytest.warns(UserWarning, match="every true score is 50"):
+        judged = judge(equal, recipe, source, model)
+    assert [sentence.split(":")[0] for sentence in judged.summary["warnings"]] == ["Spearman's rho is undefined", "R-l2 is undefined"]
+
+
+def test_a_test_sample_among_the_exemplars_is_refused(table):
+    recipe, source, model = assemble(table)
+    with pytest.raises(DatasetError, match=r"2 sample\(s\) of the test split are among the exemplars: s33, s38"):
+        evaluate(model, source, table, recipe, queries=table.rows("test")[:2], pool=np.array([0, 38, 4, 33]), device=torch.device("cpu"))
+    # a training sample may be judged by the others: it never votes on itself
+    judged = evaluate(model, source, table, recipe, queries=np.arange(3), pool=table.rows("train"), device=torch.device("cpu"))
+    assert all(name not in own.split() for name, own in zip(judged.predictions["id"], judged.predictions["exemplars"], strict=True))
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_predictions_that_are_no_numbers_are_refused_by_name(table, wrong):
+    with pytest.raises(PredictionError, match=r"10 sample\(s\) are not finite: s30, s31, s32, s33, s34 and 5 more"):
+        says(table, wrong)
 
 
 def test_the_baseline_needs_no_exemplar(table):

@@ -177,6 +177,22 @@ def test_a_unit_equals_brute_force_convolution_normalisation_and_relu(size, kern
     torch.testing.assert_close(unit(x[None])[0].detach(), expected)
 
 
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_gradients_in_bfloat16_are_those_of_float32_to_its_digits(frames):
+    torch.manual_seed(0)
+    unit, x = Unit3D(32, 64, 3), torch.randn(4, 32, frames, 3, 3).contiguous(memory_format=torch.channels_last_3d)
+    gradients = []
+    for half in (False, True):
+        unit.zero_grad()
+        unset = [torch.full((64 * 32 * 27,), float("nan")) for _ in range(8)]
+        del unset  # memory that holds what was left there, as in a long training
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            unit(x).float().square().sum().backward()
+        gradients.append(unit.conv3d.weight.grad.clone())
+    plain, half = gradients
+    assert (half - plain).norm() < 0.05 * plain.norm()  # not true of nan
+
+
 def test_eps_reaches_every_batch_normalisation():
     for eps in (1e-3, 1e-5):
         norms = [module for module in I3D(width=SMALL, eps=eps).modules() if isinstance(module, torch.nn.BatchNorm3d)]

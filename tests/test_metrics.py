@@ -1,10 +1,11 @@
 """The metrics: by hand, against scipy and brute force, by their properties, and on MTL-AQA's real marks."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -87,7 +88,43 @@ def test_wrong_input_is_named(metric):
         metric([[1], [2]], [1, 2])
 
 
+any_scores = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 3).map(float))
+
+
+def twice_the_ranks(values):
+    return [2 * sum(other < value for other in values) + sum(other == value for other in values) + 1 for value in values]
+
+
+@given(st.lists(st.tuples(any_scores, any_scores), max_size=12))
+def test_spearman_of_any_scores_agrees_with_brute_force(pairs):
+    predicted, true = ([pair[side] for pair in pairs] for side in (0, 1))
+    n, x, y = len(pairs), twice_the_ranks(predicted), twice_the_ranks(true)
+    product, squares_x, squares_y = (n * sum(map(math.prod, zip(a, b, strict=True))) - sum(a) * sum(b) for a, b in ((x, y), (x, x), (y, y)))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        rho = spearman(predicted, true)
+    if squares_x * squares_y == 0:  # no sample, one, or a constant
+        assert math.isnan(rho) and len(said) == 1 and "the answer is nan" in str(said[0].message)
+    else:
+        assert rho == pytest.approx(product / math.sqrt(squares_x * squares_y), abs=1e-12) and said == []
+
+
 # R-l2
+
+
+@given(st.lists(st.tuples(*[st.one_of(st.floats(-1e6, 1e6), st.integers(0, 3).map(float))] * 2), max_size=12))
+def test_relative_l2_of_any_scores_agrees_with_brute_force(pairs):
+    predicted, true = ([pair[side] for pair in pairs] for side in (0, 1))
+    span = max(true) - min(true) if true else 0
+    assume(span == 0 or span > 1e-100)  # the square of what is divided by less is no number
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        distance = relative_l2(predicted, true)
+    if span == 0:
+        assert math.isnan(distance) and len(said) == 1 and str(said[0].message).endswith("the answer is nan")
+    else:
+        expected = 100 * sum((abs(s - s_hat) / span) ** 2 for s_hat, s in pairs) / len(pairs)
+        assert distance == pytest.approx(expected, rel=1e-12) and said == []
 
 
 def test_relative_l2_by_hand():

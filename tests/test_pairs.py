@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corelib.pairs import PairDifferences, draw_exemplars, epoch_batches, members, pair_differences
+from corelib.pairs import NoPairError, PairDifferences, draw_exemplars, epoch_batches, members, pair_differences
 from corelib.tree import quantile_edges
 
 group_lists = st.lists(st.sampled_from("abcd"), min_size=2, max_size=40).map(np.array)
@@ -57,6 +57,22 @@ def test_ranked_differences_are_those_of_the_list(rows):
         assert ranked.at_ranks(range(len(listed))).tolist() == listed.tolist()
         assert ranked.largest() == listed[-1]
         assert ranked.root_mean_square() == pytest.approx(np.sqrt(np.mean(listed**2)), rel=1e-6, abs=1e-9)
+
+
+@thorough
+@given(rows=st.lists(st.tuples(st.one_of(st.floats(-1e6, 1e6), st.integers(0, 6).map(float)), st.sampled_from("ab")), max_size=25), depth=st.integers(2, 8), listed=st.booleans())  # fmt: skip
+def test_quantile_edges_are_numpys(rows, depth, listed):
+    targets, groups = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
+    differences = [abs(a[0] - b[0]) for a, b in itertools.combinations(rows, 2) if a[1] == b[1]]
+    ranked = np.array(differences) if listed else PairDifferences(targets, groups)
+    if not any(differences):
+        with pytest.raises(NoPairError):
+            quantile_edges(ranked, depth)
+        return
+    R = 2 ** (depth - 2)
+    expected = np.quantile(differences, np.arange(R + 1) / R, method="lower")
+    expected[0] = 0
+    assert quantile_edges(ranked, depth).tolist() == expected.tolist()
 
 
 def test_quantiles_at_mtl_aqas_size_are_exact():
@@ -124,6 +140,16 @@ def test_every_pair_of_a_group_occurs_in_the_long_run(pairing):
     for _ in range(150):
         seen |= set(row_pairs(epoch_batches(np.arange(9), groups, batch=4, pairing=pairing, rng=rng)))
     assert seen == {(a, b) for a in range(9) for b in range(9) if a != b and groups[a] == groups[b]}
+
+
+@settings(max_examples=20)
+@given(groups=st.lists(st.sampled_from("abc"), min_size=2, max_size=7).map(np.array).filter(has_pair), batch=st.integers(1, 8), pairing=st.sampled_from(["two", "batch"]), seed=seeds)  # fmt: skip
+def test_every_pair_of_any_groups_occurs_in_the_long_run_and_never_oneself(groups, batch, pairing, seed):
+    # The rarest pair is one of seven in one group: an epoch misses it with a chance of 5/6 at most, 150 of them with 1e-12.
+    rng, n, seen = np.random.default_rng(seed), len(groups), set()
+    for _ in range(150):
+        seen |= set(row_pairs(epoch_batches(np.arange(n), groups, batch=batch, pairing=pairing, rng=rng)))
+    assert seen == {(a, b) for a in range(n) for b in range(n) if a != b and groups[a] == groups[b]}
 
 
 @pytest.mark.parametrize("pairing", ["two", "batch", "single"])
@@ -253,6 +279,17 @@ def test_exemplars_depend_on_seed_and_id_alone(groups, order, count, seed, fill)
         same = [other for other in own if groups[other] == groups[row]]
         assert own[: len(same)] == same  # of its own group first
         assert len(same) == min(count, (groups == groups[row]).sum() - 1)
+
+
+@settings(max_examples=20)
+@given(groups=st.lists(st.sampled_from("ab"), min_size=3, max_size=8).map(np.array), count=st.integers(1, 3))
+def test_every_possible_exemplar_is_drawn_in_the_long_run_and_never_oneself(groups, count):
+    own = {row for row in range(1, len(groups)) if groups[row] == groups[0]}
+    drawn = set()
+    for seed in range(300):  # one of seven is missed by a draw with a chance of 6/7, by all with 1e-20
+        found = draw_exemplars(np.array([0]), np.arange(len(groups)), ids=IDS, groups=groups, count=count, fill=False, seed=seed)
+        drawn |= set(found.exemplar.tolist())
+    assert drawn == (own or set(range(1, len(groups))))
 
 
 def test_another_seed_draws_others():

@@ -208,9 +208,16 @@ def test_given_splits_and_folds(videos, table, tmp_path, script):
 
 
 def test_a_video_in_two_given_splits_is_said(videos, table, tmp_path):
-    path = table("id,video,score,split\na,one,1,train\nb,one,2,test\nc,TWO,2,train\n")
+    path = table("id,video,score,split,start,end\na,one,1,train,0,3\nb,one,2,test,3,5\nc,TWO,2,train,,\n")
     result = prepare(videos, path, tmp_path / "out")
     assert result.returncode == 0 and "note: 1 videos have rows in more than one split" in result.stdout, result.stderr
+    assert "leak" not in result.stderr
+    path = table("id,video,score,split,start,end\na,one,1,train,0,4\nb,one,2,test,3,5\nc,TWO,2,train,,\n")
+    result = prepare(videos, path, tmp_path / "overlapping")
+    assert result.returncode == 0 and "leak between train and test: 1 pair(s) of samples have frames in common (a and b)" in result.stderr
+    path = table("id,video,score,split\na,one,1,train\nb,one,2,test\nc,TWO,2,train\n")
+    result = prepare(videos, path, tmp_path / "same")
+    assert result.returncode == 2 and "id a (train) and id b (test): " in result.stderr and not (tmp_path / "same").exists()
 
 
 # Videos

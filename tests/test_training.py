@@ -1,6 +1,7 @@
 """Training on a tiny set of invented dives: files, exact repetition, resuming, choosing the epoch, errors."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -83,7 +84,8 @@ def test_a_run_writes_all_its_files(dives, runs, key):
 def test_evaluating_from_the_folder_alone_gives_the_same_numbers(runs, key):
     again = Run.load(runs[key].folder, device="cpu").evaluate("test")
     for name, value in again.summary.items():
-        assert runs[key].metrics[0][name] == value
+        known = runs[key].metrics[0][name]
+        assert known == value or name == "warnings" and set(known) >= set(value)  # those of the training go before
     pd.testing.assert_series_equal(again.predictions["predicted"], runs[key].predictions["predicted"], check_exact=True)
 
 
@@ -279,15 +281,15 @@ def test_bf16_and_compiled_encoding_are_stated_and_close(dives, runs, tmp_path):
 # One epoch
 
 
-def one_epoch(table, recipe, plan, model=None):
+def one_epoch(table, recipe, plan, model=None, *, step=TrainingStep, lr=0.1, scale=1.0, ids=None):
     targets = table.target(False)
     source = open_inputs(table, recipe, progress=False)
     model = model or build_model(recipe, targets[:24], np.zeros(24), in_features=source.in_features)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     device = torch.device("cpu")
-    step = TrainingStep(model, recipe, device)
-    return model, train_epoch(step, source, plan, targets, recipe, optimizer, schedule, epoch=0, device=device)
+    step = step(model, recipe, device)
+    return model, train_epoch(step, source, plan, targets * scale, recipe, optimizer, schedule, epoch=0, device=device, ids=ids)
 
 
 def test_accumulated_gradients_equal_one_big_batch(dives):
@@ -312,13 +314,43 @@ def test_frozen_statistics_stay_through_an_epoch(dives):
     assert (norm.running_mean == 0).all() and (norm.running_var == 1).all()
 
 
+NONE = np.empty((0, 2), int)
+
+
 def test_a_loss_that_is_not_finite_stops_with_advice(dives):
     recipe = named("smoke", system="mlp")
     model = build_model(recipe, dives.target(False)[:24], np.zeros(24))
     with torch.no_grad():
         model.mlp[1].bias.fill_(float("nan"))
-    with pytest.raises(TrainingError, match=r"nan at epoch 0, step 0 .*\[3, 4\].*lower learning_rate"):
-        one_epoch(dives, recipe, [PairBatch(np.array([3, 4]), np.empty((0, 2), int))], model=model)
+    batch = [PairBatch(np.array([3, 4]), NONE)]
+    with pytest.raises(TrainingError, match=r"the loss became nan at epoch 0, step 0 \(learning rates 0.1\), .*samples dive-00004, dive-00005; .*no checkpoint yet.*lower learning_rate"):
+        one_epoch(dives, recipe, batch, model=model, ids=dives.samples["id"])
+    with pytest.raises(TrainingError, match="samples 3, 4;"):
+        one_epoch(dives, recipe, batch, model=model)
+
+
+class Poisoned(TrainingStep):
+    """A finite loss whose gradient is nan: the slope of a square root at zero."""
+
+    def forward(self, *batch):
+        return super().forward(*batch) + (0 * self.model.mlp[1].weight).abs().sqrt().sum()
+
+
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(dives, clip):
+    recipe = named("smoke", system="mlp", clip_gradient=clip, accumulate=2, batchnorm="frozen")
+    model = build_model(recipe, dives.target(False)[:24], np.zeros(24))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    plan = [PairBatch(np.array(rows), NONE) for rows in ([3, 4], [8, 6], [1, 2])]
+    with pytest.raises(TrainingError, match="gradient's norm became nan at epoch 0, step 1 .*samples dive-00004, dive-00005, dive-00007, dive-00009;"):
+        one_epoch(dives, recipe, plan, model=model, step=Poisoned, ids=dives.samples["id"])
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_weights_that_are_not_finite_end_the_epoch(dives):
+    recipe = named("smoke", system="mlp", clip_gradient=0.0)
+    with pytest.raises(TrainingError, match="the weights are no longer finite at epoch 0, step 0"):  # the loss and its gradient were
+        one_epoch(dives, recipe, [PairBatch(np.arange(8), NONE)], lr=3e38, scale=1e6)
 
 
 # Features instead of videos
@@ -333,6 +365,32 @@ def features(dives, tmp_path_factory):
     write_bank(folder / "features.safetensors", bank, dives.samples["id"].tolist())
     write_table(folder, {**dives.info, "name": "bank"}, dives.samples.assign(media=dives.samples["id"]))
     return SampleTable.load(folder)
+
+
+@pytest.mark.parametrize("system", ["core", "mlp"])
+def test_an_exploding_training_keeps_the_last_good_checkpoint(features, tmp_path, system):
+    out = tmp_path / "run"
+    recipe = named("features", system=system, learning_rate=1e6, epochs=20, batch=24, validate_every=1, clip_gradient=0.0, refit=False)
+    with pytest.raises(TrainingError) as error:
+        fit(features, recipe, out, device="cpu", progress=False)
+    epoch = int(re.search(r"epoch (\d+)", str(error.value))[1])
+    assert f"hold what was good up to epoch {epoch - 1}" in str(error.value)
+    assert set(re.search(r"samples ([^;]+);", str(error.value))[1].split(", ")) <= set(features.samples["id"][:24])
+    saved = (out / "last.pt").read_bytes()
+    state = torch.load(out / "last.pt", weights_only=True)
+    assert state["epoch"] == epoch - 1 >= 0 and all(value.isfinite().all() for value in state["model"].values())
+    assert not (out / "metrics.json").exists()
+    assert np.isfinite(Run.load(out, device="cpu").evaluate().predictions["predicted"]).all()
+    with pytest.raises(TrainingError, match=f"epoch {epoch}"):  # it goes on from there, to the same end
+        fit(features, recipe, out, device="cpu", progress=False)
+    assert (out / "last.pt").read_bytes() == saved
+
+
+def test_weights_that_predict_no_numbers_are_not_kept(features, tmp_path):
+    recipe = named("features", system="mlp", learning_rate=1e20, batch=24, validate_every=1, refit=False)
+    with pytest.raises(TrainingError, match=r"after epoch 0 the predictions of 6 sample\(s\) are not finite: dive-00025, .*; there is no checkpoint yet"):
+        fit(features, recipe, tmp_path / "run", device="cpu", progress=False)
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"recipe.json", "environment.json"}
 
 
 @pytest.mark.parametrize("system", ["core", "mlp"])

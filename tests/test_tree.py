@@ -93,6 +93,38 @@ def test_label_and_decode_are_inverses(edges, inside, flipped, tolerance, mirror
     assert ((label.position >= -slack) & (label.position <= 1 + slack)).all()
 
 
+# Edges of any tree of depth 2 to 8, any doubles of any distance from each other.
+any_edges = st.integers(2, 8).flatmap(
+    lambda depth: st.lists(st.floats(0, 1e4), min_size=2 ** (depth - 2), max_size=2 ** (depth - 2)).map(sorted)
+    .filter(lambda edges: edges[-1] > 1e-3).map(lambda edges: [0.0, *edges])
+)  # fmt: skip
+
+
+@thorough
+@given(edges=any_edges, shares=st.lists(st.floats(-1.5, 1.5), max_size=20), tolerance=st.sampled_from([0.0, 1e-4]), mirrored=st.booleans(), seed=st.integers(0, 99))  # fmt: skip
+def test_any_difference_comes_back_from_any_intervals(edges, shares, tolerance, mirrored, seed):
+    outer = edges[-1]
+    ends = np.array(edges)
+    near = np.concatenate([ends, np.nextafter(ends, np.inf), np.nextafter(ends, -np.inf), ends + tolerance, ends - tolerance])
+    delta = tensor(*near, *-near, *[outer * share for share in shares], 0.0, -0.0)
+    flipped = torch.from_numpy(np.random.default_rng(seed).random(len(delta)) < 0.5)
+    groups = ScoreGroups(edges, tolerance=tolerance, mirrored=mirrored)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those beyond the outer edge are moved to it
+        label = groups.label(delta, flipped)
+    held = delta.clamp(-outer, outer)
+    torch.testing.assert_close(groups.decode(label.leaf, label.position), held, rtol=1e-12, atol=1e-12 * max(outer, 1))
+    # a tree that is sure of the leaf: both ways of decoding give the difference back, the expectation to the tolerance
+    # and to what lies in intervals as narrow as rounding
+    narrow = 1e-9 * outer * len(edges)
+    certain = F.one_hot(label.leaf, groups.leaves).double().log()
+    positions = label.position[:, None].expand(-1, groups.leaves)
+    torch.testing.assert_close(groups.decode_most_probable(certain, positions), held, rtol=1e-12, atol=1e-12 * max(outer, 1))
+    torch.testing.assert_close(groups.decode_expected(certain, positions), held, rtol=1e-12, atol=tolerance + narrow + 1e-12 * max(outer, 1))
+    assert (groups.right > groups.left)[label.leaf].all() and label.inside.all()
+    assert label.position.abs().max() <= 1 + (tolerance + narrow) / (1e-9 * outer)
+
+
 @thorough
 @given(edges=edge_lists, deltas=st.lists(st.one_of(half_points, st.floats(0, 40)), min_size=1, max_size=20), signs=st.lists(st.booleans(), min_size=20, max_size=20))  # fmt: skip
 def test_labels_of_the_released_code(edges, deltas, signs):
@@ -159,6 +191,17 @@ def test_empty_intervals_are_closed():
     assert torch.equal(ScoreGroups([0, 2, 2, 5], closed=False).close_empty(left_open), left_open)
     value = groups.decode_expected(groups.close_empty(left_open), torch.full((1, 6), 0.5, dtype=torch.float64))
     assert value.item() == pytest.approx((0.1 * -3.5 + 0.1 * -1 + 0.2 * 1 + 0.2 * 3.5) / 0.6)
+
+
+def test_an_interval_as_wide_as_a_rounding_error_is_empty():
+    # a tie of divided scores, which differ in their last digits, on which two edges came to stand
+    groups = ScoreGroups([0, 1.5, np.nextafter(1.5, 2), 3])
+    equal = torch.full((1, 6), 1 / 6, dtype=torch.float64).log()
+    np.testing.assert_allclose(groups.close_empty(equal).exp()[0], [0.25, 0, 0.25, 0.25, 0, 0.25])
+    # seen with the tolerance, these two lie in that interval, and their position there would be -4.5e11
+    label = groups.label(tensor(1.5 - 1e-4, 1e-4 - 1.5))
+    assert label.leaf.tolist() == [3, 2] and ((label.position > 0) & (label.position < 1)).all()
+    assert torch.equal(ScoreGroups([0, 1.5, np.nextafter(1.5, 2), 3], closed=False).close_empty(equal), equal)
 
 
 # The tree

@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 
 from corelib.data.loading import Inputs
-from corelib.data.samples import SampleTable
+from corelib.data.samples import DatasetError, SampleTable
 
 
 def write_bank(path: str | Path, features: np.ndarray, ids: list[str]) -> None:
@@ -44,7 +44,7 @@ def average_steps(steps: np.ndarray, count: int) -> np.ndarray:
 class FeatureSteps(Inputs):
     """The features of a prepared dataset as model inputs: item `row` is float32 [S, D].
 
-    Raises ValueError when the bank's features hold a value that is not finite.
+    Raises DatasetError when the bank's features hold a value that is not finite.
     """
 
     def __init__(self, table: SampleTable):
@@ -52,9 +52,10 @@ class FeatureSteps(Inputs):
         order = {name: index for index, name in enumerate(bank_ids(bank))}
         features = safetensors.torch.load_file(bank)["features"]
         self.features = features[[order[media] for media in table.samples["media"]]].float()
-        bad = [table.samples["id"][row] for row in range(len(table.samples)) if not self.features[row].isfinite().all()]
+        bad = [table.samples["id"].iloc[row] for row in range(len(table.samples)) if not self.features[row].isfinite().all()]
         if bad:
-            raise ValueError(f"{bank}: features that are not finite, of the samples {', '.join(bad[:20])}")
+            shown = ", ".join(bad[:20]) + (f" and {len(bad) - 20} more" if len(bad) > 20 else "")
+            raise DatasetError(f"{bank}: features that are not finite, of {len(bad)} sample(s): {shown}; compute them anew or leave these samples out")
         self.in_features = self.features.shape[2]
 
     def __len__(self) -> int:

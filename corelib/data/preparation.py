@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from corelib.data.leakage import ON_PURPOSE
 from corelib.data.samples import SampleTable, new_dataset, path_from, write_table
 
 
@@ -31,11 +32,12 @@ def write_datasets(plan: list[tuple[Path, dict, pd.DataFrame]], *, overwrite: bo
     return [bool(names) for names in differing]
 
 
-def derive_dataset(table: SampleTable, samples: pd.DataFrame, out: str | Path, *, change: str) -> SampleTable:
+def derive_dataset(table: SampleTable, samples: pd.DataFrame, out: str | Path, *, change: str, leaks_on_purpose: bool = False) -> SampleTable:
     """A prepared dataset `out` with other rows of `table`'s videos or features: another split, a part, copies.
 
     samples  rows as in table.samples; `media` names what `table` holds
     change   one sentence on what is different; it stands in dataset.json
+    leaks_on_purpose  let the same sample be learnt from and tested on, to show what that does; said in dataset.json
 
     Nothing but a bank of features is copied. Kept as it is where it is there already. Raises DatasetError
     that lists every row that breaks the contract.
@@ -44,12 +46,13 @@ def derive_dataset(table: SampleTable, samples: pd.DataFrame, out: str | Path, *
     info = table.info | {"name": out.name, "derived_from": table.name, "derived_from_sha256": table.sha256, "change": change}
     if table.feature_bank is None:
         info["raw_root"] = path_from(table.root, out)
+    if leaks_on_purpose:
+        info[ON_PURPOSE] = True
     if _differing(out, info, samples):
         with new_dataset(out, overwrite=True) as folder:
             write_table(folder, info, samples)
             if table.feature_bank is not None:
                 shutil.copyfile(table.feature_bank, folder / table.feature_bank.name)
-            SampleTable.load(folder)
     return SampleTable.load(out)
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,6 +51,8 @@ class SampleTable:
 
         Raises DatasetError with one message that lists every offending row; no row is ever dropped.
         """
+        from corelib.data.leakage import refuse_leaks  # here, since it reads tables
+
         folder = Path(folder)
         for name in ("dataset.json", "samples.csv"):
             if not (folder / name).is_file():
@@ -73,7 +76,9 @@ class SampleTable:
                 samples[column] = pd.to_numeric(samples[column]).astype("Int64")
         if "difficulty" in samples:
             samples["difficulty"] = samples["difficulty"].astype(float)
-        return cls(folder, info, samples, _checksum(folder))
+        table = cls(folder, info, samples, _checksum(folder))
+        refuse_leaks(table)
+        return table
 
     @property
     def name(self) -> str:
@@ -271,8 +276,11 @@ def new_dataset(folder: str | Path, *, overwrite: bool = False):
     """Prepare a dataset in a scratch folder beside `folder`; it gets its name only when finished.
 
     Yields the scratch folder to write into. An error or an interruption leaves nothing that looks
-    finished. Raises FileExistsError when `folder` exists and `overwrite` is false.
+    finished. Raises FileExistsError when `folder` exists and `overwrite` is false, and DatasetError as
+    `SampleTable.load`; what else its splits share (leakage.find_leaks) is a warning.
     """
+    from corelib.data.leakage import find_leaks
+
     folder = Path(folder)
     if folder.exists() and not overwrite:
         raise FileExistsError(f"{folder} exists already; pass --overwrite to replace it, or choose another --out.")
@@ -282,6 +290,9 @@ def new_dataset(folder: str | Path, *, overwrite: bool = False):
     scratch.mkdir()
     try:
         yield scratch
+        if (scratch / "dataset.json").is_file():
+            for sentence in find_leaks(SampleTable.load(scratch)):
+                warnings.warn(f"{folder}: {sentence}", stacklevel=3)
         if folder.exists():
             shutil.rmtree(folder)
         scratch.rename(folder)

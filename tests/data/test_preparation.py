@@ -13,7 +13,11 @@ from corelib.data.video import read_video
 def test_copies_of_test_videos_are_read_from_where_the_videos_lie(small_dives, tmp_path):
     samples = small_dives.samples
     copies = samples[samples["split"] == "test"].assign(id="copy-of-" + samples["id"], split="train")
-    leaky = derive_dataset(small_dives, pd.concat([samples, copies]), tmp_path / "leaky", change="test videos copied")
+    with pytest.raises(DatasetError, match=r"8 pair\(s\) of samples are the same.*\n  id dive-00021 \(test\) and id copy-of-dive-00021 \(train\)"):
+        derive_dataset(small_dives, pd.concat([samples, copies]), tmp_path / "leaky", change="test videos copied")
+    assert not (tmp_path / "leaky").exists()
+    with pytest.warns(UserWarning, match=r"leak between train and test \(on purpose, as dataset.json says\): 8 pair"):
+        leaky = derive_dataset(small_dives, pd.concat([samples, copies]), tmp_path / "leaky", change="test videos copied", leaks_on_purpose=True)
     assert len(leaky.rows("train")) == len(small_dives.rows("train")) + len(small_dives.rows("test"))
     assert leaky.info["change"] == "test videos copied" and leaky.info["derived_from"] == small_dives.name
     original, copy = samples["media"][small_dives.rows("test")[0]], leaky.samples["media"].iloc[len(samples)]

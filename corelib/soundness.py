@@ -1,0 +1,131 @@
+"""What makes a training pointless or its numbers doubtful: found before it begins, or in what a model predicts.
+
+What cannot work is an error. What works and means little is a plain sentence, which goes on as a warning of
+Python and as an entry of `warnings` in metrics.json.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterable
+
+import numpy as np
+
+from corelib.data.leakage import find_leaks
+from corelib.data.samples import DatasetError, SampleTable
+from corelib.pairs import NoPairError, members
+from corelib.recipe import Recipe
+
+NOTHING = 1e-6  # of the numbers compared: what differs by less is equal, to the digits of float32
+
+SAID: set[str] = set()  # what has been a warning of Python in this process
+
+
+class TrainingError(RuntimeError):
+    """A training cannot go on; the message says what to do."""
+
+
+def check_training(
+    table: SampleTable, recipe: Recipe, targets: np.ndarray, groups: np.ndarray, *, train: np.ndarray, val: np.ndarray
+) -> list[str]:
+    """What is doubtful about a training, in plain sentences.
+
+    targets, groups [N] of the whole table; train the rows to fit, val those to choose the epoch on.
+    Raises DatasetError for targets that are not finite or all equal and for samples that are learnt from and
+    tested on, NoPairError when no pair can be formed or the scores are equal within every group.
+    """
+    ids = table.samples["id"].to_numpy()
+    wrong = np.flatnonzero(~np.isfinite(targets))
+    if len(wrong):
+        raise DatasetError(f"{table.folder}: {len(wrong)} sample(s) have no finite score to learn: {list_ids(ids[wrong])}")
+    if np.ptp(targets[train]) == 0:
+        raise DatasetError(f"{table.folder}: all {len(train)} training scores are {targets[train[0]]:g}, so there is nothing to learn")
+    return find_leaks(table) + (_check_groups(ids, targets, groups, train) if recipe.system == "core" else []) + _check_validation(targets[val])
+
+
+def _check_groups(ids: np.ndarray, targets: np.ndarray, groups: np.ndarray, train: np.ndarray) -> list[str]:
+    found = members(groups, train)
+    alone = [rows[0] for rows in found.values() if len(rows) == 1]
+    paired = {label: rows for label, rows in found.items() if len(rows) > 1}
+    equal = [label for label, rows in paired.items() if np.ptp(targets[rows]) == 0]
+    if not paired:
+        raise NoPairError("no two training samples share a group, so there is no pair to learn from; pair by something coarser")
+    if len(equal) == len(paired):
+        raise NoPairError("all training scores are equal within their groups: there is no difference to learn")
+    said = []
+    if alone:
+        said.append(f"{len(alone)} of {len(train)} training samples are alone in their group and never paired: {list_ids(ids[alone])}")
+    if equal:
+        said.append(f"in {len(equal)} of {len(paired)} groups all training scores are equal, so their pairs teach no difference: {list_ids(equal)}")
+    return said
+
+
+def _check_validation(targets: np.ndarray) -> list[str]:
+    if len(targets) == 1:
+        return ["the validation part is a single sample, which has no order: no epoch can be chosen by it, and the last is kept"]
+    if len(targets) and np.ptp(targets) == 0:
+        return [f"all {len(targets)} validation scores are equal: no epoch can be chosen by them, and the last is kept"]
+    return []
+
+
+def check_predictions(predicted: np.ndarray, true: np.ndarray) -> list[str]:
+    """What a constant predictor looks like: predictions [N] that differ by no more than rounding, given true scores [N]."""
+    spread = np.ptp(predicted) if len(predicted) > 1 else np.inf
+    if 0 < spread <= NOTHING * max(np.abs(predicted).max(), np.ptp(true)):
+        return [f"all {len(predicted)} predictions are {predicted[0]:g} to within {spread:.1g}: as good as a constant, so their order says nothing"]
+    return []
+
+
+def check_votes(
+    ids: np.ndarray, query: np.ndarray, differences: np.ndarray, exemplar_targets: np.ndarray, *, asked: int | None
+) -> list[str]:
+    """What is doubtful about the votes of exemplars.
+
+    ids [Q] of the queries, query [P] positions in them, differences [P] that were read and exemplar_targets [P],
+    in the target's unit; asked: how many exemplars a query should have had, None for all of its group
+    """
+    said, votes = [], np.bincount(query, minlength=len(ids))
+    if asked != 1 and (votes == 1).any():
+        said.append(
+            f"{(votes == 1).sum()} of {len(ids)} samples were compared with a single exemplar, so their spread of 0 says nothing: {list_ids(ids[votes == 1])}"
+        )
+    if len(differences) > 1 and np.ptp(differences) <= NOTHING * max(np.abs(differences).max(), np.ptp(exemplar_targets)):
+        said.append(f"the model reads the same difference, {differences[0]:.4g}, off all {len(differences)} pairs: it does not look at the query")
+    return said
+
+
+def not_finite(what: str, epoch: int, step: int, schedule, rows: np.ndarray, ids) -> TrainingError:
+    """The error of numbers that went wrong: when, at which learning rates, in a batch of which samples.
+
+    rows  of the batch; ids [N] of the whole table, None where rows are all that is known
+    """
+    names = sorted(set(map(str, rows if ids is None else np.asarray(ids)[rows])))
+    rates = ", ".join(f"{rate:.2g}" for rate in schedule.get_last_lr())
+    return TrainingError(f"{what} at epoch {epoch}, step {step} (learning rates {rates}), in a batch of the samples {', '.join(names)}{advice(epoch)}")
+
+
+def advice(epoch: int) -> str:
+    """What is left of a training that stopped in or after this epoch, and what to try."""
+    kept = f"last.pt and best.safetensors hold what was good up to epoch {epoch - 1}" if epoch else "there is no checkpoint yet"
+    return f"; {kept}. Try a lower learning_rate, in another run folder."
+
+
+def warn_once(sentences: Iterable[str]) -> None:
+    """Each as a warning of Python, at the caller's line outside of corelib, and once in a process.
+
+    Python's own memory of what it has said is lost whenever somebody changes a filter for a moment.
+    """
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals["__name__"].startswith("corelib."):
+        frame, level = frame.f_back, level + 1
+    for sentence in sentences:
+        if sentence not in SAID:
+            SAID.add(sentence)
+            warnings.warn(sentence, stacklevel=level)
+
+
+def list_ids(ids: Iterable) -> str:
+    """The first few of them, and how many more there are."""
+    ids = list(ids)
+    return ", ".join(map(str, ids[:5])) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
