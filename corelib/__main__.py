@@ -12,6 +12,7 @@ from corelib.course.cli import course
 from corelib.data.samples import DatasetError, SampleTable
 from corelib.data.video import VideoError
 from corelib.evaluation import score_video
+from corelib.files import BusyError, NoSpaceError
 from corelib.i3d import WeightsError
 from corelib.pairs import NoPairError
 from corelib.protocols import protocol_text, run_folders, train_protocol
@@ -20,11 +21,14 @@ from corelib.runs import Run, RunError
 from corelib.sweep import parse_seeds, plan_sweep, run_sweep
 from corelib.training import TrainingError, metrics_row
 
-INPUT_ERRORS = (DatasetError, VideoError, WeightsError, NoPairError, RecipeError, RunError, TrainingError, FileNotFoundError)
+INPUT_ERRORS = (
+    DatasetError, VideoError, WeightsError, NoPairError, RecipeError, RunError, TrainingError, BusyError, NoSpaceError,
+    FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError,
+)  # fmt: skip
 
 
 class Commands(click.Group):
-    """Errors of the input become one line and exit code 2."""
+    """Errors of the input become one line and exit code 2, Ctrl-C one line and exit code 130, as in a shell."""
 
     def invoke(self, context):
         try:
@@ -32,6 +36,9 @@ class Commands(click.Group):
         except INPUT_ERRORS as error:
             click.echo(f"error: {error}", err=True)
             context.exit(2)
+        except KeyboardInterrupt:
+            click.echo("\ninterrupted; the same command goes on from what is finished", err=True)
+            context.exit(130)
 
 
 @click.group(cls=Commands)

@@ -20,6 +20,7 @@ import torch
 
 from corelib.data.samples import DatasetError, SampleTable
 from corelib.evaluation import Evaluation, evaluate, open_inputs
+from corelib.files import write_atomically
 from corelib.models import build_model
 from corelib.recipe import Recipe
 
@@ -130,16 +131,6 @@ def save_weights(model, path: Path) -> None:
 def load_weights_into(model, path: Path) -> None:
     """The tensors that `save_weights` wrote."""
     model.load_state_dict(safetensors.torch.load_file(path))
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file that is either complete or not there: a scratch file beside it is renamed."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        scratch.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def environment(device: torch.device, table: SampleTable, recipe: Recipe) -> dict:

@@ -6,13 +6,15 @@ executed copy and page kept for reading.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
+import signal
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import nbformat
@@ -23,10 +25,11 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.execute import ERROR_MARKER_TAG
 from traitlets.config import Config
 
-from corelib.course import project_root
+from corelib.course import continuing, project_root
 from corelib.course.parameters import RESULTS, CourseError, declared_parameters, nearest, plan_parameters, read_profile
 from corelib.course.results import merge_results, table_text
 from corelib.course.site import write_html, write_index
+from corelib.files import new_file, only_one, remove_unfinished
 from corelib.runs import machine, pick_device
 
 
@@ -101,8 +104,12 @@ def run_course(
     source: str | Path | None = None,
     kernel: str = "python3",
     cell_timeout: int | None = None,
+    resume: bool = True,
 ) -> Path:
     """Execute the notebooks of a profile, write their copies, pages, index and results, and print progress.
+
+    Where the same call was interrupted or has failed, those of its notebooks are kept that were executed to their end
+    from the same cells, parameters, versions and source of corelib; a call that came to its end starts anew.
 
     profile       the name of source/profiles/<profile>.yaml
     notebooks     numbers or beginnings of those to execute; all by default
@@ -111,10 +118,11 @@ def run_course(
                   its parent, so that datasets/ and runs/ mean the repository's
     kernel        "python3" is the interpreter that runs this, whatever kernels the user has installed
     cell_timeout  seconds that one cell may take; no limit by default
+    resume        False executes everything anew
 
     Returns the index page. A notebook that declares the parameter `results` is told there where to
-    record its rows. Raises CourseError before anything is executed, NotebookError when a notebook
-    fails; those after it are not executed.
+    record its rows. Raises CourseError before anything is executed, BusyError when another process executes the
+    course into the same folder, NotebookError when a notebook fails; those after it are not executed.
     """
     source = (Path(source) if source else notebooks_folder()).resolve()
     root = source.parent
@@ -123,29 +131,43 @@ def run_course(
         raise CourseError(f"{folder} holds the source notebooks; write the executed ones elsewhere")
     plan = plan_course(profile, notebooks=notebooks, source=source)
     paths = list_notebooks(source)
-    folder.mkdir(parents=True, exist_ok=True)
-    _remove_earlier(folder, list(plan), everything=list(plan) == list(paths))
     # A path inside the repository is given relative to it, so that executed copies name no machine's folders;
     # elsewhere it is whole, since `start` moves every notebook into the repository.
     results = folder.relative_to(root).as_posix() if root == project_root() and folder.is_relative_to(root) else str(folder)
+    contents = {name: _read(paths[name]) for name in plan}
+    for name in plan:
+        plan[name] |= {RESULTS: results} if RESULTS in declared_parameters(contents[name], name) else {}
 
-    try:
-        with _kernel_environment():
-            for number, (name, parameters) in enumerate(plan.items(), start=1):
-                if RESULTS in declared_parameters(_read(paths[name]), name):
-                    parameters = parameters | {RESULTS: results}
-                print(f"[{number}/{len(plan)}] {name} ... ", end="", flush=True)
-                started = time.perf_counter()
-                try:
-                    _execute(paths[name], folder / f"{name}.ipynb", parameters, root, kernel, cell_timeout)
-                except NotebookError:
-                    print("failed", flush=True)
-                    raise
-                print(f"{time.perf_counter() - started:.1f} s", flush=True)
-    finally:
-        rows = merge_results(folder)
-        stamp = {"profile": profile, "seeds": sorted({row["seed"] for row in rows})} | machine(pick_device())
-        index = write_index(folder, names=paths, profile=profile, rows=rows, stamp=stamp)
+    with only_one(folder, "executes the course into"):
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(folder)
+        depends = machine(pick_device())
+        sums = {name: continuing.checksum(contents[name], parameters, depends) for name, parameters in plan.items()}
+        interrupted = resume and list(plan) in continuing.unfinished(folder)
+        kept = {name for name in plan if interrupted and continuing.is_executed(folder / f"{name}.ipynb", sums[name])}
+        _remove_earlier(folder, list(plan), kept, everything=list(plan) == list(paths))
+        continuing.begin(folder, list(plan))  # only now: what is there bears witness to this command from here on
+        if kept:
+            print(f"Going on with the run that was interrupted; {len(kept)} of {len(plan)} notebooks are kept (--restart executes them anew).")
+        try:
+            with _kernel_environment():
+                for number, (name, parameters) in enumerate(plan.items(), start=1):
+                    print(f"[{number}/{len(plan)}] {name} ... ", end="", flush=True)
+                    if name in kept:
+                        print("kept", flush=True)
+                        continue
+                    started = time.perf_counter()
+                    try:
+                        _execute(paths[name], folder / f"{name}.ipynb", parameters, root, kernel, cell_timeout, sums[name])
+                    except NotebookError:
+                        print("failed", flush=True)
+                        raise
+                    print(f"{time.perf_counter() - started:.1f} s", flush=True)
+            continuing.end(folder, list(plan))
+        finally:
+            rows = merge_results(folder)
+            stamp = {"profile": profile, "seeds": sorted({row["seed"] for row in rows})} | depends
+            index = write_index(folder, names=paths, profile=profile, rows=rows, stamp=stamp)
 
     print()
     print(table_text(rows).to_string(index=False) if rows else "No notebook recorded a result.")
@@ -154,38 +176,57 @@ def run_course(
 
 
 def _execute(
-    path: Path, executed: Path, parameters: dict, root: Path, kernel: str, cell_timeout: int | None
+    path: Path, executed: Path, parameters: dict, root: Path, kernel: str, cell_timeout: int | None, executed_from: str
 ) -> None:
     """Execute one notebook into `executed` and write its page; raises NotebookError, both files kept."""
-    problem = None
-    try:
-        papermill.execute_notebook(
-            path, executed, parameters, kernel_name=kernel, cwd=root, execution_timeout=cell_timeout,
-            progress_bar=False, config=_client_config(),
-        )  # fmt: skip
-    except papermill.PapermillExecutionError as error:
-        problem = f"{error.ename}: {error.evalue.strip()}" if error.evalue else error.ename
-    except CellTimeoutError:
-        problem = f"ran longer than the {cell_timeout} s allowed for one cell"
-    except DeadKernelError:
-        problem = "the kernel died; too little memory is the commonest cause"
-    # What papermill notes of its own paths is this machine's; the names alone are enough.
-    notebook = nbformat.read(executed, as_version=4)
-    notebook.metadata.papermill.update(input_path=path.name, output_path=executed.name)
-    if problem is None and _has_unexecuted(notebook):
-        # papermill takes sys.exit() for a good end, and nbclient skips some tags; the course wants every cell executed.
-        problem = "the notebook ended here without an error, but not every cell was executed"
-    notebook.metadata.papermill["exception"] = problem is not None
-    nbformat.write(notebook, executed)
+    problem, signals = None, []
+    with new_file(executed) as scratch:
+        try:
+            papermill.execute_notebook(
+                path, scratch, parameters, kernel_name=kernel, cwd=root, execution_timeout=cell_timeout,
+                progress_bar=False, config=_client_config(signals),
+            )  # fmt: skip
+        except papermill.PapermillExecutionError as error:
+            problem = f"{error.ename}: {error.evalue.strip()}" if error.evalue else error.ename
+        except CellTimeoutError:
+            problem = f"ran longer than the {cell_timeout} s allowed for one cell"
+        except (DeadKernelError, asyncio.CancelledError):
+            if signals:
+                raise KeyboardInterrupt from None
+            problem = "the kernel died; too little memory is the commonest cause"
+        # What papermill notes of its own paths is this machine's; the names alone are enough.
+        notebook = nbformat.read(scratch, as_version=4)
+        notebook.metadata.papermill.update(input_path=path.name, output_path=executed.name)
+        if problem is None and _has_unexecuted(notebook):
+            # papermill takes sys.exit() for a good end, and nbclient skips some tags; the course wants every cell executed.
+            problem = "the notebook ended here without an error, but not every cell was executed"
+        notebook.metadata.papermill["exception"] = problem is not None
+        notebook.metadata["executed_from"] = executed_from
+        nbformat.write(notebook, scratch)
     page = write_html(executed, images=path.parent)
     if problem is not None:
         cell = _last_cell(notebook)
         raise NotebookError(f"{path.stem}, cell {cell}: {problem}\nThe executed copy, up to there: {page}") from None
 
 
-def _client_config() -> Config:
+def _client_config(signals: list[int]) -> Config:
+    """How kernels are run. A signal that asks the run to end is noted in `signals`, and ends the kernel."""
+
+    def watch(**_cell) -> None:
+        # nbclient ends the kernel on Ctrl-C too, and then reports one that died.
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def note(number: int) -> None:
+            signals.append(number)
+            task.cancel()
+
+        with suppress(NotImplementedError, RuntimeError):  # on Windows, and outside of the main thread
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, note, number)
+
     # Kernels listen on a local TCP port, which other users of the machine can read (and each kernel warns of it).
-    return Config({"KernelManager": {"transport_encryption": "auto" if zmq.has("curve") else "disabled"}})
+    encryption = {"transport_encryption": "auto" if zmq.has("curve") else "disabled"}
+    return Config({"KernelManager": encryption, "NotebookClient": {"on_cell_start": watch}})
 
 
 def _last_cell(notebook: nbformat.NotebookNode) -> int:
@@ -247,14 +288,11 @@ def _kernel_environment() -> Iterator[None]:
                     os.environ[key] = value
 
 
-def _remove_earlier(folder: Path, names: list[str], *, everything: bool) -> None:
+def _remove_earlier(folder: Path, names: list[str], kept: set[str], *, everything: bool) -> None:
     # What an earlier run left must not pass for this one's, least of all when this one fails half-way.
-    for name in names:
-        for file in (f"{name}.ipynb", f"{name}.html", f"metrics-{name}.json"):
+    for name in names if not everything else [*names, *(path.stem.removeprefix("metrics-") for path in folder.glob("metrics-*.json"))]:
+        for file in () if name in kept else (f"{name}.ipynb", f"{name}.html", f"metrics-{name}.json"):
             (folder / file).unlink(missing_ok=True)
-    if everything:
-        for path in folder.glob("metrics-*.json"):
-            path.unlink()
 
 
 def _read(path: Path) -> nbformat.NotebookNode:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from corelib.files import write_atomically
 
 REQUIRED = (
     "dataset", "system", "with_difficulty", "recipe", "seed", "split", "spearman", "rl2_x100", "score_range",
@@ -139,8 +140,4 @@ def _plain(value: object) -> object:
 
 
 def _write_json(path: Path, content: object) -> None:
-    # Through a second file, so that an interrupted run leaves no half-written one behind.
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    write_atomically(path, json.dumps(content, indent=1, allow_nan=False) + "\n")

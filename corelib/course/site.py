@@ -24,6 +24,7 @@ from PIL import Image
 
 from corelib.course.parameters import CourseError
 from corelib.course.results import table_text
+from corelib.files import new_folder, write_atomically
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 NO_TEXT = 'alt="No description has been provided for this image"'
@@ -90,7 +91,7 @@ def write_html(executed: str | Path, *, images: str | Path) -> Path:
     texts = iter(seen)  # nbconvert's template looks for no text where a figure's output could carry one
     page = re.sub(re.escape(NO_TEXT), lambda found: f'alt="{next(texts, "Figure")}"', page)
     path = executed.with_suffix(".html")
-    path.write_text(page, encoding="utf-8")
+    write_atomically(path, page)
     return path
 
 
@@ -131,9 +132,9 @@ def write_index(folder: str | Path, *, names: Iterable[str], profile: str, rows:
 <div class="wide"><table>{"".join(f"<tr><th>{html.escape(str(key))}</th><td>{html.escape(str(value))}</td></tr>" for key, value in stamp.items())}</table></div>
 </body></html>
 """
-    (folder / "environment.json").write_text(json.dumps(stamp, indent=2) + "\n", encoding="utf-8")
+    write_atomically(folder / "environment.json", json.dumps(stamp, indent=2) + "\n")
     path = folder / "index.html"
-    path.write_text(page, encoding="utf-8")
+    write_atomically(path, page)
     return path
 
 
@@ -150,10 +151,9 @@ def publish(folder: str | Path, out: str | Path, *, names: Iterable[str]) -> Pat
     mark = out / "environment.json"
     if out.exists() and any(out.iterdir()) and not mark.is_file():
         raise CourseError(f"{out} holds other files, which the site would mix with; choose an empty --out")
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    for name in ["index.html", "metrics.json", "environment.json", *(f"{name}.html" for name in names)]:
-        shutil.copyfile(folder / name, out / name)
+    with new_folder(out, overwrite=True) as scratch:
+        for name in ["index.html", "metrics.json", "environment.json", *(f"{name}.html" for name in names)]:
+            shutil.copyfile(folder / name, scratch / name)
     return out / "index.html"
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from corelib.files import new_folder, restore_folder, write_atomically
 
 SPLITS = ("train", "val", "test")
 INFO_KEYS = (
@@ -51,6 +52,7 @@ class SampleTable:
         Raises DatasetError with one message that lists every offending row; no row is ever dropped.
         """
         folder = Path(folder)
+        restore_folder(folder)
         for name in ("dataset.json", "samples.csv"):
             if not (folder / name).is_file():
                 raise DatasetError(
@@ -263,23 +265,11 @@ def _checksum(folder: Path) -> str:
 def new_dataset(folder: str | Path, *, overwrite: bool = False):
     """Prepare a dataset in a scratch folder beside `folder`; it gets its name only when finished.
 
-    Yields the scratch folder to write into. An error or an interruption leaves nothing that looks
-    finished. Raises FileExistsError when `folder` exists and `overwrite` is false.
+    Yields the scratch folder to write into. An error or an interruption leaves nothing that looks finished, and the
+    dataset that was there before. Raises as corelib.files.new_folder.
     """
-    folder = Path(folder)
-    if folder.exists() and not overwrite:
-        raise FileExistsError(f"{folder} exists already; pass --overwrite to replace it, or choose another --out.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = folder.with_name(f".{folder.name}.{os.getpid()}.unfinished")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
-    try:
+    with new_folder(folder, overwrite=overwrite, doing="prepares") as scratch:
         yield scratch
-        if folder.exists():
-            shutil.rmtree(folder)
-        scratch.rename(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def write_table(folder: str | Path, info: dict, samples: pd.DataFrame) -> None:
@@ -289,5 +279,5 @@ def write_table(folder: str | Path, info: dict, samples: pd.DataFrame) -> None:
     if missing:
         raise DatasetError(f"dataset.json needs {', '.join(INFO_KEYS)}; missing: {', '.join(missing)}")
     text = json.dumps(info, indent=2, ensure_ascii=False) + "\n"
-    (folder / "dataset.json").write_text(text, encoding="utf-8", newline="\n")
-    samples.to_csv(folder / "samples.csv", index=False, lineterminator="\n")
+    write_atomically(folder / "dataset.json", text)
+    write_atomically(folder / "samples.csv", samples.to_csv(index=False, lineterminator="\n"))
