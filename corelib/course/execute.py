@@ -10,22 +10,20 @@ import asyncio
 import json
 import logging
 import os
-import signal
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
 import papermill
-import zmq
 from ipykernel.kernelspec import get_kernel_dict
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.execute import ERROR_MARKER_TAG
-from traitlets.config import Config
 
 from corelib.course import continuing, project_root
+from corelib.course.kernels import client_config
 from corelib.course.parameters import RESULTS, CourseError, declared_parameters, nearest, plan_parameters, read_profile
 from corelib.course.results import merge_results, table_text
 from corelib.course.site import write_html, write_index
@@ -184,7 +182,7 @@ def _execute(
         try:
             papermill.execute_notebook(
                 path, scratch, parameters, kernel_name=kernel, cwd=root, execution_timeout=cell_timeout,
-                progress_bar=False, config=_client_config(signals),
+                progress_bar=False, config=client_config(signals),
             )  # fmt: skip
         except papermill.PapermillExecutionError as error:
             problem = f"{error.ename}: {error.evalue.strip()}" if error.evalue else error.ename
@@ -207,26 +205,6 @@ def _execute(
     if problem is not None:
         cell = _last_cell(notebook)
         raise NotebookError(f"{path.stem}, cell {cell}: {problem}\nThe executed copy, up to there: {page}") from None
-
-
-def _client_config(signals: list[int]) -> Config:
-    """How kernels are run. A signal that asks the run to end is noted in `signals`, and ends the kernel."""
-
-    def watch(**_cell) -> None:
-        # nbclient ends the kernel on Ctrl-C too, and then reports one that died.
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-        def note(number: int) -> None:
-            signals.append(number)
-            task.cancel()
-
-        with suppress(NotImplementedError, RuntimeError):  # on Windows, and outside of the main thread
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, note, number)
-
-    # Kernels listen on a local TCP port, which other users of the machine can read (and each kernel warns of it).
-    encryption = {"transport_encryption": "auto" if zmq.has("curve") else "disabled"}
-    return Config({"KernelManager": encryption, "NotebookClient": {"on_cell_start": watch}})
 
 
 def _last_cell(notebook: nbformat.NotebookNode) -> int:

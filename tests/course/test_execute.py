@@ -292,8 +292,7 @@ def test_a_killed_course_run_goes_on_with_the_notebook_that_was_interrupted(coun
     left = [line.split() for line in done.stdout.splitlines() if line.startswith("left:")]
     assert [line[:3] for line in left] == [["left:", "SIGINT", "130"], ["left:", "SIGKILL", "-9"]], done.stdout + done.stderr
     assert all({"00_first.ipynb", "00_first.html", "metrics-00_first.json"} <= set(line) and "01_second.ipynb" not in line for line in left)
-    assert "interrupted; the same command goes on from what is finished" in done.stderr.splitlines() and "the kernel died" not in done.stderr
-    print(done.stderr)
+    assert "interrupted; the same command goes on from what is finished" in done.stderr.splitlines() and "Traceback" not in done.stderr
     assert executions(counted) == [1, 2]
     folder = counted.parent / "runs" / "course" / "tiny"
     assert "00_first.html" in (folder / "index.html").read_text()
