@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import warnings
 from pathlib import Path
@@ -29,20 +28,24 @@ from corelib.data.samples import DatasetError, SampleTable
 from corelib.data.video import VideoError
 from corelib.doctor import doctor
 from corelib.evaluation import PredictionError, score_video
+from corelib.files import BusyError, NoSpaceError, json_text
 from corelib.i3d import WeightsError
 from corelib.pairs import NoPairError
 from corelib.protocols import protocol_text, run_folders, train_protocol
 from corelib.recipe import RecipeError, named
-from corelib.runs import Run, RunError, metrics_text
+from corelib.runs import Run, RunError
 from corelib.soundness import TrainingError
 from corelib.sweep import parse_seeds, plan_sweep, run_sweep
 from corelib.training import metrics_row, training_doubts
 
-INPUT_ERRORS = (DatasetError, VideoError, WeightsError, NoPairError, RecipeError, RunError, TrainingError, PredictionError, FileNotFoundError)
+INPUT_ERRORS = (
+    DatasetError, VideoError, WeightsError, NoPairError, RecipeError, RunError, TrainingError, PredictionError, BusyError, NoSpaceError,
+    FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError,
+)  # fmt: skip
 
 
 class Commands(click.Group):
-    """Errors of the input become one line and exit code 2, and warnings a line each."""
+    """Errors of the input become one line and exit code 2, Ctrl-C one line and exit code 130, as in a shell; warnings a line each."""
 
     def invoke(self, context):
         with warnings.catch_warnings():
@@ -55,6 +58,9 @@ class Commands(click.Group):
             except INPUT_ERRORS as error:
                 click.echo(f"error: {error}", err=True)
                 context.exit(2)
+            except KeyboardInterrupt:
+                click.echo("\ninterrupted; the same command goes on from what is finished", err=True)
+                context.exit(130)
 
 
 def _warn(context: click.Context, sentence: str) -> None:
@@ -108,7 +114,7 @@ def train(datasets, system, recipe, knobs, with_difficulty, seed, out, device, w
     _warn_of([row for run in trained for row in run.metrics])
     if as_json:
         documents = [{"run": str(run.folder), "metrics": run.metrics} for run in trained]
-        click.echo(metrics_text(documents[0] if len(documents) == 1 else documents))
+        click.echo(json_text(documents[0] if len(documents) == 1 else documents))
         return
     for run in trained:
         click.echo(f"run: {run.folder}")
@@ -145,7 +151,7 @@ def evaluate(runs, dataset, split, exemplars, device, workers, as_json) -> None:
         rows[-1]["exemplars"] = 0 if loaded.recipe.system == "mlp" else exemplars or loaded.recipe.exemplars
     _warn_of(rows)
     if as_json:
-        click.echo(metrics_text(rows[0] if len(rows) == 1 else rows))
+        click.echo(json_text(rows[0] if len(rows) == 1 else rows))
     else:
         click.echo(_summary(rows[0]) if len(rows) == 1 else protocol_text(rows))
 
@@ -161,7 +167,7 @@ def score(run, videos, difficulty, exemplars, as_json) -> None:
     loaded = Run.load(run)
     results = [score_video(loaded, video, difficulty=difficulty, exemplars=exemplars) for video in videos]
     if as_json:
-        click.echo(metrics_text(results))
+        click.echo(json_text(results))
         return
     for result in results:
         low, high = result["interval_90"]
@@ -198,7 +204,7 @@ def sweep(datasets, seeds, systems, recipe, knobs, with_difficulty, out, executo
     options = {key: _number(value) for key, value in _knobs(slurm_options, "--slurm").items()}
     found = run_sweep(plans, out, executor=executor, jobs=jobs, device=device, workers=workers, minutes=minutes, options=options, wait=not no_wait)
     if as_json:
-        click.echo(metrics_text({"rows": found.rows, "failed": [vars(failure) for failure in found.failures], "waiting": found.waiting, "table": str(found.table) if found.table else None}))
+        click.echo(json_text({"rows": found.rows, "failed": [vars(failure) for failure in found.failures], "waiting": found.waiting, "table": str(found.table) if found.table else None}))
     else:
         if found.rows:
             click.echo(f"{protocol_text(found.rows)}\ntable: {found.table}")

@@ -9,7 +9,6 @@ import hashlib
 import json
 import math
 import os
-import pickle
 import platform
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -24,6 +23,7 @@ import torch
 from corelib.data.leakage import find_known, find_leaks
 from corelib.data.samples import DatasetError, SampleTable, path_from
 from corelib.evaluation import Evaluation, evaluate, open_inputs
+from corelib.files import write_atomically
 from corelib.messages import has_control_characters, one_line
 from corelib.models import build_model
 from corelib.recipe import Recipe
@@ -174,36 +174,8 @@ def read_description(folder: Path) -> tuple[dict, Recipe]:
     return described, recipe
 
 
-def load_checkpoint(path: Path, device: torch.device) -> dict:
-    """What a training goes on from: model, optimizer, schedule, epoch, history, seconds; tensors and plain values only.
-
-    Raises RunError for a file that is damaged, or asks for anything else.
-    """
-    try:
-        saved = torch.load(path, map_location=device, weights_only=True)
-        if missing := {"model", "optimizer", "schedule", "epoch", "history", "seconds"} - set(saved):
-            raise KeyError(f"it lacks {', '.join(sorted(missing))}")
-    except Exception as error:  # pickle and zip errors have no common type, and torch's own text invites to open it all the same
-        told = "it is damaged, or asks for more than tensors" if isinstance(error, pickle.UnpicklingError) else one_line(error)
-        raise RunError(f"{path}: not a checkpoint to go on from ({told}); start anew with --restart") from None
-    return saved
-
-
-def metrics_text(rows, indent: int | None = None) -> str:
-    """Rows of metrics, or whatever holds some, as JSON, which knows no nan: such a number is null."""
-
-    def plain(value):
-        if isinstance(value, dict):
-            return {key: plain(entry) for key, entry in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [plain(entry) for entry in value]
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    return json.dumps(plain(rows), indent=indent, allow_nan=False)
-
-
 def read_metrics(path: Path) -> list[dict]:
-    """The rows that `metrics_text` wrote; a measure that is null is nan again."""
+    """The rows of a metrics.json; a measure that is null is nan again."""
     rows = json.loads(path.read_text())
     for row in rows:
         row |= {key: math.nan for key in ("spearman", "rl2_x100", "residual_90") if row.get(key, 0) is None}
@@ -220,16 +192,6 @@ def save_weights(model, path: Path) -> None:
 def load_weights_into(model, path: Path) -> None:
     """The tensors that `save_weights` wrote."""
     model.load_state_dict(safetensors.torch.load_file(path))
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file that is either complete or not there: a scratch file beside it is renamed."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        scratch.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def environment(device: torch.device, table: SampleTable, recipe: Recipe) -> dict:

@@ -20,9 +20,10 @@ import submitit
 import torch
 
 from corelib.data.samples import SampleTable
+from corelib.files import write_atomically
 from corelib.protocols import each_fold, protocol_table
 from corelib.recipe import Recipe, RecipeError
-from corelib.runs import pick_device, read_metrics, write_atomically
+from corelib.runs import pick_device, read_metrics
 from corelib.training import fit, run_folder
 
 POLL = 0.5  # seconds between two looks at the jobs

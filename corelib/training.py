@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,14 @@ import torch
 from tqdm.auto import tqdm
 
 from corelib import distributed
+from corelib.checkpoints import best_epoch, follow_checkpoint, load_checkpoint, save_epoch
 from corelib.data.samples import DatasetError, SampleTable
 from corelib.evaluation import Evaluation, PredictionError, autocast, evaluate, group_labels, open_inputs, pick_precision
+from corelib.files import json_text, only_one, remove_unfinished, write_atomically
 from corelib.models import build_model, freeze_batchnorm
 from corelib.pairs import PairBatch, epoch_batches
 from corelib.recipe import Recipe
-from corelib.runs import Run, check_same, describe, environment, load_checkpoint, load_weights_into, metrics_text, pick_device, read_description, save_weights, write_atomically
+from corelib.runs import Run, check_same, describe, environment, load_weights_into, pick_device, read_description
 from corelib.soundness import TrainingError, advice, check_training, not_finite, warn_once
 
 VALIDATION = ("val_spearman", "val_rl2_x100", "val_residual_90")  # nine in ten validation errors are smaller than the last
@@ -136,21 +137,30 @@ def fit(
     then trains anew on all of its rows and keeps the epoch that was chosen there. Under torchrun several
     processes train together, in a folder that all of them see.
     tensorboard  write the history to out/tensorboard too, to be watched while it grows
-    Raises RunError when the folder holds a run of something else, DatasetError or NoPairError for data that cannot be
-    learnt from, TrainingError when numbers go wrong; what is doubtful is warned of and stands in metrics.json.
+    Raises RunError when the folder holds a run of something else, BusyError when another process trains into it,
+    DatasetError or NoPairError for data that cannot be learnt from, TrainingError when numbers go wrong; what is
+    doubtful is warned of and stands in metrics.json.
     """
     distributed.start(str(device))
     out, device, table = Path(out), pick_device(device), table.of_fold(recipe.fold)
-    described = {"recipe": recipe.to_dict(), "dataset": describe(table, out)}
+    if _is_finished(out, table, recipe) and resume:
+        return Run.load(out, table=table)
+    with only_one(out, "trains into") if distributed.rank() == 0 else nullcontext():
+        distributed.wait()  # so that all processes see one state of the folder
+        return _fit(table, recipe, out, device, workers=workers, resume=resume, progress=progress, notebook=notebook, tensorboard=tensorboard)
+
+
+def _is_finished(out: Path, table: SampleTable, recipe: Recipe) -> bool:
+    """Whether a folder holds this run, finished. Raises RunError when it holds a run of something else."""
     if (out / "recipe.json").is_file():
         before, _ = read_description(out)
-        check_same(before, described, out)
-        if (out / "metrics.json").is_file() and resume:
-            return Run.load(out, table=table)
-    choice = None
-    if recipe.refit:
-        show = {"device": device, "workers": workers, "resume": resume, "progress": progress, "notebook": notebook, "tensorboard": tensorboard}
-        choice = fit(table, recipe.replace(refit=False), out / "choice", **show)
+        check_same(before, {"recipe": recipe.to_dict(), "dataset": describe(table, out)}, out)
+    return all((out / name).is_file() for name in ("recipe.json", "metrics.json"))
+
+
+def _fit(table: SampleTable, recipe: Recipe, out: Path, device: torch.device, *, workers, resume, progress, notebook, tensorboard) -> Run:
+    if _is_finished(out, table, recipe) and resume:
+        return Run.load(out, table=table)
     progress = progress and distributed.rank() == 0
     doubts = training_doubts(table, recipe)
     warn_once(doubts if distributed.rank() == 0 else [])
@@ -163,11 +173,19 @@ def fit(
     optimizer, schedule = make_optimizer(model, recipe, sum(math.ceil(n / recipe.accumulate) for n in planned))
     if distributed.rank() == 0:
         out.mkdir(parents=True, exist_ok=True)  # only now: what cannot begin leaves no folder behind
+        remove_unfinished(out)
+        for name in () if resume else ("metrics.json", "predictions.csv", "last.pt", "history.csv", "best.safetensors"):
+            (out / name).unlink(missing_ok=True)  # metrics.json first, since it says that a run is finished
+        described = {"recipe": recipe.to_dict(), "dataset": describe(table, out)}
         write_atomically(out / "recipe.json", json.dumps(described, indent=2) + "\n")
         write_atomically(out / "environment.json", json.dumps(environment(device, table, recipe), indent=2) + "\n")
     distributed.wait()
     if not (out / "recipe.json").is_file():
         raise TrainingError(f"{out}: process {distributed.rank()} does not see the folder that process 0 writes to; put it on a file system that all machines share")
+    choice = None
+    if recipe.refit:
+        show = {"workers": workers, "resume": resume, "progress": progress, "notebook": notebook, "tensorboard": tensorboard}
+        choice = _fit(table, recipe.replace(refit=False), out / "choice", device, **show)
     step_of = distributed.join(TrainingStep(model, recipe, device))
 
     first, history, seconds = 0, [], float(choice.history["seconds"].iloc[-1]) if choice else 0.0
@@ -176,6 +194,8 @@ def fit(
         for part, key in ((model, "model"), (optimizer, "optimizer"), (schedule, "schedule")):
             part.load_state_dict(saved[key])
         first, history, seconds = saved["epoch"] + 1, saved["history"], saved["seconds"]
+        if distributed.rank() == 0:
+            follow_checkpoint(out, model, history)
     show = {"disable": not progress or None, "desc": out.name, "unit": "step"}
     with tqdm(total=sum(planned), initial=sum(planned[:first]), **show) as bar, torch.random.fork_rng():
         for epoch in range(first, recipe.epochs):
@@ -202,25 +222,11 @@ def fit(
             row["seconds"] = seconds
             history.append(row)
             if distributed.rank() == 0:
-                _save_epoch(out, model, optimizer, schedule, history, seconds)
                 if tensorboard:
                     _show_epoch(out / "tensorboard", row)
+                save_epoch(out, model, optimizer, schedule, history, seconds)
     distributed.wait()  # the weights of the chosen epoch are written
     return _finish(out, table, recipe, model, source, history, device, workers, notebook, doubts)
-
-
-def _save_epoch(out: Path, model, optimizer, schedule, history: list[dict], seconds: float) -> None:
-    """history.csv, last.pt and, when this epoch is the best so far on the validation part, best.safetensors."""
-    if history[-1] is best_epoch(history):
-        save_weights(model, out / "best.safetensors")
-    state = {
-        "model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
-        "epoch": history[-1]["epoch"], "history": history, "seconds": seconds,
-    }  # fmt: skip
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    write_atomically(out / "last.pt", buffer.getvalue())
-    write_atomically(out / "history.csv", _csv(history))
 
 
 def _show_epoch(folder: Path, row: dict) -> None:
@@ -231,12 +237,6 @@ def _show_epoch(folder: Path, row: dict) -> None:
         for name, value in row.items():
             if name != "epoch" and math.isfinite(value):
                 writer.add_scalar(name, value, row["epoch"])
-
-
-def best_epoch(history: list[dict]) -> dict:
-    """The epoch with the highest validation Spearman (the lower R-l2 among equals); the last where none is defined."""
-    judged = [row for row in history if math.isfinite(row["val_spearman"])]
-    return max(judged, key=lambda row: (row["val_spearman"], -row["val_rl2_x100"])) if judged else history[-1]
 
 
 def _finish(out, table, recipe, model, source, history, device, workers, notebook, doubts) -> Run:
@@ -257,7 +257,7 @@ def _finish(out, table, recipe, model, source, history, device, workers, noteboo
     if distributed.rank() == 0:
         if best:
             write_atomically(out / "predictions.csv", best.predictions.to_csv(index=False, lineterminator="\n"))
-        write_atomically(out / "metrics.json", metrics_text(rows, indent=2) + "\n")
+        write_atomically(out / "metrics.json", json_text(rows, indent=2) + "\n")
     distributed.wait()
     return Run(out, recipe, table, model.eval(), source, device)
 
@@ -290,11 +290,3 @@ def run_folder(table: SampleTable, recipe: Recipe, runs: str | Path) -> Path:
 def find_or_train(table: SampleTable, recipe: Recipe, runs: str | Path, **options) -> Run:
     """The run of this recipe on this data under `runs`: loaded if there, resumed if interrupted, made if not."""
     return fit(table, recipe, run_folder(table, recipe, runs), **options)
-
-
-def _csv(rows: list[dict]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

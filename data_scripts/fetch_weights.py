@@ -8,7 +8,6 @@ licence and expected input beside it. Nothing is written unless all of that succ
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import requests
 import safetensors
 import safetensors.torch
 
+from corelib.files import only_one, remove_unfinished, write_atomically
 from corelib.i3d import I3D, WeightsError, load_weights
 
 
@@ -94,10 +94,7 @@ def convert(path: Path, release: Release, out: Path) -> None:
         "git_blob_sha1": release.blob, "trained_on": "Kinetics-400, RGB", "input": "RGB [B, 3, T, H, W], values from -1 to 1",
         "batch_norm_eps": "0.001", "citation": "Carreira and Zisserman, Quo Vadis, Action Recognition? (CVPR 2017)",
     }  # fmt: skip
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.unfinished-") as scratch:
-        written = Path(scratch) / out.name
-        safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in i3d.state_dict().items()}, written, metadata=metadata)
-        os.replace(written, out)
+    write_atomically(out, safetensors.torch.save({name: tensor.contiguous() for name, tensor in i3d.state_dict().items()}, metadata=metadata))
 
 
 def download(url: str, path: Path) -> None:
@@ -146,23 +143,24 @@ def main(name, from_file, mirror, out, overwrite):
     try:
         if out.suffix != ".safetensors":
             raise WeightsError(f"--out {out}: the name must end in .safetensors")
-        if out.exists() and not overwrite:
-            if release_of(out) != release.blob:
-                raise WeightsError(f"{out} is there already and was not made from the release {name}; move it away, or pass --overwrite")
-            click.echo(f"{out} is there already, made from {release.path} of github.com/{release.repository}; nothing to do")
-            return
-        out.parent.mkdir(parents=True, exist_ok=True)
-        if from_file:
-            if not from_file.is_file():
-                raise WeightsError(f"no file {from_file}; fetch {release.url} and name what you saved")
-            convert(from_file, release, out)
-        else:
-            url = mirror or release.url
-            click.echo(f"from:  {url}\nsize:  {SIZE}\nterms: {release.licence}")
-            with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.unfinished-") as scratch:
-                came = Path(scratch) / Path(release.path).name
-                download(url, came)
-                convert(came, release, out)
+        if from_file and not from_file.is_file():
+            raise WeightsError(f"no file {from_file}; fetch {release.url} and name what you saved")
+        with only_one(out, "fetches", wait=True):
+            if out.exists() and not overwrite:
+                if release_of(out) != release.blob:
+                    raise WeightsError(f"{out} is there already and was not made from the release {name}; move it away, or pass --overwrite")
+                click.echo(f"{out} is there already, made from {release.path} of github.com/{release.repository}; nothing to do")
+                return
+            remove_unfinished(out.parent, out.name)
+            if from_file:
+                convert(from_file, release, out)
+            else:
+                url = mirror or release.url
+                click.echo(f"from:  {url}\nsize:  {SIZE}\nterms: {release.licence}")
+                with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", suffix=".unfinished") as scratch:
+                    came = Path(scratch) / Path(release.path).name
+                    download(url, came)
+                    convert(came, release, out)
     except (WeightsError, OSError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)

@@ -30,7 +30,7 @@ def main(out, train, val, test, frames, size, seed, numbers, workers, overwrite)
             out, train=train, val=val, test=test, frames=frames, size=size, seed=seed,
             overwrite=overwrite, workers=workers, dive_numbers=chosen,
         )  # fmt: skip
-    except (ValueError, FileExistsError, DatasetError) as error:
+    except (ValueError, OSError, DatasetError) as error:
         click.echo(f"make_dives: {error}", err=True)
         sys.exit(2)
     samples = table.samples

@@ -107,7 +107,7 @@ def main(features, labels, score, out, steps, name, title, source, licence, cita
             title=title or f"Fis-V, {score}", source=source, licence=licence, citation=citation, steps=steps,
             overwrite=overwrite,
         )  # fmt: skip
-    except (DatasetError, FileExistsError) as error:
+    except (DatasetError, OSError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
     click.echo(f"{out}: written")

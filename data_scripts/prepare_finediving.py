@@ -286,7 +286,7 @@ def main(raw, annotations, frames, train, test, out, split_seed, test_share, eve
     except FileNotFoundError as error:
         click.echo(f"error: {error.filename}: no such file; FineDiving's Annotations/ holds {ANNOTATIONS}, {TRAIN} and {TEST}", err=True)
         sys.exit(2)
-    except (DatasetError, FileExistsError) as error:
+    except (DatasetError, OSError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
     learnt, tested = (samples[samples["split"] == part] for part in ("train", "test"))

@@ -189,7 +189,7 @@ def main(raw, info, frames, out, split, seed, pair_by, overwrite):
     except FileNotFoundError as error:
         click.echo(f"error: {error.filename}: no such file; MTL-AQA's info/ holds {ANNOTATIONS}, train_split_0.pkl and test_split_0.pkl", err=True)
         sys.exit(2)
-    except (DatasetError, FileExistsError) as error:
+    except (DatasetError, OSError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
     train, test = (samples[samples["split"] == part] for part in ("train", "test"))

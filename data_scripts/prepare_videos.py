@@ -118,7 +118,7 @@ def main(videos, scores, out, split_seed, **options):
     columns = {role: options.pop(role) for role in ROLES}
     try:
         samples, found = prepare_videos(videos, scores, out, columns, seed=split_seed, **options)
-    except (DatasetError, FileExistsError) as error:
+    except (DatasetError, OSError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
     click.echo(f"{scores}: {found['how']}")

@@ -10,7 +10,6 @@ process that is killed by one leaves its number behind.
 from __future__ import annotations
 
 import faulthandler
-import io
 import json
 import shutil
 import struct

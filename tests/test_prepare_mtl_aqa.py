@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from corelib import metrics
 from corelib.data.diving_rules import parse_dive_number

@@ -10,11 +10,12 @@ import torch
 from click.testing import CliRunner
 
 from corelib.__main__ import main
+from corelib.checkpoints import load_checkpoint
 from corelib.data.samples import DatasetError
 from corelib.evaluation import group_labels
 from corelib.models import build_model
 from corelib.recipe import named
-from corelib.runs import Run, RunError, describe, list_runs, load_checkpoint, save_weights
+from corelib.runs import Run, RunError, describe, list_runs, save_weights
 from corelib.training import fit
 from tests.payloads import payloads
 

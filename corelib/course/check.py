@@ -18,8 +18,8 @@ import pandas as pd
 from scipy import stats
 
 from corelib.course.parameters import CourseError
+from corelib.files import write_atomically
 from corelib.metrics import DEFINITION
-from corelib.runs import write_atomically
 
 MEASURES = ("spearman", "rl2_x100")
 # Rows that differ in one of these are other experiments; `notebook` is not among them, two may report the same one.

@@ -25,7 +25,8 @@ def course() -> None:
     help="The notebooks' folder.  [default: the one beside corelib]",
 )
 @click.option("--cell-timeout", type=click.IntRange(min=1), metavar="SECONDS", help="Stop a cell that takes longer.")
-def run(profile: str, only: tuple[str, ...], out: Path | None, source: Path | None, cell_timeout: int | None) -> None:
+@click.option("--resume/--restart", default=True, show_default=True, help="Go on with a run that was interrupted, or execute everything anew.")
+def run(profile: str, only: tuple[str, ...], out: Path | None, source: Path | None, cell_timeout: int | None, resume: bool) -> None:
     """Execute every notebook, write pages and results, print the results table.
 
     Exit code 2: nothing was executed, as the profile or an option is wrong; 1: a notebook failed.
@@ -35,7 +36,7 @@ def run(profile: str, only: tuple[str, ...], out: Path | None, source: Path | No
 
     with _wrong_input():
         try:
-            run_course(profile, notebooks=only or None, out=out, source=source, cell_timeout=cell_timeout)
+            run_course(profile, notebooks=only or None, out=out, source=source, cell_timeout=cell_timeout, resume=resume)
         except NotebookError as error:
             raise click.ClickException(str(error)) from None
 

@@ -6,6 +6,7 @@ executed copy and page kept for reading.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -17,20 +18,20 @@ from pathlib import Path
 
 import nbformat
 import papermill
-import zmq
 from ipykernel.kernelspec import get_kernel_dict
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.execute import ERROR_MARKER_TAG
-from traitlets.config import Config
 
-from corelib.course import project_root
+from corelib.course import continuing, project_root
 from corelib.course.failures import INSTALLATION, KERNEL_DIED, explain_cell_time, explain_error
+from corelib.course.kernels import client_config
 from corelib.course.parameters import RESULTS, CourseError, declared_parameters, nearest, plan_parameters, read_notebook, read_profile
 from corelib.course.results import merge_results, table_text
 from corelib.course.site import write_html, write_index
+from corelib.files import only_one, remove_unfinished, write_atomically
 from corelib.metrics import DEFINITION
-from corelib.runs import machine, pick_device, write_atomically
+from corelib.runs import machine, pick_device
 
 
 class NotebookError(RuntimeError):
@@ -107,8 +108,12 @@ def run_course(
     source: str | Path | None = None,
     kernel: str = "python3",
     cell_timeout: int | None = None,
+    resume: bool = True,
 ) -> Path:
     """Execute the notebooks of a profile, write their copies, pages, index and results, and print progress.
+
+    Where the same call was interrupted or has failed, those of its notebooks are kept that were executed to their end
+    from the same cells, parameters, versions and source of corelib; a call that came to its end starts anew.
 
     profile       the name of source/profiles/<profile>.yaml
     notebooks     numbers or beginnings of those to execute; all by default
@@ -117,10 +122,11 @@ def run_course(
                   its parent, so that datasets/ and runs/ mean the repository's
     kernel        "python3" is the interpreter that runs this, whatever kernels the user has installed
     cell_timeout  seconds that one cell may take; no limit by default
+    resume        False executes everything anew
 
     Returns the index page. A notebook that declares the parameter `results` is told there where to
-    record its rows. Raises CourseError before anything is executed, NotebookError when a notebook
-    fails; those after it are not executed.
+    record its rows. Raises CourseError before anything is executed, BusyError when another process executes the
+    course into the same folder, NotebookError when a notebook fails; those after it are not executed.
     """
     source = (Path(source) if source else notebooks_folder()).resolve()
     root = source.parent
@@ -129,36 +135,48 @@ def run_course(
         raise CourseError(f"{folder} holds the source notebooks; write the executed ones elsewhere")
     plan = plan_course(profile, notebooks=notebooks, source=source)
     paths = list_notebooks(source)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CourseError(f"{folder} cannot be made ({error.strerror}); name another folder with --out") from None
-    _remove_earlier(folder, list(plan), everything=list(plan) == list(paths))
     # A path inside the repository is given relative to it, so that executed copies name no machine's folders;
     # elsewhere it is whole, since `start` moves every notebook into the repository.
     results = folder.relative_to(root).as_posix() if root == project_root() and folder.is_relative_to(root) else str(folder)
+    contents = {name: read_notebook(paths[name]) for name in plan}
+    for name in plan:
+        plan[name] |= {RESULTS: results} if RESULTS in declared_parameters(contents[name], name) else {}
 
-    try:
-        with _kernel_environment():
-            for number, (name, parameters) in enumerate(plan.items(), start=1):
-                if RESULTS in declared_parameters(read_notebook(paths[name]), name):
-                    parameters = parameters | {RESULTS: results}
-                print(f"[{number}/{len(plan)}] {name} ... ", end="", flush=True)
-                started = time.perf_counter()
-                try:
-                    _execute(paths[name], folder / f"{name}.ipynb", parameters, root, kernel, cell_timeout)
-                except NotebookError:
-                    print("failed", flush=True)
-                    raise
-                print(f"{time.perf_counter() - started:.1f} s", flush=True)
-    except BaseException:
-        with suppress(OSError):  # a disk too full for the index is not what has to be told
-            _write_results(folder, paths, profile)
-        raise
-    try:
-        rows, index = _write_results(folder, paths, profile)
-    except OSError as error:
-        raise NotebookError(f"the results and the index cannot be written: {explain_error(type(error).__name__, str(error))}") from None
+    _make_folder(folder.parent)
+    with only_one(folder, "executes the course into"):
+        _make_folder(folder)
+        remove_unfinished(folder)
+        depends = machine(pick_device())
+        sums = {name: continuing.checksum(contents[name], parameters, depends) for name, parameters in plan.items()}
+        interrupted = resume and list(plan) in continuing.unfinished(folder)
+        kept = {name for name in plan if interrupted and continuing.is_executed(folder / f"{name}.ipynb", sums[name])}
+        _remove_earlier(folder, list(plan), kept, everything=list(plan) == list(paths))
+        continuing.begin(folder, list(plan))  # only now: what is there bears witness to this command from here on
+        if kept:
+            print(f"Going on with the run that was interrupted; {len(kept)} of {len(plan)} notebooks are kept (--restart executes them anew).")
+        try:
+            with _kernel_environment():
+                for number, (name, parameters) in enumerate(plan.items(), start=1):
+                    print(f"[{number}/{len(plan)}] {name} ... ", end="", flush=True)
+                    if name in kept:
+                        print("kept", flush=True)
+                        continue
+                    started = time.perf_counter()
+                    try:
+                        _execute(paths[name], folder / f"{name}.ipynb", parameters, root, kernel, cell_timeout, sums[name])
+                    except NotebookError:
+                        print("failed", flush=True)
+                        raise
+                    print(f"{time.perf_counter() - started:.1f} s", flush=True)
+            continuing.end(folder, list(plan))
+        except BaseException:
+            with suppress(OSError):  # a disk too full for the index is not what has to be told
+                _write_results(folder, paths, profile, depends)
+            raise
+        try:
+            rows, index = _write_results(folder, paths, profile, depends)
+        except OSError as error:
+            raise NotebookError(f"the results and the index cannot be written: {explain_error(type(error).__name__, str(error))}") from None
 
     print()
     print(table_text(rows).to_string(index=False) if rows else "No notebook recorded a result.")
@@ -166,41 +184,48 @@ def run_course(
     return index
 
 
-def _write_results(folder: Path, names: Iterable[str], profile: str) -> tuple[list[dict], Path]:
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CourseError(f"{folder} cannot be made ({error.strerror}); name another folder with --out") from None
+
+
+def _write_results(folder: Path, names: Iterable[str], profile: str, made_on: dict) -> tuple[list[dict], Path]:
     """Merge what the notebooks recorded and write the index over their pages: (rows, index)."""
     rows = merge_results(folder)
-    stamp = {"profile": profile, "seeds": sorted({row["seed"] for row in rows}), "metrics": DEFINITION} | machine(pick_device())
+    stamp = {"profile": profile, "seeds": sorted({row["seed"] for row in rows}), "metrics": DEFINITION} | made_on
     return rows, write_index(folder, names=names, profile=profile, rows=rows, stamp=stamp)
 
 
 def _execute(
-    path: Path, executed: Path, parameters: dict, root: Path, kernel: str, cell_timeout: int | None
+    path: Path, executed: Path, parameters: dict, root: Path, kernel: str, cell_timeout: int | None, executed_from: str
 ) -> None:
     """Execute one notebook into `executed` and write its page; raises NotebookError, both files kept."""
-    problem, seen, page = None, [], None
+    problem, seen, signals, page = None, [], [], None
     try:
         papermill.execute_notebook(
-            path, executed, parameters, engine_name=_Engine.__name__, seen=seen, kernel_name=kernel, cwd=root,
-            execution_timeout=cell_timeout, progress_bar=False, config=_client_config(),
+            path, None, parameters, engine_name=_Engine.__name__, seen=seen, kernel_name=kernel, cwd=root,
+            execution_timeout=cell_timeout, progress_bar=False, config=client_config(signals),
         )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         problem = explain_error(error.ename, error.evalue)
     except CellTimeoutError:
         problem = explain_cell_time(cell_timeout)
-    except DeadKernelError:
+    except (DeadKernelError, asyncio.CancelledError):
+        if signals:
+            raise KeyboardInterrupt from None
         problem = KERNEL_DIED
     except RuntimeError as error:
         problem = f"the kernel did not start ({' '.join(str(error).split())}); {INSTALLATION}"
-    except OSError as error:  # the copy cannot be written, and what is there of it is half a file
-        problem = explain_error(type(error).__name__, str(error))
-        executed.unlink(missing_ok=True)
-    notebook = nbformat.read(executed, as_version=4) if executed.is_file() else (seen or [read_notebook(path)])[0]
+    notebook = seen[0] if seen else read_notebook(path)
     # What papermill notes of its own paths is this machine's; the names alone are enough.
     notebook.metadata.setdefault("papermill", {}).update(input_path=path.name, output_path=executed.name)
     if problem is None and _has_unexecuted(notebook):
         # papermill takes sys.exit() for a good end, and nbclient skips some tags; the course wants every cell executed.
         problem = "the notebook ended here without an error, but not every cell was executed"
     notebook.metadata.papermill["exception"] = problem is not None
+    notebook.metadata["executed_from"] = executed_from
     try:
         write_atomically(executed, nbformat.writes(notebook) + "\n")
         page = write_html(executed, images=path.parent)
@@ -212,7 +237,7 @@ def _execute(
 
 
 class _Engine(NBClientEngine):
-    """papermill's own; `seen` gets hold of the notebook as it grows, for when its copy cannot be written."""
+    """papermill's own; `seen` gets hold of the notebook as it grows, whatever ends it."""
 
     @classmethod
     def execute_managed_notebook(cls, nb_man, kernel_name, *, seen: list, **options):
@@ -221,11 +246,6 @@ class _Engine(NBClientEngine):
 
 
 papermill_engines.register(_Engine.__name__, _Engine)
-
-
-def _client_config() -> Config:
-    # Kernels listen on a local TCP port, which other users of the machine can read (and each kernel warns of it).
-    return Config({"KernelManager": {"transport_encryption": "auto" if zmq.has("curve") else "disabled"}})
 
 
 def _last_cell(notebook: nbformat.NotebookNode) -> int:
@@ -287,11 +307,8 @@ def _kernel_environment() -> Iterator[None]:
                     os.environ[key] = value
 
 
-def _remove_earlier(folder: Path, names: list[str], *, everything: bool) -> None:
+def _remove_earlier(folder: Path, names: list[str], kept: set[str], *, everything: bool) -> None:
     # What an earlier run left must not pass for this one's, least of all when this one fails half-way.
-    for name in names:
-        for file in (f"{name}.ipynb", f"{name}.html", f"metrics-{name}.json"):
+    for name in names if not everything else [*names, *(path.stem.removeprefix("metrics-") for path in folder.glob("metrics-*.json"))]:
+        for file in () if name in kept else (f"{name}.ipynb", f"{name}.html", f"metrics-{name}.json"):
             (folder / file).unlink(missing_ok=True)
-    if everything:
-        for path in folder.glob("metrics-*.json"):
-            path.unlink()

@@ -14,6 +14,7 @@ from pathlib import Path
 import nbformat
 
 from corelib.course.parameters import CourseError, read_notebook
+from corelib.files import new_folder
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 PROMPT = "# Your turn: replace the dots."
@@ -95,11 +96,11 @@ def write_student_edition(source: str | Path, out: str | Path) -> list[Path]:
     contents = {path.name: student_notebook(read_notebook(path)) for path in sorted(source.glob("[0-9][0-9]_*.ipynb"))}
     if not contents:
         raise CourseError(f"no notebook in {source}: expected files such as 00_start_here.ipynb")
-    shutil.rmtree(out, ignore_errors=True)
-    shutil.copytree(source, out, ignore=shutil.ignore_patterns("*.ipynb", "README.md", ".*"))
-    mark.write_text("written by `python -m corelib course student`; it is replaced as a whole\n", encoding="utf-8")
-    for name, notebook in contents.items():
-        nbformat.write(notebook, out / name)
+    with new_folder(out, overwrite=True) as scratch:
+        shutil.copytree(source, scratch, ignore=shutil.ignore_patterns("*.ipynb", "README.md", ".*"), dirs_exist_ok=True)
+        (scratch / mark.name).write_text("written by `python -m corelib course student`; it is replaced as a whole\n", encoding="utf-8")
+        for name, notebook in contents.items():
+            nbformat.write(notebook, scratch / name)
     return [out / name for name in contents]
 
 

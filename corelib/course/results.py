@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
+
+from corelib.files import json_text, write_atomically
 
 REQUIRED = (
     "dataset", "system", "with_difficulty", "recipe", "seed", "split", "spearman", "rl2_x100", "score_range",
@@ -34,7 +34,7 @@ def record_results(rows: Iterable[Mapping], *, notebook: str, folder: str | Path
     Returns the file. A number that is not finite becomes null.
     Raises ValueError that names every row and key missing, and any system but "mlp" and "core".
     """
-    rows = [_plain(dict(row)) for row in rows]
+    rows = [dict(row) for row in rows]
     problems = []
     for number, row in enumerate(rows):
         missing = [key for key in REQUIRED if key not in row]
@@ -125,22 +125,5 @@ def _range_text(value: object) -> str:
     return _cell_text(value)
 
 
-def _plain(value: object) -> object:
-    # JSON knows no numpy scalar, no array and no NaN.
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, (np.ndarray, np.generic)):
-        value = value.tolist()
-    if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
 def _write_json(path: Path, content: object) -> None:
-    # Through a second file, so that an interrupted run leaves no half-written one behind.
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    write_atomically(path, json_text(content, indent=1) + "\n")

@@ -25,7 +25,7 @@ from PIL import Image
 
 from corelib.course.parameters import CourseError
 from corelib.course.results import table_text
-from corelib.runs import write_atomically
+from corelib.files import new_folder, write_atomically
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 NO_TEXT = 'alt="No description has been provided for this image"'
@@ -152,10 +152,9 @@ def publish(folder: str | Path, out: str | Path, *, names: Iterable[str]) -> Pat
     mark = out / "environment.json"
     if out.exists() and any(out.iterdir()) and not mark.is_file():
         raise CourseError(f"{out} holds other files, which the site would mix with; choose an empty --out")
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    for name in ["index.html", "metrics.json", "environment.json", *(f"{name}.html" for name in names)]:
-        shutil.copyfile(folder / name, out / name)
+    with new_folder(out, overwrite=True) as scratch:
+        for name in ["index.html", "metrics.json", "environment.json", *(f"{name}.html" for name in names)]:
+            shutil.copyfile(folder / name, scratch / name)
     return out / "index.html"
 
 

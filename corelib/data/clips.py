@@ -5,11 +5,14 @@ Shapes: video [T, H, W, 3] uint8 -> clip [B, 3, T, H, W] float -> snippets [B, S
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import math
 import os
+import shutil
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,7 @@ from tqdm.auto import tqdm
 from corelib.data.loading import Inputs
 from corelib.data.samples import DatasetError, SampleTable
 from corelib.data.video import VideoError, count_frames, read_video
+from corelib.files import FULL, new_file, only_one, remove_unfinished
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CACHE_LIMIT = 4 * 2**30  # bytes; larger sets of clips are decoded as they are needed
@@ -104,7 +108,8 @@ class VideoClips(Inputs):
     """The videos of a prepared dataset as model inputs: item `row` is uint8 [T + 2 margin, H, W, 3].
 
     Decoded and resized frames are kept in one memory-mapped file in the dataset's folder, made at
-    first use, whenever they take less than CACHE_LIMIT bytes; its name depends on all that shapes it.
+    first use, whenever they take less than CACHE_LIMIT bytes; its name depends on all that shapes it. Of several
+    processes one makes it, and the others wait.
     """
 
     def __init__(self, table: SampleTable, recipe, *, cache: bool | None = None, progress: bool = True):
@@ -150,22 +155,28 @@ class VideoClips(Inputs):
         part = {"start": self.start[row], "end": self.end[row], "margin": self.margin}
         return load_clip(self.media[row], self.recipe, **part, threads=threads)
 
-    def _cached(self, first: np.ndarray, progress: bool) -> np.ndarray:
+    def _cached(self, first: np.ndarray, progress: bool) -> np.ndarray | None:
+        """The decoded frames of all videos, mapped from the cache; None where it cannot be written: a full disk, a folder to read only."""
         shape = (len(self.media), *first.shape)
         path = self.table.folder / "cache" / f"{self._digest(shape)}.npy"
-        if not path.is_file():
-            path.parent.mkdir(exist_ok=True)
-            scratch = path.with_suffix(f".{os.getpid()}.unfinished")
-            store = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.uint8, shape=shape)
-            try:
-                self._fill(store, progress)
-                store.flush()
-                del store  # Windows renames no file that is mapped
-                os.replace(scratch, path)
-            finally:
-                with suppress(PermissionError):  # Windows, while an error's traceback holds the mapped file
-                    scratch.unlink(missing_ok=True)
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        if (frames := _map_frames(path, shape)) is not None:
+            return frames
+        try:
+            with only_one(path.parent, "decodes videos into", wait=True):
+                if (frames := _map_frames(path, shape)) is not None:  # the process that was waited for has made it
+                    return frames
+                path.parent.mkdir(exist_ok=True)
+                remove_unfinished(path.parent)
+                with new_file(path, size=math.prod(shape)) as scratch:
+                    store = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.uint8, shape=shape)
+                    _take_room(scratch)
+                    self._fill(store, progress)
+                    store.flush()
+                    del store  # Windows renames no file that is mapped
+        except OSError as error:
+            warnings.warn(f"no cache of decoded videos, so they are decoded whenever they are needed, which is slower: {error}", stacklevel=2)
+            return None
+        return _map_frames(path, shape)
 
     def _fill(self, store: np.ndarray, progress: bool) -> None:
         problems = []
@@ -190,6 +201,30 @@ class VideoClips(Inputs):
         parts = [self.table.sha256, str(shape), str((r.frames, r.frame_choice, r.resize, self.margin))]
         parts += [f"{p.stat().st_size},{p.stat().st_mtime_ns}" for p in self.media]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _map_frames(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The frames in a cache file; None where there is none, or a part of one, as a copy that was cut off leaves it."""
+    try:
+        frames = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (FileNotFoundError, ValueError, EOFError):
+        return None
+    return frames if frames.shape == shape else None
+
+
+def _take_room(path: Path) -> None:
+    """Raise OSError now where the disk has no room for a file that is to be filled through a map: later, a full disk
+    would end the process without a word."""
+    size, free = path.stat().st_size, shutil.disk_usage(path.parent).free
+    if size > free:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if hasattr(os, "posix_fallocate"):
+        try:
+            with path.open("rb+") as file:
+                os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:  # some file systems cannot promise room
+            if error.errno in FULL:
+                raise
 
 
 def load_clip(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import signal
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from corelib.data.dives import FAULTS, Dive, draw_dive, known_numbers
 from corelib.data.diving_rules import DIFFICULTY
 from corelib.data.samples import DatasetError, SampleTable, new_dataset, write_table
 from corelib.data.video import write_video
+from corelib.files import restore_folder
 
 
 def make_dives(
@@ -66,14 +69,25 @@ def make_dives(
             rows = list(bar(map(job, range(total))))
         else:
             # Spawned processes behave alike on every system and inherit no threads.
-            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-                rows = list(bar(pool.map(job, range(total), chunksize=max(1, min(8, total // (4 * workers))))))
+            with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
+                try:
+                    rows = list(bar(pool.map(job, range(total), chunksize=max(1, min(8, total // (4 * workers))))))
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)  # or Ctrl-C would wait for all dives to be drawn
+                    raise
         samples = pd.DataFrame(rows)
         samples.insert(1, "split", splits)
         for column in ("fault_start", "fault_end"):
             samples[column] = samples[column].astype("Int64")
         write_table(scratch, _describe(frames, size, seed, numbers), samples)
     return SampleTable.load(out)
+
+
+def _end_with_parent() -> None:
+    """In a worker process: leave Ctrl-C to the process that started it, and end when that one is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def film_dive(folder: Path, number: int, *, seed: int, numbers: Sequence[str], frames: int, size: int) -> dict:
@@ -142,9 +156,13 @@ def find_or_make_dives(
 
     Raises DatasetError when the folder holds dives of another number, length, size or seed.
     """
+    restore_folder(folder)
     if not (Path(folder) / "dataset.json").is_file():
         train, val, test = counts
-        make_dives(folder, train=train, val=val, test=test, frames=frames, size=size, seed=seed)
+        try:
+            make_dives(folder, train=train, val=val, test=test, frames=frames, size=size, seed=seed)
+        except FileExistsError:
+            pass  # another process has made them meanwhile
     table = SampleTable.load(folder)
     found = [len(table.rows(split)) for split in ("train", "val", "test")]
     there = (found, *(table.info[key] for key in ("frames", "frame_size", "seed")))

@@ -13,6 +13,7 @@ from safetensors import safe_open
 
 from corelib.data.loading import Inputs
 from corelib.data.samples import DatasetError, SampleTable
+from corelib.files import write_atomically
 
 
 def write_bank(path: str | Path, features: np.ndarray, ids: list[str]) -> None:
@@ -20,7 +21,7 @@ def write_bank(path: str | Path, features: np.ndarray, ids: list[str]) -> None:
     features = np.ascontiguousarray(features)
     if features.ndim != 3 or len(features) != len(ids) or len(set(ids)) != len(ids):
         raise ValueError(f"features must be [N, S, D] with N different ids, not {features.shape} with {len(ids)} ids")
-    safetensors.torch.save_file({"features": torch.from_numpy(features)}, path, metadata={"ids": json.dumps(list(ids))})
+    write_atomically(path, safetensors.torch.save({"features": torch.from_numpy(features)}, metadata={"ids": json.dumps(list(ids))}))
 
 
 def bank_ids(path: str | Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -38,8 +39,9 @@ class Inputs(Dataset):
         kept = self.__dict__.setdefault("_loaders", {})
         if workers not in kept:
             plan: list = []
-            # each item of the plan is a whole batch, so collating has nothing left to do
-            kept[workers] = plan, DataLoader(_Batches(self), sampler=plan, batch_size=None, num_workers=workers, persistent_workers=True)
+            # Each item of the plan is a whole batch, so collating has nothing left to do. The workers hold a copy: where the
+            # source and its loader hold each other, ending the workers takes five seconds each.
+            kept[workers] = plan, DataLoader(_Batches(copy.copy(self)), sampler=plan, batch_size=None, num_workers=workers, persistent_workers=True)
         plan, loader = kept[workers]
         plan[:] = [np.asarray(part).tolist() for part in parts]
         return iter(loader)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from corelib.data.contract import INFO_KEYS, info_problems, is_below, is_id
+from corelib.files import new_folder, restore_folder, write_atomically
 from corelib.messages import one_line
 
 SPLITS = ("train", "val", "test")
@@ -54,6 +54,7 @@ class SampleTable:
         from corelib.data.leakage import refuse_leaks  # here, since it reads tables
 
         folder = Path(folder)
+        restore_folder(folder)
         for name in ("dataset.json", "samples.csv"):
             if not (folder / name).is_file():
                 raise DatasetError(
@@ -275,29 +276,17 @@ def path_from(there: str | Path, here: str | Path) -> str:
 def new_dataset(folder: str | Path, *, overwrite: bool = False):
     """Prepare a dataset in a scratch folder beside `folder`; it gets its name only when finished.
 
-    Yields the scratch folder to write into. An error or an interruption leaves nothing that looks
-    finished. Raises FileExistsError when `folder` exists and `overwrite` is false, and DatasetError as
-    `SampleTable.load`; what else its splits share (leakage.find_leaks) is a warning.
+    Yields the scratch folder to write into. An error or an interruption leaves nothing that looks finished, and the
+    dataset that was there before. Raises as corelib.files.new_folder, and DatasetError as `SampleTable.load`; what else
+    its splits share (leakage.find_leaks) is a warning.
     """
     from corelib.data.leakage import find_leaks
 
-    folder = Path(folder)
-    if folder.exists() and not overwrite:
-        raise FileExistsError(f"{folder} exists already; pass --overwrite to replace it, or choose another --out.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = folder.with_name(f".{folder.name}.{os.getpid()}.unfinished")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
-    try:
+    with new_folder(folder, overwrite=overwrite, doing="prepares") as scratch:
         yield scratch
         if (scratch / "dataset.json").is_file():
             for sentence in find_leaks(SampleTable.load(scratch)):
                 warnings.warn(f"{folder}: {sentence}", stacklevel=3)
-        if folder.exists():
-            shutil.rmtree(folder)
-        scratch.rename(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def write_table(folder: str | Path, info: dict, samples: pd.DataFrame) -> None:
@@ -307,5 +296,5 @@ def write_table(folder: str | Path, info: dict, samples: pd.DataFrame) -> None:
     if missing:
         raise DatasetError(f"dataset.json needs {', '.join(INFO_KEYS)}; missing: {', '.join(missing)}")
     text = json.dumps(info, indent=2, ensure_ascii=False) + "\n"
-    (folder / "dataset.json").write_text(text, encoding="utf-8", newline="\n")
-    samples.to_csv(folder / "samples.csv", index=False, lineterminator="\n")
+    write_atomically(folder / "dataset.json", text)
+    write_atomically(folder / "samples.csv", samples.to_csv(index=False, lineterminator="\n"))

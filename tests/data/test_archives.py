@@ -3,7 +3,6 @@
 import io
 import os
 import stat
-import sys
 import tarfile
 import zipfile
 from pathlib import Path

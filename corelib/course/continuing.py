@@ -1,0 +1,60 @@
+"""A course run that was interrupted goes on: which notebooks are executed already, and from what.
+
+An executed copy carries the checksum of what it was executed from. The folder of a run that is under way holds
+unfinished.json, the notebooks of each command that has not come to its end; a run that has come to its end
+leaves none, and the same command executes everything anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import nbformat
+
+from corelib.files import write_atomically
+
+MARK = "unfinished.json"
+
+
+def checksum(notebook: nbformat.NotebookNode, parameters: Mapping, machine: Mapping) -> str:
+    """One checksum over what an execution depends on: the cells, the parameters, and corelib.runs.machine (versions,
+    device, corelib's own source). Outputs and whatever an editor notes in a notebook do not count."""
+    cells = [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in notebook.cells]
+    return hashlib.sha256(json.dumps([cells, dict(parameters), dict(machine)], sort_keys=True).encode()).hexdigest()
+
+
+def is_executed(executed: Path, expected: str) -> bool:
+    """Whether a notebook's copy and page are there, executed to the end from what `expected` stands for."""
+    if not (executed.is_file() and executed.with_suffix(".html").is_file()):
+        return False
+    try:
+        metadata = nbformat.read(executed, as_version=4).metadata
+    except (ValueError, nbformat.ValidationError):  # written by something else
+        return False
+    return metadata.get("papermill", {}).get("exception") is False and metadata.get("executed_from") == expected
+
+
+def unfinished(folder: Path) -> list[list[str]]:
+    """The notebooks of each command that was interrupted in this folder."""
+    try:
+        return json.loads((folder / MARK).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return []
+
+
+def begin(folder: Path, names: list[str]) -> None:
+    """Note that a command executes these notebooks."""
+    others = [plan for plan in unfinished(folder) if not set(plan) <= set(names)]
+    write_atomically(folder / MARK, json.dumps([*others, names], indent=1) + "\n")
+
+
+def end(folder: Path, names: list[str]) -> None:
+    """Note that all of a command's notebooks are executed."""
+    others = [plan for plan in unfinished(folder) if plan != names]
+    if others:
+        write_atomically(folder / MARK, json.dumps(others, indent=1) + "\n")
+    else:
+        (folder / MARK).unlink(missing_ok=True)
