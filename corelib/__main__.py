@@ -32,10 +32,10 @@ from corelib.files import BusyError, NoSpaceError, json_text
 from corelib.i3d import WeightsError
 from corelib.pairs import NoPairError
 from corelib.protocols import protocol_text, run_folders, train_protocol
-from corelib.recipe import RecipeError, named
+from corelib.recipe import RecipeError, named, parse_seeds
 from corelib.runs import Run, RunError
 from corelib.soundness import TrainingError
-from corelib.sweep import parse_seeds, plan_sweep, run_sweep
+from corelib.sweep import plan_sweep, run_sweep
 from corelib.training import metrics_row, training_doubts
 
 INPUT_ERRORS = (

@@ -199,3 +199,17 @@ def named(name: str, **changes) -> Recipe:
     if name == "paper" and _as_field("with_difficulty", changes.get("with_difficulty", False)):
         values["theta"] = 30.0
     return Recipe(**values).replace(**changes)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """ "0-2,7" -> [0, 1, 2, 7]. Raises RecipeError for anything else."""
+    seeds: list[int] = []
+    try:
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            seeds += range(int(first), int(last or first) + 1)
+    except ValueError:
+        seeds = []
+    if not seeds:
+        raise RecipeError(f"--seeds takes numbers and rising ranges such as 0-4 or 0-2,7, not {text!r}")
+    return list(dict.fromkeys(seeds))

@@ -49,20 +49,6 @@ class Sweep:
     table: Path | None = None
 
 
-def parse_seeds(text: str) -> list[int]:
-    """ "0-2,7" -> [0, 1, 2, 7]. Raises RecipeError for anything else."""
-    seeds: list[int] = []
-    try:
-        for part in text.split(","):
-            first, _, last = part.partition("-")
-            seeds += range(int(first), int(last or first) + 1)
-    except ValueError:
-        seeds = []
-    if not seeds:
-        raise RecipeError(f"--seeds takes numbers and rising ranges such as 0-4 or 0-2,7, not {text!r}")
-    return list(dict.fromkeys(seeds))
-
-
 def plan_sweep(tables: list[SampleTable], recipe: Recipe, *, seeds: list[int], systems: list[str]) -> list[tuple[SampleTable, Recipe]]:
     """Every (dataset, recipe) of the sweep, one a system, seed, dataset and, where it is divided, fold."""
     return [

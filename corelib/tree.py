@@ -16,6 +16,8 @@ from torch.nn import functional as F
 
 from corelib.pairs import NoPairError, PairDifferences
 
+NARROW = 1e-9  # of the outer edge: an interval of no more is empty. Scores divided by a difficulty tie but for their last digits
+
 
 def leaf_count(depth: int) -> int:
     """Leaves of a tree of this depth, counted as the paper's configuration does: 2 ** (depth - 1)."""
@@ -75,7 +77,7 @@ class ScoreGroups(nn.Module):
                edge belongs to the interval farther from zero
     mirrored   zero differences: False puts them all on the positive side (the released code), True
                on the side that the pair's order asks for, so that both orders mirror each other
-    closed     whether empty intervals (equal edges) are closed: they get probability 0
+    closed     whether empty intervals (equal edges, to rounding) are closed: they get probability 0
     clamp      what becomes of a difference beyond the last edge: True moves it to the last edge
                with a warning, False labels it leaf 0 and outside (the released code)
     """
@@ -86,6 +88,7 @@ class ScoreGroups(nn.Module):
         if edges.ndim != 1 or len(edges) < 2 or edges[0] != 0 or (edges.diff() < 0).any() or edges[-1] <= 0:
             raise ValueError(f"edges must rise from 0, not {edges.tolist()}")
         self.register_buffer("edges", edges)
+        self.register_buffer("open", edges.diff() > NARROW * edges[-1], persistent=False)  # [R]
         self.tolerance, self.mirrored, self.closed, self.clamp = tolerance, mirrored, closed, clamp
 
     @property
@@ -105,9 +108,14 @@ class ScoreGroups(nn.Module):
 
     @property
     def scale(self) -> Tensor:
-        """[K] what a position is multiplied by: the interval's width, or 1 for one without width."""
+        """[K] what a position is multiplied by: the interval's width, or 1 for an empty one."""
         width = self.right - self.left
-        return torch.where(width > 0, width, torch.ones_like(width))
+        return torch.where(self.both_sides(self.open), width, torch.ones_like(width))
+
+    @staticmethod
+    def both_sides(of_positive: Tensor) -> Tensor:
+        """[R] of the positive intervals, which rise from 0 -> [K] of all, from the most negative on."""
+        return torch.cat([of_positive.flip(0), of_positive])
 
     def label(self, difference: Tensor, flipped: Tensor | None = None) -> Label:
         """Differences [P] -> their leaves and positions, so that decode(leaf, position) gives them back.
@@ -135,16 +143,15 @@ class ScoreGroups(nn.Module):
         return Label(leaf, (delta - self.left[leaf]) / self.scale[leaf], inside)
 
     def _nearest_open(self, interval: Tensor) -> Tensor:
-        """Where edges coincide, the next interval towards zero that has a width."""
-        open_ = self.edges.diff() > 0
-        index = torch.arange(len(open_), device=open_.device)
-        first = int(index[open_][0])
-        nearest = torch.where(open_, index, torch.full_like(index, first)).cummax(0).values
+        """For an empty interval, the next one towards zero that has a width."""
+        index = torch.arange(len(self.open), device=self.open.device)
+        first = int(index[self.open][0])
+        nearest = torch.where(self.open, index, torch.full_like(index, first)).cummax(0).values
         return nearest[interval]
 
     def close_empty(self, log_probs: Tensor) -> Tensor:
         """Leaf log-probabilities [P, K] with those of empty intervals shared out among the others."""
-        empty = self.right <= self.left
+        empty = ~self.both_sides(self.open)
         if not self.closed or not bool(empty.any()):
             return log_probs
         return F.log_softmax(log_probs.masked_fill(empty, float("-inf")), dim=1)

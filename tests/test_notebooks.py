@@ -1,20 +1,58 @@
-"""The whole course at the smoke profile, as `make run PROFILE=smoke` executes it."""
+"""The whole course at the smoke profile, as `make run PROFILE=smoke` executes it, and its trainings once more."""
 
 import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
 
 from corelib.course.execute import list_notebooks, notebooks_folder, run_course
 
+TRAININGS = ["04", "06", "07", "08"]  # the notebooks that train and evaluate the dives' systems
 
-def test_the_course_runs_at_smoke(tmp_path):
-    out = tmp_path / "course"
-    index = run_course("smoke", out=out)
-    names = list(list_notebooks(notebooks_folder()))
-    assert index.is_file()
-    for name in names:
-        assert (out / f"{name}.ipynb").is_file() and (out / f"{name}.html").is_file()
-    rows = json.loads((out / "metrics.json").read_text())
+
+def run_smoke(folder: Path, notebooks: list[str] | None = None) -> Path:
+    """Execute the course from scratch, with dives and runs of its own below `folder`; returns the folder of its pages."""
+    source = folder / "notebooks"
+    shutil.copytree(notebooks_folder(), source)
+    profile = source / "profiles" / "smoke.yaml"
+    parameters = yaml.safe_load(profile.read_text(encoding="utf-8"))
+    parameters["all"] |= {"dives": str(folder / "dives-smoke"), "runs": str(folder / "runs")}
+    profile.write_text(yaml.safe_dump(parameters), encoding="utf-8")
+    return run_course("smoke", source=source, out=folder / "course", notebooks=notebooks).parent
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """A course run of every notebook."""
+    return run_smoke(tmp_path_factory.mktemp("first"))
+
+
+def test_the_course_runs_at_smoke(executed):
+    assert (executed / "index.html").is_file()
+    for name in list_notebooks(notebooks_folder()):
+        assert (executed / f"{name}.ipynb").is_file() and (executed / f"{name}.html").is_file()
+    rows = json.loads((executed / "metrics.json").read_text())
     dives = {(row["system"], row["with_difficulty"]) for row in rows if row["dataset"] == "dives"}
     assert dives == {("mlp", False), ("mlp", True), ("core", False), ("core", True)}
     for row in rows:
         assert -1 <= row["spearman"] <= 1
         assert row["rl2_x100"] >= 0
+
+
+def test_a_second_run_gives_the_same_metrics_predictions_and_weights_bit_for_bit(executed, tmp_path):
+    again = run_smoke(tmp_path / "second", TRAININGS)
+    first, second = executed.parent / "runs", again.parent / "runs"
+    runs = sorted(path.parent.relative_to(second) for path in second.rglob("predictions.csv"))
+    assert len(runs) >= 4  # both systems, with difficulty and without
+    for run in runs:
+        for name in ("predictions.csv", "best.safetensors", "recipe.json"):
+            assert (second / run / name).read_bytes() == (first / run / name).read_bytes(), f"{run}: {name}"
+
+    def rows(folder: Path) -> list[dict]:
+        found = json.loads((folder / "metrics.json").read_text())
+        wanted = [row for row in found if row["notebook"][:2] in TRAININGS]
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in wanted]
+
+    assert rows(again) == rows(executed) and rows(again)

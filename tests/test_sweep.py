@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from corelib.__main__ import main
-from corelib.recipe import RecipeError, named
-from corelib.sweep import parse_seeds, plan_sweep, run_sweep
+from corelib.recipe import RecipeError, named, parse_seeds
+from corelib.sweep import plan_sweep, run_sweep
 
 not_on_windows = pytest.mark.skipif(sys.platform == "win32", reason="submitit's jobs need signals that Windows does not have; sweep says so")
 

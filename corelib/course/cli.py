@@ -25,18 +25,24 @@ def course() -> None:
     help="The notebooks' folder.  [default: the one beside corelib]",
 )
 @click.option("--cell-timeout", type=click.IntRange(min=1), metavar="SECONDS", help="Stop a cell that takes longer.")
+@click.option("--seeds", metavar="A-B,C", help="Of every training, in place of the profile's: 0-4 or 0-2,7.")
 @click.option("--resume/--restart", default=True, show_default=True, help="Go on with a run that was interrupted, or execute everything anew.")
-def run(profile: str, only: tuple[str, ...], out: Path | None, source: Path | None, cell_timeout: int | None, resume: bool) -> None:
+def run(profile: str, only: tuple[str, ...], out: Path | None, source: Path | None, cell_timeout: int | None, seeds: str | None, resume: bool) -> None:
     """Execute every notebook, write pages and results, print the results table.
 
     Exit code 2: nothing was executed, as the profile or an option is wrong; 1: a notebook failed.
     """
     # Here, since papermill and nbconvert take seconds to import, which every other command would pay for.
     from corelib.course.execute import NotebookError, run_course
+    from corelib.course.parameters import CourseError
+    from corelib.recipe import RecipeError, parse_seeds
 
     with _wrong_input():
         try:
-            run_course(profile, notebooks=only or None, out=out, source=source, cell_timeout=cell_timeout, resume=resume)
+            chosen = parse_seeds(seeds) if seeds else None
+            run_course(profile, notebooks=only or None, out=out, source=source, cell_timeout=cell_timeout, resume=resume, seeds=chosen)
+        except RecipeError as error:
+            raise CourseError(str(error)) from None
         except NotebookError as error:
             raise click.ClickException(str(error)) from None
 

@@ -86,7 +86,7 @@ def select_notebooks(names: Iterable[str], wanted: Iterable[str] | None) -> list
 
 
 def plan_course(
-    profile: str, *, notebooks: Iterable[str] | None = None, source: str | Path | None = None
+    profile: str, *, notebooks: Iterable[str] | None = None, source: str | Path | None = None, seeds: list[int] | None = None
 ) -> dict[str, dict]:
     """Check a profile against the notebooks and return what each would be given: {notebook: {parameter: value}}.
 
@@ -97,7 +97,10 @@ def plan_course(
     selected = select_notebooks(paths, notebooks)
     sections = read_profile(source / "profiles", profile)
     contents = {name: read_notebook(path) for name, path in paths.items()}
-    return plan_parameters(sections, contents, selected=selected, origin=f"profile {profile}")
+    plan = plan_parameters(sections, contents, selected=selected, origin=f"profile {profile}")
+    for name in plan if seeds else ():
+        plan[name] |= {key: seeds for key in declared_parameters(contents[name], name) if key == "seeds" or key.endswith("_seeds")}
+    return plan
 
 
 def run_course(
@@ -109,6 +112,7 @@ def run_course(
     kernel: str = "python3",
     cell_timeout: int | None = None,
     resume: bool = True,
+    seeds: list[int] | None = None,
 ) -> Path:
     """Execute the notebooks of a profile, write their copies, pages, index and results, and print progress.
 
@@ -123,6 +127,7 @@ def run_course(
     kernel        "python3" is the interpreter that runs this, whatever kernels the user has installed
     cell_timeout  seconds that one cell may take; no limit by default
     resume        False executes everything anew
+    seeds         of every training (the parameters `seeds` and `..._seeds`), in place of the profile's
 
     Returns the index page. A notebook that declares the parameter `results` is told there where to
     record its rows. Raises CourseError before anything is executed, BusyError when another process executes the
@@ -133,7 +138,7 @@ def run_course(
     folder = Path(out).resolve() if out else root / "runs" / "course" / profile
     if folder == source:
         raise CourseError(f"{folder} holds the source notebooks; write the executed ones elsewhere")
-    plan = plan_course(profile, notebooks=notebooks, source=source)
+    plan = plan_course(profile, notebooks=notebooks, source=source, seeds=seeds)
     paths = list_notebooks(source)
     # A path inside the repository is given relative to it, so that executed copies name no machine's folders;
     # elsewhere it is whole, since `start` moves every notebook into the repository.

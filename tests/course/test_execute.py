@@ -18,7 +18,7 @@ from PIL import Image
 from corelib import files
 from corelib.course import continuing
 from corelib.course.cli import course
-from corelib.course.execute import NotebookError, run_course, select_notebooks
+from corelib.course.execute import NotebookError, plan_course, run_course, select_notebooks
 from corelib.course.parameters import CourseError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -251,6 +251,18 @@ def test_notebooks_are_selected_by_number_or_beginning_in_reading_order():
     assert select_notebooks(names, ["10", "1"]) == ["01_data", "10_real"]
     assert select_notebooks(names, ["11_y", "00_start", "0"]) == ["00_start", "11_yours"]
     assert select_notebooks(names, None) == names
+
+
+def test_seeds_of_the_command_line_are_those_of_every_training(source):
+    set_profile(source, "all: {seeds: [7], seedless: 1}\n")
+    write_notebook(source / "00_first.ipynb", "print(seeds, seedless, more_seeds)", parameters="seeds: list = [0]\nseedless = 0\nmore_seeds: list = [0]")
+    write_notebook(source / "01_second.ipynb", "print(1)")
+    assert plan_course("tiny", source=source) == {"00_first": {"seeds": [7], "seedless": 1}, "01_second": {}}
+    result = CliRunner().invoke(course, ["run", "--profile", "tiny", "--notebooks", str(source), "--seeds", "1-2,5"])
+    assert result.exit_code == 0, result.output
+    assert output_text(source.parent / "runs" / "course" / "tiny" / "00_first.ipynb") == "[1, 2, 5] 1 [1, 2, 5]\n"
+    wrong = CliRunner().invoke(course, ["run", "--profile", "tiny", "--notebooks", str(source), "--seeds", "some"])
+    assert wrong.exit_code == 2 and "--seeds takes numbers" in wrong.output
 
 
 def test_a_part_of_the_course_keeps_the_rest_and_a_failure_leaves_nothing_stale(source, monkeypatch):
