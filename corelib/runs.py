@@ -175,11 +175,14 @@ def read_description(folder: Path) -> tuple[dict, Recipe]:
 
 
 def read_metrics(path: Path) -> list[dict]:
-    """The rows of a metrics.json; a measure that is null is nan again."""
-    rows = json.loads(path.read_text())
-    for row in rows:
-        row |= {key: math.nan for key in ("spearman", "rl2_x100", "residual_90") if row.get(key, 0) is None}
-        row |= {key: [math.nan] * 2 for key in ("spearman_95", "rl2_x100_95") if row.get(key) == [None, None]}
+    """The rows of a metrics.json; a measure that is null is nan again. Raises RunError for a file that is none."""
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        for row in rows:
+            row |= {key: math.nan for key in ("spearman", "rl2_x100", "residual_90") if row.get(key, 0) is None}
+            row |= {key: [math.nan] * 2 for key in ("spearman_95", "rl2_x100_95") if row.get(key) == [None, None]}
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise RunError(f"{path}: not the metrics of a run ({type(error).__name__}: {one_line(error)}); delete it, and the training's command writes it anew") from None
     return rows
 
 

@@ -20,7 +20,7 @@ from corelib.files import json_text, only_one, remove_unfinished, write_atomical
 from corelib.models import build_model, freeze_batchnorm
 from corelib.pairs import PairBatch, epoch_batches
 from corelib.recipe import Recipe
-from corelib.runs import Run, check_same, describe, environment, load_weights_into, pick_device, read_description
+from corelib.runs import Run, RunError, check_same, describe, environment, load_weights_into, pick_device, read_description
 from corelib.soundness import TrainingError, advice, check_training, not_finite, warn_once
 
 VALIDATION = ("val_spearman", "val_rl2_x100", "val_residual_90")  # nine in ten validation errors are smaller than the last
@@ -151,10 +151,14 @@ def fit(
 
 
 def _is_finished(out: Path, table: SampleTable, recipe: Recipe) -> bool:
-    """Whether a folder holds this run, finished. Raises RunError when it holds a run of something else."""
+    """Whether a folder holds this run, finished. Raises RunError when it holds something else."""
     if (out / "recipe.json").is_file():
         before, _ = read_description(out)
         check_same(before, {"recipe": recipe.to_dict(), "dataset": describe(table, out)}, out)
+    elif (out / "last.pt").is_file():
+        raise RunError(f"{out} holds a checkpoint without the recipe.json that says what of; choose another --out or delete it")
+    if (out / "dataset.json").is_file():
+        raise RunError(f"{out} is the folder of a prepared dataset; choose another --out")
     return all((out / name).is_file() for name in ("recipe.json", "metrics.json"))
 
 

@@ -95,6 +95,26 @@ def test_a_recipe_json_that_is_none_is_told_in_one_line(stranger, text):
     assert len(done.output.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize("text", ["", "[{", "7", "[7]", '{"a": 1}', "[" * 100_000, "\udcff"])
+def test_metrics_that_are_none_are_told_in_one_line(stranger, small_dives, text):
+    (stranger / "metrics.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    video = str(next((small_dives.folder / "videos").iterdir()))
+    done = CliRunner().invoke(main, ["score", str(stranger), video])
+    assert done.exit_code == 2 and "metrics.json: not the metrics of a run" in done.stderr and "delete it" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_folder_with_something_else_in_it_is_not_trained_into(small_dives, stranger):
+    (stranger / "recipe.json").unlink()
+    (stranger / "last.pt").touch()
+    with pytest.raises(RunError, match="without the recipe.json"):
+        fit(small_dives, RECIPE, stranger, device="cpu", progress=False)
+    before = sorted(path.name for path in small_dives.folder.iterdir())
+    with pytest.raises(RunError, match="prepared dataset; choose another --out"):
+        fit(small_dives, RECIPE, small_dives.folder, device="cpu", progress=False)
+    assert sorted(path.name for path in small_dives.folder.iterdir()) == before
+
+
 @pytest.mark.parametrize("knob", ["frames", "width", "depth", "snippet_starts", "resize"])
 def test_every_odd_knob_is_told(stranger, knob):
     for value in (None, "x", [], {}, [None]):

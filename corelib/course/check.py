@@ -19,6 +19,7 @@ from scipy import stats
 
 from corelib.course.parameters import CourseError
 from corelib.files import write_atomically
+from corelib.messages import one_line
 from corelib.metrics import DEFINITION
 
 MEASURES = ("spearman", "rl2_x100")
@@ -48,8 +49,13 @@ class CourseResults:
         for name in ("environment.json", "metrics.json"):
             if not (folder / name).is_file():
                 raise CourseError(f"{folder}: no {name} here, so it is no course run; make one with `python -m corelib course run`")
-        rows = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        return cls(folder, json.loads((folder / "environment.json").read_text(encoding="utf-8")), rows)
+        try:
+            environment, rows = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("environment.json", "metrics.json"))
+            if "profile" not in environment or not all(set(EXPERIMENT) | {"seed", *MEASURES} <= set(row) for row in rows):
+                raise ValueError("keys are missing")
+        except (ValueError, TypeError, RecursionError) as error:
+            raise CourseError(f"{folder}: metrics.json and environment.json are not those of a course run ({one_line(error)}); execute it again") from None
+        return cls(folder, environment, rows)
 
     @property
     def profile(self) -> str:

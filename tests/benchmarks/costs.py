@@ -1,6 +1,7 @@
 """How time and memory grow with videos, exemplars, frames and depth: measured, beside the slope that is expected.
 
-Every point is a process of its own, so that its peak memory is its own. Encoding and voting are those of an evaluation at
+Every point is a process of its own, so that its peak memory is its own, and keeps what it has freed (KEEP): otherwise some
+processes return memory to the system after every block of votes, fetch it again, and take twice the time. Encoding and voting are those of an evaluation at
 laptop size, in float32. Draws docs/costs.png.
 
     python tests/benchmarks/costs.py [--out docs/costs.png]
@@ -8,6 +9,7 @@ laptop size, in float32. Draws docs/costs.png.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -24,6 +26,8 @@ from corelib.models import build_model
 from corelib.pairs import Exemplars
 from corelib.plots_costs import cost_growth, growth
 from corelib.recipe import named
+
+KEEP = {"MALLOC_TRIM_THRESHOLD_": "1000000000", "MALLOC_MMAP_THRESHOLD_": "1000000000"}  # as glibc reads them
 
 # what grows, its values, and how it reads on the axis
 AXES = {
@@ -84,7 +88,7 @@ def main(out: Path, one: tuple[str, str] | None) -> None:
     for axis, (values, label) in AXES.items():
         rows = []
         for value in values:
-            said = subprocess.run([sys.executable, __file__, "--point", axis, str(value)], capture_output=True, text=True, check=True).stdout
+            said = subprocess.run([sys.executable, __file__, "--point", axis, str(value)], capture_output=True, text=True, check=True, env=os.environ | KEEP).stdout
             seconds, gb = (float(word) for word in said.split())
             rows.append({"size": 2 ** (value - 1) if axis == "depth" else value, "seconds": seconds, "gb": gb})
             print(f"{axis:10}{value:6}: {seconds:8.3f} s {gb:7.3f} GB", flush=True)

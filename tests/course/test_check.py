@@ -118,3 +118,11 @@ def test_files_that_are_not_there_or_not_references_end_with_2(tmp_path):
         read_reference(tmp_path / "no.json")
     write_reference(tmp_path / "new" / "r.json", {"profile": "smoke", "metrics": 1, "made_on": {}, "experiments": []})
     assert read_reference(tmp_path / "new" / "r.json")["experiments"] == []
+
+
+@pytest.mark.parametrize("text", ["", "[{", "7", "[7]", '[{"seed": 0}]'])
+def test_results_that_are_none_are_told_in_one_line(reference, tmp_path, text):
+    folder = course(tmp_path / "run", FIVE[:1])
+    (folder / "metrics.json").write_text(text)
+    code, said = check(folder, "--against", reference)
+    assert code == 2 and "are not those of a course run" in said and len(said.strip().splitlines()) == 1
