@@ -7,8 +7,10 @@ import warnings
 from pathlib import Path
 
 from corelib.installation import check_installation, describe_missing
+from corelib.messages import INTERRUPTED, tell_interruption
 
-if __name__ == "__main__":  # before the imports below run into what is missing or broken
+if __name__ == "__main__":  # before the imports below run into what is missing or broken, or are interrupted
+    sys.excepthook = tell_interruption
     try:
         if sys.argv[1:2] == ["doctor"]:
             from corelib.doctor import doctor
@@ -59,7 +61,7 @@ class Commands(click.Group):
                 click.echo(f"error: {error}", err=True)
                 context.exit(2)
             except KeyboardInterrupt:
-                click.echo("\ninterrupted; the same command goes on from what is finished", err=True)
+                click.echo(INTERRUPTED, err=True)
                 context.exit(130)
 
 

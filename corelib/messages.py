@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 
+INTERRUPTED = "\ninterrupted; the same command goes on from what is finished"
 LONGEST = 300  # characters of what a library or a file says; more is cut off
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # the last stand for bytes that are no text
 
@@ -17,3 +19,11 @@ def one_line(said: object) -> str:
     """An error or a value as one line of at most LONGEST characters; an error that says nothing is told by its type."""
     text = " ".join(_CONTROL.sub(" ", (str(said) or type(said).__name__)[: 4 * LONGEST]).split())
     return text if len(text) <= LONGEST else text[: LONGEST - 4] + " ..."
+
+
+def tell_interruption(kind, error, trace) -> None:
+    """sys.excepthook for a program that may be ended by Ctrl-C while it is still importing: one line instead of a page."""
+    if issubclass(kind, KeyboardInterrupt):
+        print(INTERRUPTED, file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)

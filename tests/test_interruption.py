@@ -337,6 +337,13 @@ def test_ctrl_c_in_a_training_is_one_line(killed):
     assert "Traceback" not in said
 
 
+def test_ctrl_c_while_the_command_line_still_imports_is_one_line(tmp_path):
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt\n")  # as when the key is pressed at that moment
+    environment = ENVIRONMENT | {"PYTHONPATH": os.pathsep.join([str(tmp_path), ENVIRONMENT["PYTHONPATH"]])}
+    done = subprocess.run([sys.executable, "-m", "corelib", "--help"], capture_output=True, text=True, env=environment)
+    assert done.returncode != 0 and done.stderr == "\ninterrupted; the same command goes on from what is finished\n"
+
+
 @pytest.mark.skipif(os.name != "posix", reason="sends signals to a group of processes")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL] if os.name == "posix" else [])
 def test_dives_that_are_no_longer_wanted_end_with_all_their_processes(tmp_path, number):

@@ -70,11 +70,7 @@ def make_dives(
         else:
             # Spawned processes behave alike on every system and inherit no threads.
             with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
-                try:
-                    rows = list(bar(pool.map(job, range(total), chunksize=max(1, min(8, total // (4 * workers))))))
-                except BaseException:
-                    pool.shutdown(cancel_futures=True)  # or Ctrl-C would wait for all dives to be drawn
-                    raise
+                rows = list(bar(pool.map(job, range(total), chunksize=max(1, min(8, total // (4 * workers))))))
         samples = pd.DataFrame(rows)
         samples.insert(1, "split", splits)
         for column in ("fault_start", "fault_end"):
