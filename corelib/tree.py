@@ -88,13 +88,17 @@ class ScoreGroups(nn.Module):
         if edges.ndim != 1 or len(edges) < 2 or edges[0] != 0 or (edges.diff() < 0).any() or edges[-1] <= 0:
             raise ValueError(f"edges must rise from 0, not {edges.tolist()}")
         self.register_buffer("edges", edges)
-        self.register_buffer("open", edges.diff() > NARROW * edges[-1], persistent=False)  # [R]
         self.tolerance, self.mirrored, self.closed, self.clamp = tolerance, mirrored, closed, clamp
 
     @property
     def leaves(self) -> int:
         """K, the number of leaves."""
         return 2 * (len(self.edges) - 1)
+
+    @property
+    def open(self) -> Tensor:
+        """[R] bool: which positive intervals have a width."""
+        return self.edges.diff() > NARROW * self.edges[-1]
 
     @property
     def left(self) -> Tensor:

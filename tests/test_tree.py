@@ -204,6 +204,16 @@ def test_an_interval_as_wide_as_a_rounding_error_is_empty():
     assert torch.equal(ScoreGroups([0, 1.5, np.nextafter(1.5, 2), 3], closed=False).close_empty(equal), equal)
 
 
+def test_intervals_come_back_whole_from_saved_weights():
+    saved, loaded = ScoreGroups([0, 0, 1, 3]), ScoreGroups([0, 1, 2, 3])
+    loaded.load_state_dict(saved.state_dict())
+    delta = tensor(-3, -2, -0.5, 0, 0.5, 2, 3)
+    for one, other in zip(loaded.label(delta), saved.label(delta), strict=True):
+        assert torch.equal(one, other)
+    equal = torch.full((1, 6), 1 / 6, dtype=torch.float64).log()
+    assert torch.equal(loaded.close_empty(equal), saved.close_empty(equal)) and torch.equal(loaded.scale, saved.scale)
+
+
 # The tree
 
 
