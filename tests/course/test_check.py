@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from corelib.__main__ import main
 from corelib.course.check import CourseResults, NotComparable, compare, comparison_text, make_reference, range_of, read_reference, write_reference
+from corelib.course.execute import notebooks_folder
 from corelib.course.parameters import CourseError
 from corelib.metrics import DEFINITION
 
@@ -126,3 +127,14 @@ def test_results_that_are_none_are_told_in_one_line(reference, tmp_path, text):
     (folder / "metrics.json").write_text(text)
     code, said = check(folder, "--against", reference)
     assert code == 2 and "are not those of a course run" in said and len(said.strip().splitlines()) == 1
+
+
+def test_every_reference_that_is_shipped_is_of_five_seeds_of_a_profile_and_of_this_definition():
+    shipped = sorted((notebooks_folder() / "references").glob("*.json"))
+    assert [path.stem for path in shipped] == ["laptop"]
+    for path in shipped:
+        reference = read_reference(path)
+        assert reference["profile"] == path.stem and reference["metrics"] == DEFINITION
+        assert all(len(entry["seeds"]) >= 5 and entry["dataset_sha256"] for entry in reference["experiments"])
+        systems = {(entry["dataset"], entry["system"], entry["with_difficulty"]) for entry in reference["experiments"]}
+        assert {("dives", system, known) for system in ("core", "mlp") for known in (False, True)} <= systems
