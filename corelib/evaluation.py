@@ -17,10 +17,11 @@ from corelib import distributed, metrics
 from corelib.data.clips import VideoClips, load_clip
 from corelib.data.features import FeatureSteps, write_bank
 from corelib.data.samples import DatasetError, SampleTable, new_dataset, write_table
+from corelib.messages import list_ids
 from corelib.models import lean_encoder
 from corelib.pairs import Exemplars, draw_exemplars
 from corelib.recipe import Recipe, RecipeError
-from corelib.soundness import check_predictions, check_votes, list_ids, warn_once
+from corelib.soundness import check_predictions, check_votes, warn_once
 
 INPUT_LIMIT = 2**27  # bytes of model inputs encoded at once; a full-size video of ten snippets has 10^8
 

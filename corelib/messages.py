@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable
 
 INTERRUPTED = "\ninterrupted; the same command goes on from what is finished"
 LONGEST = 300  # characters of what a library or a file says; more is cut off
@@ -19,6 +20,12 @@ def one_line(said: object) -> str:
     """An error or a value as one line of at most LONGEST characters; an error that says nothing is told by its type."""
     text = " ".join(_CONTROL.sub(" ", (str(said) or type(said).__name__)[: 4 * LONGEST]).split())
     return text if len(text) <= LONGEST else text[: LONGEST - 4] + " ..."
+
+
+def list_ids(ids: Iterable, most: int = 5) -> str:
+    """The first few of them, and how many more there are."""
+    ids = list(ids)
+    return ", ".join(map(str, ids[:most])) + (f" and {len(ids) - most} more" if len(ids) > most else "")
 
 
 def tell_interruption(kind, error, trace) -> None:

@@ -126,7 +126,7 @@ class Run:
         """What is doubtful about testing this run on its table, in plain sentences: samples that two splits share or,
         where the table is not the dataset it was trained on, that it has learnt from (looked for while that is still there)."""
         said = find_leaks(self.table)
-        described = json.loads((self.folder / "recipe.json").read_text())["dataset"]
+        described = read_description(self.folder)[0]["dataset"]
         if self.table.sha256 != described["sha256"]:
             try:
                 said += find_known(_own_table(described, self.folder).of_fold(self.recipe.fold), self.table)

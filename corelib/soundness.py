@@ -14,6 +14,7 @@ import numpy as np
 
 from corelib.data.leakage import find_leaks
 from corelib.data.samples import DatasetError, SampleTable
+from corelib.messages import list_ids
 from corelib.pairs import NoPairError, members
 from corelib.recipe import Recipe
 
@@ -123,9 +124,3 @@ def warn_once(sentences: Iterable[str]) -> None:
         if sentence not in SAID:
             SAID.add(sentence)
             warnings.warn(sentence, stacklevel=level)
-
-
-def list_ids(ids: Iterable) -> str:
-    """The first few of them, and how many more there are."""
-    ids = list(ids)
-    return ", ".join(map(str, ids[:5])) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")

@@ -97,8 +97,8 @@ class ScoreGroups(nn.Module):
 
     @property
     def open(self) -> Tensor:
-        """[R] bool: which positive intervals have a width."""
-        return self.edges.diff() > NARROW * self.edges[-1]
+        """[K] bool: which intervals have a width."""
+        return self.right - self.left > NARROW * self.edges[-1]
 
     @property
     def left(self) -> Tensor:
@@ -114,12 +114,7 @@ class ScoreGroups(nn.Module):
     def scale(self) -> Tensor:
         """[K] what a position is multiplied by: the interval's width, or 1 for an empty one."""
         width = self.right - self.left
-        return torch.where(self.both_sides(self.open), width, torch.ones_like(width))
-
-    @staticmethod
-    def both_sides(of_positive: Tensor) -> Tensor:
-        """[R] of the positive intervals, which rise from 0 -> [K] of all, from the most negative on."""
-        return torch.cat([of_positive.flip(0), of_positive])
+        return torch.where(self.open, width, torch.ones_like(width))
 
     def label(self, difference: Tensor, flipped: Tensor | None = None) -> Label:
         """Differences [P] -> their leaves and positions, so that decode(leaf, position) gives them back.
@@ -148,14 +143,15 @@ class ScoreGroups(nn.Module):
 
     def _nearest_open(self, interval: Tensor) -> Tensor:
         """For an empty interval, the next one towards zero that has a width."""
-        index = torch.arange(len(self.open), device=self.open.device)
-        first = int(index[self.open][0])
-        nearest = torch.where(self.open, index, torch.full_like(index, first)).cummax(0).values
+        open_ = self.open[len(self.edges) - 1 :]
+        index = torch.arange(len(open_), device=open_.device)
+        first = int(index[open_][0])
+        nearest = torch.where(open_, index, torch.full_like(index, first)).cummax(0).values
         return nearest[interval]
 
     def close_empty(self, log_probs: Tensor) -> Tensor:
         """Leaf log-probabilities [P, K] with those of empty intervals shared out among the others."""
-        empty = ~self.both_sides(self.open)
+        empty = ~self.open
         if not self.closed or not bool(empty.any()):
             return log_probs
         return F.log_softmax(log_probs.masked_fill(empty, float("-inf")), dim=1)

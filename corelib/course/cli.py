@@ -34,15 +34,12 @@ def run(profile: str, only: tuple[str, ...], out: Path | None, source: Path | No
     """
     # Here, since papermill and nbconvert take seconds to import, which every other command would pay for.
     from corelib.course.execute import NotebookError, run_course
-    from corelib.course.parameters import CourseError
-    from corelib.recipe import RecipeError, parse_seeds
+    from corelib.recipe import parse_seeds
 
     with _wrong_input():
         try:
             chosen = parse_seeds(seeds) if seeds else None
             run_course(profile, notebooks=only or None, out=out, source=source, cell_timeout=cell_timeout, resume=resume, seeds=chosen)
-        except RecipeError as error:
-            raise CourseError(str(error)) from None
         except NotebookError as error:
             raise click.ClickException(str(error)) from None
 
@@ -112,12 +109,13 @@ def check(runs: tuple[Path, ...], against: Path | None, update: bool) -> None:
 
 @contextmanager
 def _wrong_input() -> Iterator[None]:
-    """A CourseError becomes one line and exit code 2."""
+    """What is wrong with an option becomes one line and exit code 2."""
     from corelib.course.parameters import CourseError
+    from corelib.recipe import RecipeError
 
     try:
         yield
-    except CourseError as error:
+    except (CourseError, RecipeError) as error:
         problem = click.ClickException(str(error))
         problem.exit_code = 2
         raise problem from None

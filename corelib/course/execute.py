@@ -314,6 +314,8 @@ def _kernel_environment() -> Iterator[None]:
 
 def _remove_earlier(folder: Path, names: list[str], kept: set[str], *, everything: bool) -> None:
     # What an earlier run left must not pass for this one's, least of all when this one fails half-way.
-    for name in names if not everything else [*names, *(path.stem.removeprefix("metrics-") for path in folder.glob("metrics-*.json"))]:
-        for file in () if name in kept else (f"{name}.ipynb", f"{name}.html", f"metrics-{name}.json"):
+    if everything:
+        names = [*names, *(path.stem.removeprefix("metrics-") for path in folder.glob("metrics-*.json"))]
+    for name in set(names) - kept:
+        for file in (f"{name}.ipynb", f"{name}.html", f"metrics-{name}.json"):
             (folder / file).unlink(missing_ok=True)

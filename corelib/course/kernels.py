@@ -29,7 +29,7 @@ def client_config(signals: list[int]) -> Config:
             signals.append(number)
             task.cancel()
 
-        with suppress(NotImplementedError, RuntimeError):  # on Windows, and outside of the main thread
+        with suppress(RuntimeError):  # on Windows, and outside of the main thread
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, note, number)  # in place of nbclient's own
 

@@ -35,7 +35,7 @@ CHUNK = 2**20  # bytes copied at a time, and the longest header of a tar file th
 PADDING = 2**24  # bytes behind a tar file's end mark that are read
 LONGEST_LINK = 4096  # bytes
 COMPRESSED = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open))
-DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError)
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)  # RuntimeError: a kind of zip file that zipfile does not know
 
 
 class ArchiveError(Exception):

@@ -14,6 +14,7 @@ from safetensors import safe_open
 from corelib.data.loading import Inputs
 from corelib.data.samples import DatasetError, SampleTable
 from corelib.files import write_atomically
+from corelib.messages import list_ids
 
 
 def write_bank(path: str | Path, features: np.ndarray, ids: list[str]) -> None:
@@ -55,8 +56,7 @@ class FeatureSteps(Inputs):
         self.features = features[[order[media] for media in table.samples["media"]]].float()
         bad = [table.samples["id"].iloc[row] for row in range(len(table.samples)) if not self.features[row].isfinite().all()]
         if bad:
-            shown = ", ".join(bad[:20]) + (f" and {len(bad) - 20} more" if len(bad) > 20 else "")
-            raise DatasetError(f"{bank}: features that are not finite, of {len(bad)} sample(s): {shown}; compute them anew or leave these samples out")
+            raise DatasetError(f"{bank}: features that are not finite, of {len(bad)} sample(s): {list_ids(bad, most=20)}; compute them anew or leave these samples out")
         self.in_features = self.features.shape[2]
 
     def __len__(self) -> int:
