@@ -6,36 +6,21 @@ executed copy and page kept for reading.
 
 from __future__ import annotations
 
-import asyncio
-import json
-import logging
-import os
-import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
-import nbformat
-import papermill
-from ipykernel.kernelspec import get_kernel_dict
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from papermill.engines import NBClientEngine, papermill_engines
-from papermill.execute import ERROR_MARKER_TAG
-
 from corelib.course import continuing, project_root
-from corelib.course.failures import INSTALLATION, KERNEL_DIED, explain_cell_time, explain_error
-from corelib.course.kernels import client_config
+from corelib.course.failures import explain_error
+from corelib.course.kernels import kernel_environment
+from corelib.course.notebook import NotebookError, execute_notebook
 from corelib.course.parameters import RESULTS, CourseError, declared_parameters, nearest, plan_parameters, read_notebook, read_profile
 from corelib.course.results import merge_results, table_text
-from corelib.course.site import write_html, write_index
-from corelib.files import only_one, remove_unfinished, write_atomically
+from corelib.course.site import write_index
+from corelib.files import only_one, remove_unfinished
 from corelib.metrics import DEFINITION
 from corelib.runs import machine, pick_device
-
-
-class NotebookError(RuntimeError):
-    """A notebook of the course failed; the message names the notebook, the cell and the error."""
 
 
 def notebooks_folder() -> Path:
@@ -160,7 +145,7 @@ def run_course(
         if kept:
             print(f"Going on with the run that was interrupted; {len(kept)} of {len(plan)} notebooks are kept (--restart executes them anew).")
         try:
-            with _kernel_environment():
+            with kernel_environment():
                 for number, (name, parameters) in enumerate(plan.items(), start=1):
                     print(f"[{number}/{len(plan)}] {name} ... ", end="", flush=True)
                     if name in kept:
@@ -168,7 +153,7 @@ def run_course(
                         continue
                     started = time.perf_counter()
                     try:
-                        _execute(paths[name], folder / f"{name}.ipynb", parameters, root, kernel, cell_timeout, sums[name])
+                        execute_notebook(paths[name], folder / f"{name}.ipynb", parameters, root, kernel, cell_timeout, sums[name])
                     except NotebookError:
                         print("failed", flush=True)
                         raise
@@ -201,115 +186,6 @@ def _write_results(folder: Path, names: Iterable[str], profile: str, made_on: di
     rows = merge_results(folder)
     stamp = {"profile": profile, "seeds": sorted({row["seed"] for row in rows}), "metrics": DEFINITION} | made_on
     return rows, write_index(folder, names=names, profile=profile, rows=rows, stamp=stamp)
-
-
-def _execute(
-    path: Path, executed: Path, parameters: dict, root: Path, kernel: str, cell_timeout: int | None, executed_from: str
-) -> None:
-    """Execute one notebook into `executed` and write its page; raises NotebookError, both files kept."""
-    problem, seen, signals, page = None, [], [], None
-    try:
-        papermill.execute_notebook(
-            path, None, parameters, engine_name=_Engine.__name__, seen=seen, kernel_name=kernel, cwd=root,
-            execution_timeout=cell_timeout, progress_bar=False, config=client_config(signals),
-        )  # fmt: skip
-    except papermill.PapermillExecutionError as error:
-        problem = explain_error(error.ename, error.evalue)
-    except CellTimeoutError:
-        problem = explain_cell_time(cell_timeout)
-    except (DeadKernelError, asyncio.CancelledError):
-        if signals:
-            raise KeyboardInterrupt from None
-        problem = KERNEL_DIED
-    except RuntimeError as error:
-        problem = f"the kernel did not start ({' '.join(str(error).split())}); {INSTALLATION}"
-    notebook = seen[0] if seen else read_notebook(path)
-    # What papermill notes of its own paths is this machine's; the names alone are enough.
-    notebook.metadata.setdefault("papermill", {}).update(input_path=path.name, output_path=executed.name)
-    if problem is None and _has_unexecuted(notebook):
-        # papermill takes sys.exit() for a good end, and nbclient skips some tags; the course wants every cell executed.
-        problem = "the notebook ended here without an error, but not every cell was executed"
-    notebook.metadata.papermill["exception"] = problem is not None
-    notebook.metadata["executed_from"] = executed_from
-    try:
-        write_atomically(executed, nbformat.writes(notebook) + "\n")
-        page = write_html(executed, images=path.parent)
-    except OSError as error:
-        problem = problem or explain_error(type(error).__name__, str(error))
-    if problem is not None:
-        kept = f"The executed copy, up to there: {page}" if page else "There is no page of it: it could not be written"
-        raise NotebookError(f"{path.stem}, cell {_last_cell(notebook)}: {problem}\n{kept}") from None
-
-
-class _Engine(NBClientEngine):
-    """papermill's own; `seen` gets hold of the notebook as it grows, whatever ends it."""
-
-    @classmethod
-    def execute_managed_notebook(cls, nb_man, kernel_name, *, seen: list, **options):
-        seen.append(nb_man.nb)
-        return super().execute_managed_notebook(nb_man, kernel_name, **options)
-
-
-papermill_engines.register(_Engine.__name__, _Engine)
-
-
-def _last_cell(notebook: nbformat.NotebookNode) -> int:
-    """The number, counted from 1 as in the source notebook, of the cell with an error, or of the last one begun."""
-    # papermill's own cells are not in the source, so they do not count.
-    own = {"injected-parameters", ERROR_MARKER_TAG}
-    cells = [cell for cell in notebook.cells if not own & set(cell.metadata.get("tags", []))]
-    last = 1
-    for number, cell in enumerate(cells, start=1):
-        if any(output.output_type == "error" and output.ename != "SystemExit" for output in cell.get("outputs", [])):
-            return number
-        if cell.cell_type == "code" and cell.metadata.get("papermill", {}).get("start_time"):
-            last = number
-    return last
-
-
-def _has_unexecuted(notebook: nbformat.NotebookNode) -> bool:
-    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
-    return any(cell.execution_count is None or _exited(cell) for cell in code)
-
-
-def _exited(cell: nbformat.NotebookNode) -> bool:
-    return any(output.output_type == "error" and output.ename == "SystemExit" for output in cell.outputs)
-
-
-@contextmanager
-def _kernel_environment() -> Iterator[None]:
-    """The environment variables that kernels inherit, restored afterwards."""
-    with tempfile.TemporaryDirectory(prefix="course-kernel-") as folder:
-        # A kernel named python3 that the user installed elsewhere must not take the place of this interpreter.
-        spec = Path(folder, "kernels", "python3", "kernel.json")
-        spec.parent.mkdir(parents=True)
-        spec.write_text(json.dumps(get_kernel_dict()), encoding="utf-8")
-        wanted = {
-            "JUPYTER_PATH": os.pathsep.join(filter(None, [folder, os.environ.get("JUPYTER_PATH")])),
-            "PYTHONHASHSEED": "0",
-            "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it some CUDA products are not reproducible
-            # A progress bar's widget or hundred lines would be kept as the cell's output. tqdm's bar for notebooks
-            # ignores TQDM_DISABLE, and tqdm.auto takes the one for terminals wherever a variable SPYDER... is set.
-            "TQDM_DISABLE": "1",
-            "SPYDER": "",
-            "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # MPLBACKEND=Agg would leave out every figure
-            "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # the kernel's debugger warns of frozen modules
-        }
-        before = {key: os.environ.get(key) for key in wanted}
-        # papermill warns of parameters that its own reading of the cell misses; they are checked by now.
-        logger = logging.getLogger("papermill")
-        level = logger.level
-        logger.setLevel(logging.ERROR)
-        os.environ.update(wanted)
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
-            for key, value in before.items():
-                if value is None:
-                    os.environ.pop(key, None)
-                else:
-                    os.environ[key] = value
 
 
 def _remove_earlier(folder: Path, names: list[str], kept: set[str], *, everything: bool) -> None:

@@ -212,8 +212,8 @@ def test_a_disk_that_fills_under_the_run_itself_is_told_in_a_line_and_keeps_what
     for name, text in earlier.items():
         (folder / name).write_text(text)
 
-    writer = {"the copy": "write_atomically", "the page": "write_html", "the index": "write_index"}[full]
-    monkeypatch.setattr(f"corelib.course.execute.{writer}", full_disk)
+    writer = {"the copy": "notebook.write_atomically", "the page": "notebook.write_html", "the index": "execute.write_index"}[full]
+    monkeypatch.setattr(f"corelib.course.{writer}", full_disk)
     result = CliRunner().invoke(course, ["run", "--profile", "tiny", "--notebooks", str(source), "--only", "01"])
 
     assert result.exit_code == 1
