@@ -99,7 +99,9 @@ def install():
                 return
     prepare_venv()
     into = [PYTHON, "-m", "uv", "pip", "install", "-q", "--python", PYTHON]
-    do(into + ["-r", "requirements.lock"])
+    # Compiled now, on all cores: where Python may not write its caches (containers often forbid it), every notebook's
+    # kernel would otherwise compile PyTorch again as it starts.
+    do(into + ["--compile-bytecode", "-r", "requirements.lock"])
     # No build isolation: setuptools comes pinned from the lock too.
     do(into + ["--no-deps", "--no-build-isolation", "-e", "."])
     with open(DONE, "w") as file:

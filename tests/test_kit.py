@@ -81,6 +81,7 @@ def test_the_two_lines_of_the_readme_set_a_fresh_clone_up_once_and_start_the_cou
     assert "once; a few GB" in first.stdout
     *setup, last = started(fresh_clone)
     assert [line.split()[:2] for line in setup] == [["pip", "install"], ["uv", "pip"], ["uv", "pip"]]
+    assert "--compile-bytecode" in setup[1].split()  # else every process compiles PyTorch, where none may keep what it compiled
     assert setup[0].endswith(" uv") and setup[1].endswith(" -r requirements.lock") and setup[2].endswith(" -e .")
     assert all(".venv" in line for line in setup[1:])  # into the environment, whatever is active
     assert last == "corelib course run"  # at the profile that the command takes by itself: laptop
