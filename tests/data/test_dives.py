@@ -2,6 +2,8 @@
 
 import dataclasses
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -562,3 +564,17 @@ def test_the_command_line(tmp_path):
     assert refused.exit_code == 2 and "--overwrite" in refused.stderr
     unknown = run("--out", str(tmp_path / "other"), *size, "--numbers", "101A")
     assert unknown.exit_code == 2 and "101A" in unknown.stderr
+
+
+def test_a_script_without_a_main_guard_is_told_of_it(tmp_path):
+    """The processes that draw read the script again, and must not wait for the dives that their parent is making."""
+    script = tmp_path / "mine.py"
+    call = "make_dives('dives', train=4, val=0, test=0, frames=4, size=16, workers=2)\n"
+    run = {"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 300}
+    script.write_text("from corelib.data.dive_dataset import make_dives\n" + call)
+    plain = subprocess.run([sys.executable, script], **run)
+    assert plain.returncode == 1 and 'if __name__ == "__main__":' in plain.stderr.splitlines()[-1]
+    assert not (tmp_path / "dives").exists()
+    script.write_text("from corelib.data.dive_dataset import make_dives\nif __name__ == '__main__':\n    " + call)
+    guarded = subprocess.run([sys.executable, script], **run)
+    assert guarded.returncode == 0 and len(list((tmp_path / "dives" / "videos").iterdir())) == 4
