@@ -21,6 +21,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from multiprocessing import current_process
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ from filelock import FileLock, Timeout
 PATIENCE = 5.0  # seconds that a lock is waited for before it counts as held: one that was killed takes a moment to end
 FULL = (errno.ENOSPC, errno.EDQUOT)
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EROFS)  # of a file system, or of a folder
+
+MAIN_GUARD = 'in a script of your own, put what it does under if __name__ == "__main__": since the processes it starts read it too'
 
 
 class NoSpaceError(OSError):
@@ -135,7 +138,11 @@ def only_one(path: str | Path, doing: str, *, wait: bool = False) -> Iterator[No
 
     doing  what the holder does, as another process will read it: "trains into"
     wait   for the holder to end, with a line that says so. Otherwise BusyError is raised after PATIENCE seconds.
+    Raises BusyError at once in a spawned process that is still reading its parent's script: the parent may hold the lock
+    and wait for that process.
     """
+    if getattr(current_process(), "_inheriting", False):  # by this, Python itself knows that it may start no processes yet
+        raise BusyError(f"{path}: {MAIN_GUARD}")
     path = Path(path)
     place = path.resolve()  # one lock by whatever name
     file = place.with_name(f".{place.name}.lock")

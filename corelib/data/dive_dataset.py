@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from multiprocessing import current_process, get_context, parent_process
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +23,7 @@ from corelib.data.dives import FAULTS, Dive, draw_dive, known_numbers
 from corelib.data.diving_rules import DIFFICULTY
 from corelib.data.samples import DatasetError, SampleTable, new_dataset, write_table
 from corelib.data.video import write_video
-from corelib.files import restore_folder
-
-_UNGUARDED = "the processes that draw dives read your script too: put what it does under  if __name__ == \"__main__\":"
+from corelib.files import MAIN_GUARD, restore_folder
 
 
 def make_dives(
@@ -53,8 +51,6 @@ def make_dives(
     Raises ValueError for numbers or sizes that cannot be made, DatasetError where the processes end too early.
     Returns the table, read back and checked.
     """
-    if getattr(current_process(), "_inheriting", False):  # such a process, as it reads the script: it would wait for its parent
-        raise DatasetError(_UNGUARDED)
     counts = {"train": train, "val": val, "test": test}
     if min(counts.values()) < 0 or train == 0:
         raise ValueError(f"train must be 1 or more, val and test 0 or more: got {counts}")
@@ -75,11 +71,11 @@ def make_dives(
             rows = list(bar(map(job, range(total))))
         else:
             # Spawned processes behave alike on every system and inherit no threads.
-            with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
-                try:
+            try:
+                with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
                     rows = list(bar(pool.map(job, range(total), chunksize=max(1, min(8, total // (4 * workers))))))
-                except BrokenProcessPool:
-                    raise DatasetError(f"{out}: a process that draws dives was ended (by the system, where memory is short). In a script of your own, {_UNGUARDED}") from None
+            except BrokenProcessPool:
+                raise DatasetError(f"{out}: a process that draws dives was ended (by the system, where memory is short); {MAIN_GUARD}") from None
         samples = pd.DataFrame(rows)
         samples.insert(1, "split", splits)
         for column in ("fault_start", "fault_end"):
