@@ -100,8 +100,9 @@ def encode(model, source, rows: np.ndarray, *, device: torch.device, precision="
     encoder = lean_encoder(model, pick_precision(precision, device), compiled=compiled)
     parts = [rows[start : start + batch] for start in range(0, len(rows), batch)]
     features = []
-    for raw in tqdm(source.batches(parts, workers=workers), total=len(parts), desc="encoding", leave=False, disable=not progress or None):
-        features.append(encoder(source.to_inputs(raw.to(device))))
+    batches = source.batches(parts, workers=workers, device=device)
+    for raw in tqdm(batches, total=len(parts), desc="encoding", leave=False, disable=not progress or None):
+        features.append(encoder(source.to_inputs(raw)))
     return distributed.gather(torch.cat(features), everything)
 
 

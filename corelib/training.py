@@ -98,12 +98,13 @@ def train_epoch(step_of, source, plan: list[PairBatch], targets, recipe, optimiz
         freeze_batchnorm(step_of)
     shares = [distributed.share(len(batch.rows)) for batch in plan]  # all of it, where one process trains alone
     # a share may be empty: one video is read all the same, and left out again
-    raws = source.batches([batch.rows[own] if own.stop > own.start else batch.rows[:1] for batch, own in zip(plan, shares)], workers=workers)  # fmt: skip
+    to_read = [batch.rows[own] if own.stop > own.start else batch.rows[:1] for batch, own in zip(plan, shares)]
+    raws = source.batches(to_read, workers=workers, device=device)
     losses = []
     for step, (batch, own, raw) in enumerate(zip(plan, shares, raws)):
         own_seed = int(np.random.default_rng([recipe.seed, 3, epoch, step]).integers(2**62))
         generator = torch.Generator().manual_seed(own_seed)  # of augmentation alone, whatever the number of workers
-        inputs = source.to_inputs(raw.to(device), generator, own.start)[: own.stop - own.start]
+        inputs = source.to_inputs(raw, generator, own.start)[: own.stop - own.start]
         wanted = torch.as_tensor(targets[batch.rows], dtype=torch.float32, device=device)
         loss = step_of(inputs, wanted, torch.as_tensor(batch.pairs, device=device))
         if not torch.isfinite(loss):

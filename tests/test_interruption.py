@@ -314,7 +314,7 @@ def test_no_room_for_the_cache_is_told_and_videos_are_decoded_when_they_are_need
     with pytest.warns(UserWarning, match=r"decoded whenever .* MB needed, 0.0 MB free"):
         source = VideoClips(table, named("smoke"), progress=False)
     assert torch.equal(source.read([3, 5]), expected)
-    assert list((tmp_path / "dives" / "cache").iterdir()) == []
+    assert not (tmp_path / "dives" / "cache").exists()
 
 
 def test_on_a_small_file_system_checkpoints_and_the_cache_meet_its_end_in_words(killed):

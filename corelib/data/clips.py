@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import math
 import os
 import shutil
 import warnings
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +21,12 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 from tqdm.auto import tqdm
 
-from corelib.data.loading import Inputs
+from corelib.data.loading import Inputs, Reading
 from corelib.data.samples import DatasetError, SampleTable
-from corelib.data.video import VideoError, count_frames, read_video
+from corelib.data.video import VideoError, count_frames, frame_names, read_video
 from corelib.files import FULL, new_file, only_one, remove_unfinished
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-CACHE_LIMIT = 4 * 2**30  # bytes; larger sets of clips are decoded as they are needed
 
 
 def frame_numbers(start: int, end: int, available: int, *, frames: int, choice: str, margin: int = 0) -> np.ndarray:
@@ -75,7 +73,8 @@ def augment(
     for _ in range(place if generator is not None else 0):
         torch.rand(4, generator=generator)
     for number, clip in enumerate(clips.movedim(4, 2)):  # torchvision wants [T, C, H, W]; all of this are views
-        t, y, x, mirrored = margin, (H - crop) // 2, (W - crop) // 2, False
+        # centred as torchvision does, and the released program: 115.5 rounds to the even 116
+        t, y, x, mirrored = margin, round((H - crop) / 2), round((W - crop) / 2), False
         if generator is not None:
             draw = torch.rand(4, generator=generator).tolist()
             reach = min(shift, margin)
@@ -105,12 +104,15 @@ def cut_snippets(clip: Tensor, starts: tuple[int, ...], length: int) -> Tensor:
 
 
 class VideoClips(Inputs):
-    """The videos of a prepared dataset as model inputs: item `row` is uint8 [T + 2 margin, H, W, 3].
+    """The videos of a prepared dataset as model inputs: a row is uint8 [T + 2 margin, H, W, 3].
 
-    Decoded and resized frames are kept in one memory-mapped file in the dataset's folder, made at
-    first use, whenever they take less than CACHE_LIMIT bytes; its name depends on all that shapes it. Of several
-    processes one makes it, and the others wait.
+    Decoded and resized frames are kept in one memory-mapped file in the dataset's folder, made at first use, whenever
+    they take no more than half of the disk's free space (cache: True or False decide instead). Each video's frames
+    are checked by their checksum when they are first read. Of several processes one makes the file, and the others
+    wait.
     """
+
+    item_type = torch.uint8
 
     def __init__(self, table: SampleTable, recipe, *, cache: bool | None = None, progress: bool = True):
         self.table, self.recipe = table, recipe
@@ -120,19 +122,29 @@ class VideoClips(Inputs):
         blank = [None] * len(samples)
         self.start = samples["start"].tolist() if "start" in samples else blank
         self.end = samples["end"].tolist() if "end" in samples else blank
-        first = self._decode(0)
-        size = first.nbytes * len(samples)
-        self.frames = self._cached(first, progress) if (size <= CACHE_LIMIT if cache is None else cache) else None
+        self.item_shape = self._decode(0).shape
+        self.checked = np.zeros(len(samples), bool)  # rows of the cache whose checksum was right
+        self.cache = None if cache is False else self._open_cache(cache is True, progress)
 
     def __len__(self) -> int:
         return len(self.media)
 
-    def __getitem__(self, row: int) -> Tensor:
-        video = self._decode(int(row)) if self.frames is None else np.array(self.frames[int(row)])
-        return torch.from_numpy(video)
+    def name(self, row: int) -> str:
+        return str(self.media[row])
 
-    def read(self, rows: Sequence[int]) -> Tensor:
-        return super().read(rows) if self.frames is None else torch.from_numpy(self.frames[np.asarray(rows)])
+    def fetch(self, row: int, threads: int | None = None) -> Tensor:
+        if (cache := self.cache) is not None:
+            frames = np.array(cache["frames"][row])
+            if self.checked[row] or zlib.crc32(frames) == cache["checksum"][row]:
+                self.checked[row] = True
+                return torch.from_numpy(frames)
+            self._give_up(Path(cache.filename), row)
+        video = self._decode(row, threads)
+        if video.shape != self.item_shape:
+            raise VideoError(
+                f"{self.media[row]}: frames of {video.shape[1:3]}, others have {self.item_shape[1:3]}; set resize"
+            )
+        return torch.from_numpy(video)
 
     def to_inputs(self, raw: Tensor, generator: torch.Generator | None = None, place: int = 0) -> Tensor:
         """uint8 [B, T + 2 margin, H, W, 3] -> snippets [B, S, 3, L, crop, crop]; augmented if a generator is given
@@ -144,72 +156,101 @@ class VideoClips(Inputs):
         bytes_ = torch.stack([clips[:, s : s + r.snippet_length] for s in r.snippet_starts], dim=1).flatten(0, 1)
         return normalise(bytes_, r.normalisation).unflatten(0, (len(raw), -1))
 
-    def __getstate__(self) -> dict:
-        """Without the frames in the cache: a copy in another process maps the file itself."""
-        return super().__getstate__() | {"frames": None if self.frames is None else Path(self.frames.filename)}
-
-    def __setstate__(self, state: dict) -> None:
-        self.__dict__ = state | {"frames": None if state["frames"] is None else np.load(state["frames"], mmap_mode="r", allow_pickle=False)}
-
     def _decode(self, row: int, threads: int | None = None) -> np.ndarray:
         part = {"start": self.start[row], "end": self.end[row], "margin": self.margin}
         return load_clip(self.media[row], self.recipe, **part, threads=threads)
 
-    def _cached(self, first: np.ndarray, progress: bool) -> np.ndarray | None:
-        """The decoded frames of all videos, mapped from the cache; None where it cannot be written: a full disk, a folder to read only."""
-        shape = (len(self.media), *first.shape)
-        path = self.table.folder / "cache" / f"{self._digest(shape)}.npy"
-        if (frames := _map_frames(path, shape)) is not None:
-            return frames
-        try:
-            with only_one(path.parent, "decodes videos into", wait=True):
-                if (frames := _map_frames(path, shape)) is not None:  # the process that was waited for has made it
-                    return frames
-                path.parent.mkdir(exist_ok=True)
-                remove_unfinished(path.parent)
-                with new_file(path, size=math.prod(shape)) as scratch:
-                    store = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.uint8, shape=shape)
-                    _take_room(scratch)
-                    self._fill(store, progress)
-                    store.flush()
-                    del store  # Windows renames no file that is mapped
-        except OSError as error:
-            warnings.warn(f"no cache of decoded videos, so they are decoded whenever they are needed, which is slower: {error}", stacklevel=2)
+    def _open_cache(self, wanted: bool, progress: bool) -> np.ndarray | None:
+        """The cache, [N] of (checksum, frames), made if need be; None where there is no room for it, or no writing."""
+        store = np.dtype([("checksum", "<u4"), ("frames", "u1", self.item_shape)])
+        folder = self.table.folder / "cache"
+        path = folder / f"{self._kind()}-{self._content()}.npy"
+        size = store.itemsize * len(self)
+        if (cache := _map_cache(path, store, len(self))) is not None:
+            return cache
+        free = shutil.disk_usage(self.table.folder).free
+        slower = "no cache of decoded videos, so they are decoded whenever they are needed, which is slower"
+        if not wanted and size > free / 2:
+            room = f"{size / 1e6:.1f} MB needed, {free / 1e6:.1f} MB free, and half of it is left to others"
+            warnings.warn(f"{self.table.folder}: {slower}: {room}", stacklevel=3)
             return None
-        return _map_frames(path, shape)
+        try:
+            with only_one(folder, "decodes videos into", wait=True):
+                if (cache := _map_cache(path, store, len(self))) is not None:  # the process that was waited for made it
+                    return cache
+                folder.mkdir(exist_ok=True)
+                remove_unfinished(folder)
+                for older in folder.glob(f"{self._kind()}-*.npy"):  # of other content: no longer what the videos show
+                    with suppress(PermissionError):  # Windows, while another process maps it
+                        older.unlink()
+                with new_file(path, size=size) as scratch:
+                    cache = np.lib.format.open_memmap(scratch, mode="w+", dtype=store, shape=(len(self),))
+                    _take_room(scratch)
+                    self._fill(cache, progress)
+                    cache.flush()
+                    del cache  # Windows renames no file that is mapped
+        except OSError as error:
+            warnings.warn(f"{slower}: {error}", stacklevel=3)
+            return None
+        return _map_cache(path, store, len(self))
 
-    def _fill(self, store: np.ndarray, progress: bool) -> None:
-        problems = []
+    def _fill(self, cache: np.ndarray, progress: bool) -> None:
+        self.cache, problems = None, []
 
-        def one(row: int) -> None:
+        def store(row: int) -> None:
             try:
-                video = self._decode(row, threads=1)  # videos are decoded side by side already
-                if video.shape != store.shape[1:]:
-                    raise VideoError(f"{self.media[row]}: frames of {video.shape[1:3]}, others have {store.shape[2:4]}; set resize")  # fmt: skip
-                store[row] = video
+                frames = self.fetch(row, threads=1).numpy()  # videos are decoded side by side already
+                cache[row] = zlib.crc32(frames), frames
             except VideoError as error:
                 problems.append(f"id {self.table.samples['id'][row]}: {error}")
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # PyAV and torchvision decode outside Python's lock
-            total = f"decoding {len(store)} videos ({store.nbytes / 1e6:.0f} MB)"
-            list(tqdm(pool.map(one, range(len(store))), total=len(store), desc=total, disable=not progress or None))
+        doing = f"decoding {len(self)} videos into a cache of {cache.nbytes / 1e6:.0f} MB"
+        with Reading(os.cpu_count() or 1) as reading, tqdm(total=len(self), desc=doing, disable=not progress or None) as bar:
+            reading.wait([reading.submit(self.name(row), lambda done: done, store, row) for row in range(len(self))], doing, bar)
         if problems:
             raise DatasetError(f"{self.table.folder}: {len(problems)} video(s) cannot be read:\n  " + "\n  ".join(sorted(problems)))  # fmt: skip
 
-    def _digest(self, shape: tuple) -> str:
+    def _give_up(self, path: Path, row: int) -> None:
+        """The cache is damaged at `row`: take it away, so that the next process makes it anew, and decode from now on."""
+        self.cache = None
+        warnings.warn(f"{path}: damaged where it holds {self.media[row]}; it is removed and made anew next time", stacklevel=2)
+        with suppress(OSError):
+            path.unlink()
+
+    def _kind(self) -> str:
+        """What a recipe takes of a video, in eight characters; caches of one kind replace each other."""
         r = self.recipe
-        parts = [self.table.sha256, str(shape), str((r.frames, r.frame_choice, r.resize, self.margin))]
-        parts += [f"{p.stat().st_size},{p.stat().st_mtime_ns}" for p in self.media]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+        taken = (r.frames, r.frame_choice, r.resize, self.margin)
+        return hashlib.sha256(repr((taken, self.item_shape)).encode()).hexdigest()[:8]
+
+    def _content(self) -> str:
+        """What the pixels depend on, in 16 characters: the table, and each file's size and times, those of frames too."""
+        digest = hashlib.sha256(self.table.sha256.encode())
+        for medium, start, end in zip(self.media, self.start, self.end, strict=True):
+            for file in files_of(medium, start, end, before=self.recipe.frames + 2 * self.margin):
+                facts = os.stat(file)
+                digest.update(f"{facts.st_size},{facts.st_mtime_ns},{facts.st_ctime_ns};".encode())
+        return digest.hexdigest()[:16]
 
 
-def _map_frames(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The frames in a cache file; None where there is none, or a part of one, as a copy that was cut off leaves it."""
+def files_of(medium: Path, start: int | None, end: int | None, *, before: int) -> list[str]:
+    """The files that a sample's pixels may come from: the video or, of a folder, the frames of its range, and `before`
+    more, as a clip may begin earlier than its sample."""
+    if not medium.is_dir():
+        return [str(medium)]
+    names = frame_names(medium)
+    start = 0 if start is None or start is pd.NA else max(0, int(start) - before)
+    end = len(names) if end is None or end is pd.NA else int(end) + before
+    return [f"{medium}/{name}" for name in names[start:end]]
+
+
+def _map_cache(path: Path, store: np.dtype, videos: int) -> np.ndarray | None:
+    """The cache in a file; None where there is none that can be read, or a part of one, as an interrupted copy leaves it."""
     try:
-        frames = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (FileNotFoundError, ValueError, EOFError):
+        cache = np.lib.format.open_memmap(path, mode="r")
+    except Exception:  # damaged headers raise nearly anything; whatever it is, the cache is made anew
         return None
-    return frames if frames.shape == shape else None
+    return cache if cache.dtype == store and cache.shape == (videos,) else None
 
 
 def _take_room(path: Path) -> None:

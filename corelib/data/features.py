@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -65,5 +65,7 @@ class FeatureSteps(Inputs):
     def __getitem__(self, row: int) -> torch.Tensor:
         return self.features[int(row)]
 
-    def read(self, rows: Sequence[int]) -> torch.Tensor:
-        return self.features[torch.as_tensor(np.asarray(rows))]
+    def batches(self, parts: Iterable[Sequence[int]], *, workers: int = 0, device="cpu") -> Iterator[torch.Tensor]:
+        """As Inputs says; all features lie in memory, so nothing is read ahead."""
+        for rows in parts:
+            yield self.features[torch.as_tensor(np.asarray(rows))].to(device)

@@ -1,60 +1,149 @@
-"""Batches of model inputs: read in this process, or ahead of time by worker processes that live as long as the source."""
+"""Batches of model inputs, read ahead by threads.
+
+Decoders and copies work outside Python's lock, so threads of this process are enough: nothing is forked or pickled,
+no frame goes through shared memory, and it is the same in a notebook, on Windows and beside a GPU.
+"""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Sequence
+import math
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from tqdm.auto import tqdm
+
+FIRST_WORD = 5.0  # seconds of waiting after which is said what is waited for
+STALL = 60.0  # seconds without a finished sample after which the ones under way are named
 
 
-class Inputs(Dataset):
-    """A source of model inputs: __getitem__(row) gives one sample's raw tensor, to_inputs makes a batch of them ready.
+class Inputs:
+    """A source of model inputs: `fetch` gives one sample's raw tensor, `to_inputs` makes a batch of them ready.
 
-    Worker processes receive a copy by pickling, as macOS and Windows start them, so a source pickles
-    the names of the files it reads, not what lies in them.
+    item_shape, item_type  of a raw tensor, the same for every row
     """
 
     in_features: int | None = None  # of a feature bank
+    item_shape: tuple[int, ...]
+    item_type: torch.dtype
 
-    def read(self, rows: Sequence[int]) -> Tensor:
-        """The raw tensors of some rows, stacked."""
-        return torch.stack([self[int(row)] for row in rows])
+    def fetch(self, row: int, threads: int | None = None) -> Tensor:
+        """One sample's raw tensor; threads: that may decode it, None for as many as there are."""
+        raise NotImplementedError
+
+    def name(self, row: int) -> str:
+        """The file that a row is read from, for messages."""
+        raise NotImplementedError
+
+    def __getitem__(self, row: int) -> Tensor:
+        return self.fetch(int(row))
 
     def to_inputs(self, raw: Tensor, generator: torch.Generator | None = None, place: int = 0) -> Tensor:
         """A batch of raw tensors -> what the encoder takes; augmented if a generator is given and there is something
         to augment. place: of the first of them in its batch, where several processes share one."""
         return raw
 
-    def batches(self, parts: Sequence[np.ndarray], *, workers: int = 0) -> Iterator[Tensor]:
-        """The raw tensors of each list of rows in `parts`, in order.
+    def read(self, rows: Sequence[int]) -> Tensor:
+        """The raw tensors of some rows, stacked."""
+        return next(self.batches([rows]))
 
-        workers  processes that read ahead; they are started once and kept from one call to the next
+    def batches(
+        self, parts: Iterable[Sequence[int]], *, workers: int = 0, device: torch.device | str = "cpu"
+    ) -> Iterator[Tensor]:
+        """The raw tensors of each list of rows in `parts`, in order, on `device`.
+
+        workers  threads that read ahead, each a sample at a time; 0 reads a batch when it is asked for. As many
+                 batches lie ready as keep the threads busy, and two. For a GPU they lie in pinned memory and are
+                 copied while it computes.
         """
-        if workers == 0:
-            return map(self.read, parts)
-        kept = self.__dict__.setdefault("_loaders", {})
-        if workers not in kept:
-            plan: list = []
-            # Each item of the plan is a whole batch, so collating has nothing left to do. The workers hold a copy: where the
-            # source and its loader hold each other, ending the workers takes five seconds each.
-            kept[workers] = plan, DataLoader(_Batches(copy.copy(self)), sampler=plan, batch_size=None, num_workers=workers, persistent_workers=True)
-        plan, loader = kept[workers]
-        plan[:] = [np.asarray(part).tolist() for part in parts]
-        return iter(loader)
+        on_gpu = torch.device(device).type == "cuda"
+        coming: deque[tuple[Tensor, list[Future]]] = deque()
+        with Reading(max(1, workers)) as reading:
 
-    def __getstate__(self) -> dict:
-        return {key: value for key, value in self.__dict__.items() if key != "_loaders"}
+            def start(rows: Sequence[int]) -> None:
+                # torch keeps pinned memory that is free again, and knows when a copy out of it has ended
+                raw = torch.empty(len(rows), *self.item_shape, dtype=self.item_type, pin_memory=on_gpu)
+                threads = 1 if workers else None
+                samples = [
+                    reading.submit(self.name(int(row)), raw[place].copy_, self.fetch, int(row), threads)
+                    for place, row in enumerate(rows)
+                ]
+                coming.append((raw, samples))
+
+            def deliver() -> Tensor:
+                raw, samples = coming.popleft()
+                reading.wait(samples, "reading the first batch")
+                return raw.to(device, non_blocking=True)
+
+            for rows in parts:
+                start(rows)
+                if len(coming) > (2 + math.ceil(workers / len(rows)) if workers else 0):
+                    yield deliver()
+            while coming:
+                yield deliver()
 
 
-class _Batches(Dataset):
-    """Item `rows` is a whole batch; what the workers hold."""
+class Reading:
+    """Threads that read samples, and what can be said of them: how far they are, and which file keeps them."""
 
-    def __init__(self, source: Inputs):
-        self.source = source
+    def __init__(self, threads: int):
+        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="reading")
+        self.waits = 0
+        self.under_way: dict[int, tuple[float, str]] = {}  # thread -> since when, what
 
-    def __getitem__(self, rows: list[int]) -> Tensor:
-        return self.source.read(rows)
+    def __enter__(self) -> Reading:
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.pool.shutdown(wait=not any(error), cancel_futures=True)  # a file that hangs must not keep Ctrl-C waiting
+
+    def submit(self, name: str, use, read, *arguments) -> Future:
+        """use(read(*arguments)) in a thread; name: what is read."""
+
+        def call():
+            me = threading.get_ident()
+            self.under_way[me] = time.monotonic(), name
+            try:
+                return use(read(*arguments))
+            finally:
+                del self.under_way[me]
+
+        return self.pool.submit(call)
+
+    def wait(self, samples: Sequence[Future], doing: str, bar=None) -> None:
+        """Until all `samples` are read. Raises what reading one of them raised.
+
+        A first wait of FIRST_WORD seconds is told, as "`doing`: so many of so many", and again ever more rarely,
+        unless a bar shows it; STALL seconds without a sample, by naming the file that has been read longest.
+        """
+        pending, moved, tell_at = set(samples), time.monotonic(), FIRST_WORD
+        started = moved
+        while pending:
+            done, pending = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
+            for sample in done:
+                sample.result()
+            now = time.monotonic()
+            if bar is not None:
+                bar.update(len(done))
+            if done:
+                moved = now
+            elif now - moved > STALL:
+                under_way = sorted(self.under_way.copy().values())
+                slowest = f"; under way for {now - under_way[0][0]:.0f} s: {under_way[0][1]}" if under_way else ""
+                say(f"nothing was read for {now - moved:.0f} s{slowest}")
+                moved = now
+            if self.waits == 0 and now - started > tell_at and (bar is None or bar.disable) and pending:
+                say(f"{doing}: {len(samples) - len(pending)} of {len(samples)} done after {now - started:.0f} s")
+                tell_at *= 3
+        self.waits += 1
+
+
+def say(sentence: str) -> None:
+    """On standard error, above a progress bar where there is one: a log that shows no bars gets this line."""
+    tqdm.write(sentence, file=sys.stderr)
+    sys.stderr.flush()

@@ -35,7 +35,7 @@ def main(videos: int, rounds: int) -> None:
         table = make_dives(Path(folder) / "dives", train=videos - 12, val=6, test=6, frames=36, size=72, workers=os.cpu_count())
         started = time.perf_counter()
         source = VideoClips(table, recipe, progress=False)
-        print(f"cache of {len(source)} videos ({source.frames.nbytes / 1e6:.0f} MB) written at {len(source) / (time.perf_counter() - started):.0f} videos/s, once")
+        print(f"cache of {len(source)} videos ({source.cache.nbytes / 1e6:.0f} MB) written at {len(source) / (time.perf_counter() - started):.0f} videos/s, once")
         train, targets, groups = table.rows("train"), table.target(True), group_labels(table, recipe)
         plan = plan_epoch(recipe, train, groups, 0)
         count = sum(len(batch.rows) for batch in plan)
@@ -54,7 +54,7 @@ def main(videos: int, rounds: int) -> None:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 
-        seconds = medians({"in this process": lambda: load(0), "one worker process": lambda: load(1), "training step": step}, rounds)
+        seconds = medians({"in this process": lambda: load(0), "one thread ahead": lambda: load(1), "training step": step}, rounds)
         consumed = len(batch.rows) / seconds.pop("training step")
         print(f"training step ({step_of.precision}): {consumed:.0f} videos/s")
         for name, taken in seconds.items():

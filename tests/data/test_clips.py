@@ -1,14 +1,21 @@
 """From videos to clips: which frames, augmentation, normalisation, snippets by hand; the cache."""
 
 import dataclasses
-import pickle
+import os
+import re
+import shutil
+import threading
+import time
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from corelib.data import clips as module
+from corelib.data import loading
 from corelib.data.clips import VideoClips, augment, cut_snippets, frame_numbers, normalise, resize_video
 from corelib.data.samples import DatasetError, SampleTable, write_table
 from corelib.data.video import VideoError, write_video
@@ -139,22 +146,123 @@ def test_a_part_of_a_batch_is_augmented_as_in_the_whole():
     assert torch.equal(torch.cat(parts), whole)
 
 
-def test_a_copy_for_another_process_holds_the_caches_name_and_not_its_frames(tmp_path):
-    source = VideoClips(prepared(tmp_path / "d"), RECIPE, progress=False)
-    packed = pickle.dumps(source)
-    assert len(packed) < source.frames.nbytes / 2
-    assert torch.equal(pickle.loads(packed).read([1, 0]), torch.stack([source[1], source[0]]))
+@pytest.mark.parametrize("cache", [True, False])
+def test_any_number_of_workers_delivers_the_same_batches_in_order(tmp_path, cache):
+    source = VideoClips(prepared(tmp_path / "d", shades=(10, 90, 170, 250)), RECIPE, cache=cache, progress=False)
+    parts = [np.array([1]), np.array([0, 1, 3]), np.array([1, 0, 0]), np.array([2])] * 3
+    expected = [torch.stack([source[row] for row in rows]) for rows in parts]
+    state = torch.get_rng_state()
+    for workers in (0, 1, 2, 12):
+        found = list(source.batches(parts, workers=workers))
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert torch.equal(torch.get_rng_state(), state), "reading must draw no random number"
+    first = next(source.batches(parts, workers=2))  # and the others are never asked for
+    assert torch.equal(first, expected[0])
 
 
-def test_workers_deliver_the_same_batches_in_order_and_live_on(tmp_path):
-    source = VideoClips(prepared(tmp_path / "d"), RECIPE, progress=False)
-    parts = [np.array([1]), np.array([0, 1]), np.array([1, 0, 0])]
-    alone = list(source.batches(parts))
-    assert [len(batch) for batch in alone] == [1, 2, 3]
-    for plan in (parts, parts[::-1]):
-        found = list(source.batches(plan, workers=1))
-        assert all(torch.equal(a, b) for a, b in zip(found, source.batches(plan), strict=True))
-    assert len(source._loaders) == 1
+def test_what_is_read_ahead_is_bounded(tmp_path, monkeypatch):
+    source = VideoClips(prepared(tmp_path / "d"), RECIPE, cache=False, progress=False)
+    asked, original = [], source.fetch
+    monkeypatch.setattr(source, "fetch", lambda row, threads=None: (asked.append(threads), original(row, threads))[1])
+    batches = source.batches([[0, 1]] * 100, workers=3)
+    next(batches)
+    batches.close()
+    assert 2 <= len(asked) <= 2 * (2 + 2 + 1) and set(asked) == {1}, "one decoder thread a video, four batches ready"
+
+
+def test_a_file_that_cannot_be_read_ahead_is_named(tmp_path):
+    source = VideoClips(prepared(tmp_path / "d", shades=(10, 20, 30)), RECIPE, cache=False, progress=False)
+    (tmp_path / "d" / "2.mp4").write_bytes(b"broken")
+    with pytest.raises(VideoError, match="2.mp4"):
+        list(source.batches([[0, 1], [1, 2]], workers=2))
+
+
+def test_a_long_first_wait_is_told_and_a_file_that_hangs_is_named(tmp_path, monkeypatch, capfd):
+    source = VideoClips(prepared(tmp_path / "d"), RECIPE, cache=False, progress=False)
+    monkeypatch.setattr(loading, "FIRST_WORD", 0.1)
+    monkeypatch.setattr(loading, "STALL", 0.5)
+    hanging, original = threading.Event(), source.fetch
+
+    def fetch(row, threads=None):
+        if row == 1:
+            hanging.wait(2.5)
+        return original(row, threads)
+
+    monkeypatch.setattr(source, "fetch", fetch)
+    list(source.batches([[0, 1]], workers=2))
+    said = capfd.readouterr().err
+    assert re.search(r"reading the first batch: 1 of 2 done after \d s", said)
+    assert re.search(r"nothing was read for \d s; under way for \d s: \S*1\.mp4", said)
+
+
+def test_a_cache_that_fills_without_a_bar_says_how_far_it_is(tmp_path, monkeypatch, capfd):
+    table = prepared(tmp_path / "d", shades=(10, 20, 30))
+    monkeypatch.setattr(loading, "FIRST_WORD", 0.0)
+    original = module.load_clip
+    monkeypatch.setattr(module, "load_clip", lambda *a, **o: (time.sleep(0.2), original(*a, **o))[1])
+    VideoClips(table, RECIPE, progress=False)
+    assert re.search(r"decoding 3 videos into a cache of \d MB: \d of 3 done", capfd.readouterr().err)
+
+
+def frames_folder(folder, shades):
+    """A dataset of one folder of twenty PNG frames of each shade, with a video beside it so that two can be drawn."""
+    table = prepared(folder)
+    (folder / "f").mkdir()
+    samples = table.samples.assign(media=["0.mp4", "f"])
+    write_frames(folder / "f", shades)
+    write_table(folder, table.info, samples)
+    return SampleTable.load(folder)
+
+
+def write_frames(folder, shades):
+    for number, shade in enumerate(shades):
+        Image.new("RGB", (32, 32), (shade,) * 3).save(folder / f"{number:03d}.png", compress_level=0)
+
+
+def test_frames_written_anew_in_place_are_read_again_and_the_old_cache_goes(tmp_path):
+    table = frames_folder(tmp_path / "d", [50] * 20)
+    assert int(VideoClips(table, RECIPE, progress=False)[1].max()) == 50
+    (old,) = (tmp_path / "d" / "cache").iterdir()
+    times = os.stat(tmp_path / "d" / "f")
+    write_frames(tmp_path / "d" / "f", [90] * 20)  # names, sizes and the folder's own time stay
+    for path in (tmp_path / "d" / "f").iterdir():
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    os.utime(tmp_path / "d" / "f", ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert int(VideoClips(table, RECIPE, progress=False)[1].min()) == 90
+    (new,) = (tmp_path / "d" / "cache").iterdir()
+    assert new != old
+    VideoClips(table, RECIPE.replace(temporal_shift=0), progress=False)
+    assert len(list((tmp_path / "d" / "cache").iterdir())) == 2, "of another kind: both are of use"
+
+
+def test_a_damaged_cache_never_gives_other_frames(tmp_path):
+    table = prepared(tmp_path / "d")
+    expected = VideoClips(table, RECIPE, progress=False).read([0, 1])
+    (path,) = (tmp_path / "d" / "cache").iterdir()
+    whole, rng, noticed = path.read_bytes(), np.random.default_rng(0), 0
+    places = [*range(0, 128, 4), *rng.integers(128, len(whole), 30)]  # of the header, and of the frames
+    for place in places:
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            assert torch.equal(VideoClips(table, RECIPE, progress=False).read([0, 1]), expected)
+        noticed += any("damaged where it holds" in str(one.message) for one in said)
+    assert noticed >= 30
+    VideoClips(table, RECIPE, progress=False)
+    assert path.read_bytes() == whole, "made anew"
+
+
+def test_a_cache_takes_no_more_than_half_of_the_free_space(tmp_path, monkeypatch):
+    table = prepared(tmp_path / "d")
+    size = 2 * (18 * 32 * 32 * 3 + 4)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2 * size - 1))
+    with pytest.warns(UserWarning, match="half of it is left to others"):
+        assert VideoClips(table, RECIPE, progress=False).cache is None
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2 * size))
+    assert VideoClips(table, RECIPE, progress=False).cache is not None
 
 
 def test_every_unreadable_video_is_listed_and_no_cache_is_left(tmp_path):
