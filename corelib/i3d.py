@@ -185,10 +185,14 @@ class I3D(nn.Module):
         return self.feature_map(clip).mean(dim=(2, 3, 4))
 
     def logits(self, clip: Tensor) -> Tensor:
-        """clip [B, 3, T, H, W] -> class scores [B, num_classes]: the head on the map, averaged."""
+        """clip [B, 3, T, H, W] -> class scores [B, num_classes]: the head on the means of all 2 x 7 x 7 windows of the
+        map, averaged, as both public ports have it; a smaller map is one window."""
         if not self.num_classes:
             raise ValueError("this I3D was built without a head; build it with num_classes=400")
-        return self.conv3d_0c_1x1(self.feature_map(clip)).mean(dim=(2, 3, 4))
+        x = self.feature_map(clip)  # [B, D, t, h, w]
+        for axis, window in zip((2, 3, 4), (2, 7, 7), strict=True):
+            x = x.unfold(axis, min(window, x.shape[axis]), 1).mean(dim=-1)
+        return self.conv3d_0c_1x1(x).mean(dim=(2, 3, 4))
 
 
 @contextmanager

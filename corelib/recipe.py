@@ -155,8 +155,14 @@ def _as_field(key: str, value):
         raise RecipeError(f"{key} must be {annotation}, not {value!r}") from None
 
 
+# The published model. Where the kit departs from the released program on purpose: the epoch is chosen on a validation
+# part of the training split (refit=true trains on all of it afterwards); test exemplars are drawn by a seed; every
+# video is encoded once; a group too small has fewer exemplars, one of a difficulty never seen takes the nearest; a sample
+# alone in its group is not paired, where the program compares it with itself; a shift that would leave the video is
+# held at its border; an odd last batch is an update of its own, where the program adds it to the next epoch's first.
+# I3D's padding follows the input's size, which at 224 pixels is the same. I3D+MLP's head is the kit's: none was released.
 _PAPER = {
-    "frames": 103, "frame_choice": "last", "resize": (256, 455), "crop": 224, "flip": True, "temporal_shift": 3,
+    "frames": 103, "frame_choice": "last", "resize": (455, 256), "crop": 224, "flip": True, "temporal_shift": 3,
     "snippet_length": 16, "snippet_starts": (0, 10, 20, 30, 40, 50, 60, 70, 80, 86), "normalisation": "imagenet",
     "width": 1.0, "batchnorm": "frozen", "batchnorm_eps": 1e-5, "pairing": "two", "exemplars": 10,
     "fill_exemplars": False, "depth": 5, "tree_width": 256, "tree_start": "torch", "theta": 100.0, "outer_edge": "theta",

@@ -93,6 +93,18 @@ def test_logits_are_the_head_on_the_feature():
         torch.testing.assert_close(i3d.logits(clip), expected, rtol=1e-4, atol=1e-6)
 
 
+def test_logits_of_a_large_map_are_those_of_all_windows_of_two_by_seven_by_seven():
+    i3d = small_i3d(num_classes=5)
+    clip = torch.rand(1, 3, 40, 257, 32)  # a map of 5 x 9 x 1
+    with torch.no_grad():
+        x = i3d.feature_map(clip)
+        assert x.shape[2:] == (5, 9, 1)
+        windows = [x[:, :, t : t + 2, y : y + 7].mean(dim=(2, 3, 4)) for t in range(4) for y in range(3)]
+        head = i3d.conv3d_0c_1x1.conv3d
+        expected = torch.stack([window @ head.weight[:, :, 0, 0, 0].T + head.bias for window in windows]).mean(dim=0)
+        torch.testing.assert_close(i3d.logits(clip), expected, rtol=1e-4, atol=1e-6)
+
+
 def test_logits_without_a_head_are_refused():
     with pytest.raises(ValueError, match="num_classes"):
         small_i3d().logits(torch.zeros(1, 3, 16, 32, 32))
