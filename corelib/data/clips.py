@@ -132,19 +132,19 @@ class VideoClips(Inputs):
     def name(self, row: int) -> str:
         return str(self.media[row])
 
-    def fetch(self, row: int, threads: int | None = None) -> Tensor:
+    def fetch(self, row: int, threads: int | None = None) -> np.ndarray:
         if (cache := self.cache) is not None:
-            frames = np.array(cache["frames"][row])
+            frames = cache["frames"][row]
             if self.checked[row] or zlib.crc32(frames) == cache["checksum"][row]:
                 self.checked[row] = True
-                return torch.from_numpy(frames)
+                return frames
             self._give_up(Path(cache.filename), row)
         video = self._decode(row, threads)
         if video.shape != self.item_shape:
             raise VideoError(
                 f"{self.media[row]}: frames of {video.shape[1:3]}, others have {self.item_shape[1:3]}; set resize"
             )
-        return torch.from_numpy(video)
+        return video
 
     def to_inputs(self, raw: Tensor, generator: torch.Generator | None = None, place: int = 0) -> Tensor:
         """uint8 [B, T + 2 margin, H, W, 3] -> snippets [B, S, 3, L, crop, crop]; augmented if a generator is given
@@ -199,14 +199,14 @@ class VideoClips(Inputs):
 
         def store(row: int) -> None:
             try:
-                frames = self.fetch(row, threads=1).numpy()  # videos are decoded side by side already
+                frames = self.fetch(row, threads=1)  # videos are decoded side by side already
                 cache[row] = zlib.crc32(frames), frames
             except VideoError as error:
                 problems.append(f"id {self.table.samples['id'][row]}: {error}")
 
         doing = f"decoding {len(self)} videos into a cache of {cache.nbytes / 1e6:.0f} MB"
         with Reading(os.cpu_count() or 1) as reading, tqdm(total=len(self), desc=doing, disable=not progress or None) as bar:
-            reading.wait([reading.submit(self.name(row), lambda done: done, store, row) for row in range(len(self))], doing, bar)
+            reading.wait([reading.submit(self.name(row), store, row) for row in range(len(self))], doing, bar)
         if problems:
             raise DatasetError(f"{self.table.folder}: {len(problems)} video(s) cannot be read:\n  " + "\n  ".join(sorted(problems)))  # fmt: skip
 

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -32,8 +33,8 @@ class Inputs:
     item_shape: tuple[int, ...]
     item_type: torch.dtype
 
-    def fetch(self, row: int, threads: int | None = None) -> Tensor:
-        """One sample's raw tensor; threads: that may decode it, None for as many as there are."""
+    def fetch(self, row: int, threads: int | None = None) -> np.ndarray:
+        """One sample's raw numbers, to be copied; threads: that may decode it, None for as many as there are."""
         raise NotImplementedError
 
     def name(self, row: int) -> str:
@@ -41,7 +42,7 @@ class Inputs:
         raise NotImplementedError
 
     def __getitem__(self, row: int) -> Tensor:
-        return self.fetch(int(row))
+        return torch.from_numpy(np.array(self.fetch(int(row))))
 
     def to_inputs(self, raw: Tensor, generator: torch.Generator | None = None, place: int = 0) -> Tensor:
         """A batch of raw tensors -> what the encoder takes; augmented if a generator is given and there is something
@@ -68,11 +69,11 @@ class Inputs:
             def start(rows: Sequence[int]) -> None:
                 # torch keeps pinned memory that is free again, and knows when a copy out of it has ended
                 raw = torch.empty(len(rows), *self.item_shape, dtype=self.item_type, pin_memory=on_gpu)
-                threads = 1 if workers else None
-                samples = [
-                    reading.submit(self.name(int(row)), raw[place].copy_, self.fetch, int(row), threads)
-                    for place, row in enumerate(rows)
-                ]
+
+                def fill(place: int, row: int) -> None:
+                    raw.numpy()[place] = self.fetch(row, 1 if workers else None)
+
+                samples = [reading.submit(self.name(row), fill, place, row) for place, row in enumerate(map(int, rows))]
                 coming.append((raw, samples))
 
             def deliver() -> Tensor:
@@ -102,14 +103,14 @@ class Reading:
     def __exit__(self, *error) -> None:
         self.pool.shutdown(wait=not any(error), cancel_futures=True)  # a file that hangs must not keep Ctrl-C waiting
 
-    def submit(self, name: str, use, read, *arguments) -> Future:
-        """use(read(*arguments)) in a thread; name: what is read."""
+    def submit(self, name: str, read, *arguments) -> Future:
+        """read(*arguments) in a thread; name: what is read."""
 
         def call():
             me = threading.get_ident()
             self.under_way[me] = time.monotonic(), name
             try:
-                return use(read(*arguments))
+                return read(*arguments)
             finally:
                 del self.under_way[me]
 
