@@ -1,4 +1,4 @@
-"""Frames a second from folders of 455x256 JPEG frames: PIL one by one, and the kit with threads or worker processes.
+"""Frames a second from folders of 455x256 JPEG frames: PIL one by one, and the kit with threads.
 
 Writes clips of 103 procedural frames (grain of all sizes, quality 90, about 40 KB a frame), reads each of them in
 every way, round after round, and prints the median rate; what counts is the ratio to PIL. The kit always gives a clip's
@@ -79,14 +79,14 @@ def in_one_process(table: SampleTable, threads: int) -> None:
         read_video(table.root / media, threads=threads)
 
 
-def in_workers(loader: torch.utils.data.DataLoader) -> None:
-    for batch in loader:
+def in_batches(clips: VideoClips, workers: int) -> None:
+    for batch in clips.batches([[row] for row in range(len(clips))], workers=workers):
         assert batch.shape == (1, FRAMES, HEIGHT, WIDTH, 3)
 
 
 @click.command(help=__doc__.splitlines()[0])
 @click.option("--clips", "count", default=8, show_default=True, help="Folders of 103 frames.")
-@click.option("--cores", default=2, show_default=True, help="Threads or worker processes, and cores this process may use.")
+@click.option("--cores", default=2, show_default=True, help="Threads, and cores this process may use.")
 @click.option("--rounds", default=5, show_default=True, help="Times that each way is measured.")
 def main(count: int, cores: int, rounds: int) -> None:
     if hasattr(os, "sched_setaffinity"):
@@ -97,14 +97,12 @@ def main(count: int, cores: int, rounds: int) -> None:
         "PIL one by one, into a video": lambda table: with_pil(table, stacked=True),
         "read_video, 1 thread": lambda table: in_one_process(table, 1),
         f"read_video, {cores} threads": lambda table: in_one_process(table, cores),
-        f"DataLoader, {cores} worker processes": lambda table: in_workers(loader),
+        f"batches read ahead, {cores} workers": lambda table: in_batches(clips, cores),
     }
     seconds = {name: [] for name in ways}
     with tempfile.TemporaryDirectory() as folder:
         table = write_clips(Path(folder), count)
         clips = VideoClips(table, named("paper", frames=FRAMES, temporal_shift=0, resize=None), cache=False)
-        loader = torch.utils.data.DataLoader(clips, batch_size=1, num_workers=cores, persistent_workers=True)
-        in_workers(loader)  # starts them, as an epoch does once
         size = np.mean([file.stat().st_size for file in Path(folder).glob("*/*.jpg")])
         in_one_process(table, cores)  # imports, and the files into the page cache
         for _ in range(rounds):

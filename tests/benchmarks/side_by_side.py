@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
 from corelib.data.clips import VideoClips
 from corelib.data.features import write_bank
@@ -80,13 +79,13 @@ class NoiseVideos(VideoClips):
         self.recipe, self.count = recipe, count
         frames = recipe.frames + 2 * recipe.temporal_shift
         self.bank = torch.randint(0, 256, (different, frames, height, width, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-        self.frames = None
+        self.item_shape = tuple(self.bank.shape[1:])
 
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, row: int) -> Tensor:
-        return self.bank[row % len(self.bank)]
+    def name(self, row: int) -> str:
+        return f"noise {row}"
 
-    def read(self, rows) -> Tensor:
-        return self.bank[torch.as_tensor(np.asarray(rows)) % len(self.bank)]
+    def fetch(self, row: int, threads: int | None = None) -> np.ndarray:
+        return self.bank[row % len(self.bank)].numpy()
