@@ -9,11 +9,15 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from corelib.errors import KitError
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
-class InstallationError(ImportError):
+class InstallationError(KitError, ImportError):
     """What corelib needs is missing, out of its range or broken; the message is one line that says what to do."""
+
+    exit_code = 1
 
 
 def check_installation() -> None:
