@@ -15,14 +15,12 @@ try:
     import click
 
     from corelib import __version__
-    from corelib.commands import Commands, warn
+    from corelib.commands import WORKERS, Commands, warn
     from corelib.course.cli import course
     from corelib.doctor import doctor
-    from corelib.recipe import RecipeError, named, parse_exemplars, parse_seeds
+    from corelib.recipe import named, parse_exemplars, parse_knobs, parse_seeds
 except ModuleNotFoundError as error:
     sys.exit(f"error: {describe_missing([error.name])}")
-
-WORKERS = click.IntRange(0, 256)
 
 # What each command does is imported in it, once its options are read: torch alone takes seconds to import, which
 # --help and a typo would pay for.
@@ -63,7 +61,7 @@ def train(datasets, system, recipe, knobs, with_difficulty, seed, out, device, w
 
     Several GPUs or machines: torchrun --nproc-per-node N -m corelib train ...
     """
-    chosen = named(recipe, **{"system": system, "seed": seed, "with_difficulty": with_difficulty} | _knobs(knobs))
+    chosen = named(recipe, **{"system": system, "seed": seed, "with_difficulty": with_difficulty} | parse_knobs(knobs))
     check_installation()
     from corelib import distributed
     from corelib.data.samples import SampleTable
@@ -172,7 +170,7 @@ def sweep(datasets, seeds, systems, recipe, knobs, with_difficulty, out, executo
 
     Called again it starts what is missing or failed, and nothing that is there.
     """
-    chosen, numbers = named(recipe, **{"with_difficulty": with_difficulty} | _knobs(knobs)), parse_seeds(seeds)
+    chosen, numbers = named(recipe, **{"with_difficulty": with_difficulty} | parse_knobs(knobs)), parse_seeds(seeds)
     check_installation()
     from corelib.data.samples import SampleTable
     from corelib.files import json_text
@@ -180,7 +178,7 @@ def sweep(datasets, seeds, systems, recipe, knobs, with_difficulty, out, executo
     from corelib.sweep import plan_sweep, run_sweep
 
     plans = plan_sweep([SampleTable.load(dataset) for dataset in datasets], chosen, seeds=numbers, systems=systems.split(","))
-    options = {key: _number(value) for key, value in _knobs(slurm_options, "--slurm").items()}
+    options = {key: _number(value) for key, value in parse_knobs(slurm_options, "--slurm").items()}
     found = run_sweep(plans, out, executor=executor, jobs=jobs, device=device, workers=workers, minutes=minutes, options=options, wait=not no_wait)
     if as_json:
         click.echo(json_text({"rows": found.rows, "failed": [vars(failure) for failure in found.failures], "waiting": found.waiting, "table": str(found.table) if found.table else None}))
@@ -193,13 +191,6 @@ def sweep(datasets, seeds, systems, recipe, knobs, with_difficulty, out, executo
             click.echo(f"failed: {failure.run}: {failure.reason} (log: {failure.log}); the same command tries it again", err=True)
     if found.failures:
         raise SystemExit(1)
-
-
-def _knobs(knobs: tuple[str, ...], option: str = "--set") -> dict:
-    for knob in knobs:
-        if "=" not in knob:
-            raise RecipeError(f"{option} takes key=value, not {knob!r}")
-    return dict(knob.split("=", 1) for knob in knobs)
 
 
 def _number(text: str) -> int | str:

@@ -14,6 +14,8 @@ import click
 from corelib.errors import KitError
 from corelib.messages import INTERRUPTED, describe_os_error, one_line
 
+SEED = click.IntRange(0, 2**32 - 1)
+WORKERS = click.IntRange(0, 256)
 HELP_ITSELF = getattr(click.exceptions, "NoArgsIsHelpError", ())  # its message is the help; click 8.1 prints it itself
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral, Real
 
@@ -235,6 +236,14 @@ def named(name: str, /, **changes) -> Recipe:
     if name == "paper" and _as_field("with_difficulty", changes.get("with_difficulty", False)):
         values["theta"] = 30.0
     return Recipe(**values).replace(**changes)
+
+
+def parse_knobs(knobs: Iterable[str], option: str = "--set") -> dict[str, str]:
+    """ ["epochs=3", "theta=none"] -> {"epochs": "3", "theta": "none"}. Raises RecipeError for one without a name or `=`."""
+    for knob in knobs:
+        if not knob.partition("=")[0] or "=" not in knob:
+            raise RecipeError(f"{option} takes key=value, not {one_line(repr(knob))}")
+    return dict(knob.split("=", 1) for knob in knobs)
 
 
 def parse_seeds(text: str) -> list[int]:
