@@ -15,7 +15,7 @@ try:
     import click
 
     from corelib import __version__
-    from corelib.commands import WORKERS, Commands, warn
+    from corelib.commands import WORKERS, Commands, Place, warn
     from corelib.course.cli import course
     from corelib.doctor import doctor
     from corelib.recipe import named, parse_exemplars, parse_knobs, parse_seeds
@@ -44,13 +44,13 @@ main.add_command(doctor)
 
 
 @main.command()
-@click.argument("datasets", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("datasets", nargs=-1, required=True, type=Place(path_type=Path))
 @click.option("--system", type=click.Choice(["core", "mlp"]), default="core", show_default=True)
 @click.option("--recipe", default="laptop", show_default=True, help="smoke, laptop, gpu, paper or features")
 @click.option("--set", "knobs", multiple=True, metavar="KEY=VALUE", help="change a knob of the recipe; may be repeated")
 @click.option("--with-difficulty", is_flag=True, help="regress score / difficulty, as the paper's (w/ DD)")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="run folder, or the folder of several runs [default: names from recipe and data under runs/]")
+@click.option("--out", type=Place(path_type=Path), help="run folder, or the folder of several runs [default: names from recipe and data under runs/]")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--workers", type=WORKERS, default=0, show_default=True, help="processes that decode videos")
 @click.option("--resume/--restart", default=True, show_default=True, help="go on with an interrupted run, or start anew")
@@ -87,8 +87,8 @@ def train(datasets, system, recipe, knobs, with_difficulty, seed, out, device, w
 
 
 @main.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--dataset", type=click.Path(path_type=Path), help="another prepared dataset [default: each run's own]")
+@click.argument("runs", nargs=-1, required=True, type=Place(path_type=Path))
+@click.option("--dataset", type=Place(path_type=Path), help="another prepared dataset [default: each run's own]")
 @click.option("--split", default="test", show_default=True)
 @click.option("--exemplars", default=None, help="how many exemplars vote, or 'all' [default: the recipe's]")
 @click.option("--device", default="auto", show_default=True)
@@ -124,8 +124,8 @@ def evaluate(runs, dataset, split, exemplars, device, workers, as_json) -> None:
 
 
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("run", type=Place(path_type=Path))
+@click.argument("videos", nargs=-1, required=True, type=Place(path_type=Path))
 @click.option("--difficulty", type=float, help="of the dives shown; needed by a run with difficulty")
 @click.option("--exemplars", default=None, help="how many exemplars vote, or 'all' [default: the recipe's]")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON document and nothing else")
@@ -150,13 +150,13 @@ def score(run, videos, difficulty, exemplars, as_json) -> None:
 
 
 @main.command()
-@click.argument("datasets", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("datasets", nargs=-1, required=True, type=Place(path_type=Path))
 @click.option("--seeds", default="0-4", show_default=True, help="numbers and ranges: 0-2,7")
 @click.option("--systems", default="core,mlp", show_default=True, help="core, mlp or both")
 @click.option("--recipe", default="laptop", show_default=True, help="smoke, laptop, gpu, paper or features")
 @click.option("--set", "knobs", multiple=True, metavar="KEY=VALUE", help="change a knob of the recipe; may be repeated")
 @click.option("--with-difficulty", is_flag=True, help="regress score / difficulty, as the paper's (w/ DD)")
-@click.option("--out", default="runs/sweep", show_default=True, type=click.Path(path_type=Path), help="folder of runs, logs and table")
+@click.option("--out", default="runs/sweep", show_default=True, type=Place(path_type=Path), help="folder of runs, logs and table")
 @click.option("--executor", type=click.Choice(["local", "slurm"]), default="local", show_default=True)
 @click.option("--jobs", type=click.IntRange(1, 1000), default=1, show_default=True, help="runs at a time on this machine; a cluster's queue decides for itself")
 @click.option("--device", default="auto", show_default=True)

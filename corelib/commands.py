@@ -19,6 +19,13 @@ WORKERS = click.IntRange(0, 256)
 HELP_ITSELF = getattr(click.exceptions, "NoArgsIsHelpError", ())  # its message is the help; click 8.1 prints it itself
 
 
+class Place(click.Path):
+    """A file or folder; no name at all, as an unset variable of a shell leaves it, would mean the working folder."""
+
+    def convert(self, value, param, ctx):
+        return super().convert(value, param, ctx) if str(value) else self.fail("an empty name", param, ctx)
+
+
 class _OneLine:
     """click's own commands, but for what they say and how they end where something is wrong."""
 

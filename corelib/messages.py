@@ -40,11 +40,9 @@ def describe_os_error(error: OSError) -> str:
     """What the operating system refused, as one line: the path, what is wrong with it and, where that is known, what to do."""
     if error.filename is None or isinstance(error.filename, int):
         return one_line(error)
-    path = one_line(os.fsdecode(error.filename) or "an empty name")
-    if len(path) > LONGEST // 2:
-        path = f"... {path[-LONGEST // 2 :]}"
-    said = OS_ADVICE.get(error.errno) or one_line(error.strerror)
-    return f"{path}: {said}"
+    path, part = os.fsdecode(error.filename) or "an empty name", LONGEST // 5
+    short = path if len(path) <= 2 * part else f"{path[:part]} ... {path[-part:]}"
+    return one_line(f"{short}: {OS_ADVICE.get(error.errno) or error.strerror}")
 
 
 def list_ids(ids: Iterable, most: int = 5) -> str:

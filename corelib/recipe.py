@@ -25,7 +25,7 @@ class RecipeError(KitError, ValueError):
 # training cannot begin, has no meaning, or asks for more than a machine has. A float stands for a knob that takes floats.
 RANGES = {
     "seed": (0, 2**32 - 1), "fold": (0, 10**6),
-    "frames": (1, 10**4), "resize": (1, 10**4), "crop": (1, 2048), "temporal_shift": (0, 10**4),
+    "frames": (1, 10**4), "resize": (1, 1024), "crop": (1, 1024), "temporal_shift": (0, 1000),
     "snippet_length": (1, 1000), "snippet_starts": (0, 10**4),
     "width": (0.01, 4.0), "batchnorm_eps": (1e-12, 1.0), "projection": (1, 10**5), "stretches": (1, 1000), "dropout": (0.0, 0.99),
     "exemplars": (1, 10**6), "passes": (1, 1000),

@@ -18,7 +18,7 @@ import requests
 import safetensors
 import safetensors.torch
 
-from corelib.commands import Command
+from corelib.commands import Command, Place
 from corelib.files import only_one, remove_unfinished, write_atomically
 from corelib.i3d import I3D, WeightsError, load_weights
 
@@ -132,9 +132,9 @@ def release_of(path: Path) -> str | None:
 
 @click.command(cls=Command, help=__doc__.splitlines()[0], context_settings={"show_default": True})
 @click.option("--release", "name", type=click.Choice(list(RELEASES)), default="hassony2", help="The same network, converted by two authors.")
-@click.option("--from-file", type=click.Path(dir_okay=False, path_type=Path), help="Take the release's file from here; nothing is downloaded.")
+@click.option("--from-file", type=Place(dir_okay=False, path_type=Path), help="Take the release's file from here; nothing is downloaded.")
 @click.option("--mirror", metavar="URL", help="Another address of the release's file; the checksum stays the same.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="[default: weights/i3d-RELEASE.safetensors]", show_default=False)
+@click.option("--out", type=Place(dir_okay=False, path_type=Path), help="[default: weights/i3d-RELEASE.safetensors]", show_default=False)
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
 def main(name, from_file, mirror, out, overwrite):
     release, out = RELEASES[name], out or Path("weights") / f"i3d-{name}.safetensors"

@@ -6,14 +6,14 @@ python data_scripts/make_dives.py --out datasets/dives
 
 import click
 
-from corelib.commands import SEED, WORKERS, Command
+from corelib.commands import SEED, WORKERS, Command, Place
 from corelib.data.dive_dataset import make_dives
 from corelib.data.dives import known_numbers
 from corelib.data.diving_rules import DIFFICULTY
 
 
 @click.command(cls=Command, help=__doc__, context_settings={"show_default": True})
-@click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder of the new dataset.")
+@click.option("--out", required=True, type=Place(file_okay=False), help="Folder of the new dataset.")
 @click.option("--train", default=450, help="Dives to learn from.")
 @click.option("--val", default=60, help="Dives to choose the epoch on.")
 @click.option("--test", default=150, help="Dives to evaluate on.")

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from corelib.commands import Command
+from corelib.commands import Command, Place
 from corelib.data.contract import is_folder_name
 from corelib.data.features import average_steps, write_bank
 from corelib.data.samples import DatasetError, new_dataset, write_table
@@ -89,10 +89,10 @@ def _read_labels(path: Path, split: str) -> tuple[list[dict], list[str]]:
 
 
 @click.command(cls=Command, help=__doc__.splitlines()[0])
-@click.option("--features", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of .npy files.")
-@click.option("--labels", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of train.txt and test.txt [default: the one above --features]")
+@click.option("--features", required=True, type=Place(exists=True, file_okay=False, path_type=Path), help="Folder of .npy files.")
+@click.option("--labels", type=Place(exists=True, file_okay=False, path_type=Path), help="Folder of train.txt and test.txt [default: the one above --features]")
 @click.option("--score", required=True, type=click.Choice(COLUMNS, case_sensitive=False), help="Which score to learn.")
-@click.option("--out", required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=Place(path_type=Path))
 @click.option("--steps", type=click.IntRange(1, 10**5), default=32, show_default=True)
 @click.option("--name", default=None, help="[default: fisv-<score>]")
 @click.option("--title", default=None)

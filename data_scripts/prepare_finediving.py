@@ -19,7 +19,7 @@ import click
 import numpy as np
 import pandas as pd
 
-from corelib.commands import SEED, Command
+from corelib.commands import SEED, Command, Place
 from corelib.data.diving_rules import panel_score, parse_dive_number
 from corelib.data.samples import DatasetError, new_dataset, write_table
 from corelib.data.strangers import load_pickle
@@ -257,12 +257,12 @@ def prepare_finediving(
 
 
 @click.command(cls=Command, help=__doc__.splitlines()[0], context_settings={"show_default": True})
-@click.option("--raw", type=click.Path(file_okay=False, path_type=Path), help="FineDiving's folder, with Annotations/ and the events' folders.")
-@click.option("--annotations", type=click.Path(dir_okay=False, path_type=Path), help=f"Pickle or JSON.  [default: RAW/Annotations/{ANNOTATIONS}]", show_default=False)
-@click.option("--frames", type=click.Path(file_okay=False, path_type=Path), help="Folder of the events' folders.  [default: RAW]", show_default=False)
-@click.option("--train", type=click.Path(dir_okay=False, path_type=Path), help=f"Dives to learn from.  [default: RAW/Annotations/{TRAIN}, if there]", show_default=False)
-@click.option("--test", type=click.Path(dir_okay=False, path_type=Path), help=f"Dives to test on.  [default: RAW/Annotations/{TEST}, if there]", show_default=False)
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the new dataset.")
+@click.option("--raw", type=Place(file_okay=False, path_type=Path), help="FineDiving's folder, with Annotations/ and the events' folders.")
+@click.option("--annotations", type=Place(dir_okay=False, path_type=Path), help=f"Pickle or JSON.  [default: RAW/Annotations/{ANNOTATIONS}]", show_default=False)
+@click.option("--frames", type=Place(file_okay=False, path_type=Path), help="Folder of the events' folders.  [default: RAW]", show_default=False)
+@click.option("--train", type=Place(dir_okay=False, path_type=Path), help=f"Dives to learn from.  [default: RAW/Annotations/{TRAIN}, if there]", show_default=False)
+@click.option("--test", type=Place(dir_okay=False, path_type=Path), help=f"Dives to test on.  [default: RAW/Annotations/{TEST}, if there]", show_default=False)
+@click.option("--out", required=True, type=Place(file_okay=False, path_type=Path), help="Folder of the new dataset.")
 @click.option("--split-seed", type=SEED, default=0, help="Draws the split where there are no split files.")
 @click.option("--test-share", default=0.25, help="Share of the dives to test on, where the split is drawn.")
 @click.option("--all", "everything", type=click.Choice(["train"]), help="No split: put every dive into the training split.")

@@ -13,7 +13,7 @@ import click
 import numpy as np
 import pandas as pd
 
-from corelib.commands import SEED, Command
+from corelib.commands import SEED, Command, Place
 from corelib.data.diving_rules import panel_score, parse_dive_number
 from corelib.data.samples import DatasetError, new_dataset, write_table
 from corelib.data.strangers import load_pickle
@@ -172,10 +172,10 @@ def prepare_mtl_aqa(
 
 
 @click.command(cls=Command, help=__doc__.splitlines()[0], context_settings={"show_default": True})
-@click.option("--raw", type=click.Path(file_okay=False, path_type=Path), help="MTL-AQA's folder, with info/ and new/.")
-@click.option("--info", type=click.Path(file_okay=False, path_type=Path), help="Folder of the pickles.  [default: RAW/info]", show_default=False)
-@click.option("--frames", type=click.Path(file_okay=False, path_type=Path), help="Folder of the events' folders.  [default: RAW/new/new_total_frames_256s]", show_default=False)
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the new dataset.")
+@click.option("--raw", type=Place(file_okay=False, path_type=Path), help="MTL-AQA's folder, with info/ and new/.")
+@click.option("--info", type=Place(file_okay=False, path_type=Path), help="Folder of the pickles.  [default: RAW/info]", show_default=False)
+@click.option("--frames", type=Place(file_okay=False, path_type=Path), help="Folder of the events' folders.  [default: RAW/new/new_total_frames_256s]", show_default=False)
+@click.option("--out", required=True, type=Place(file_okay=False, path_type=Path), help="Folder of the new dataset.")
 @click.option("--split", type=click.Choice(["official", "events"]), default="official", help="Official split 0, or whole events held out.")
 @click.option("--seed", type=SEED, default=0, help="Draws the events that are held out.")
 @click.option("--pair-by", type=click.Choice(["difficulty", "group"]), default="difficulty", help="What exemplars share; group is the dive number.")

@@ -19,7 +19,7 @@ import click
 import numpy as np
 import pandas as pd
 
-from corelib.commands import SEED, Command
+from corelib.commands import SEED, Command, Place
 from corelib.data.samples import DatasetError, new_dataset, write_table
 from corelib.data.score_sheet import read_scores
 
@@ -91,9 +91,9 @@ def _column(role: str, text: str):
 
 
 @click.command(cls=Command, help=__doc__.splitlines()[0], context_settings={"show_default": True})
-@click.option("--videos", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of videos or of folders of frames.")
-@click.option("--scores", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="CSV file, one line a performance.")
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the new dataset.")
+@click.option("--videos", required=True, type=Place(exists=True, file_okay=False, path_type=Path), help="Folder of videos or of folders of frames.")
+@click.option("--scores", required=True, type=Place(exists=True, dir_okay=False, path_type=Path), help="CSV file, one line a performance.")
+@click.option("--out", required=True, type=Place(file_okay=False, path_type=Path), help="Folder of the new dataset.")
 @_column("id", "Unique name of a performance; without it the video's path.")
 @_column("video", "Path below VIDEOS, with or without suffix.")
 @_column("score", "What the judges gave.")

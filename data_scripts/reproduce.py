@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from corelib.commands import SEED, WORKERS, Command
+from corelib.commands import SEED, WORKERS, Command, Place
 from corelib.data.samples import SampleTable
 from corelib.protocols import FISHER_MEAN, protocol_table, protocol_text, train_protocol
 from corelib.recipe import Recipe, RecipeError, named, parse_knobs
@@ -87,15 +87,15 @@ def _line(row: dict) -> str:
 
 @click.command(cls=Command, help=__doc__, context_settings={"show_default": True})
 @click.argument("benchmark", type=click.Choice(list(BENCHMARKS)))
-@click.option("--raw", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path), help="The benchmark's folder, as its owners lay it out.")
+@click.option("--raw", required=True, type=Place(exists=True, file_okay=False, path_type=Path), help="The benchmark's folder, as its owners lay it out.")
 @click.option("--prepare", "prepare_options", default="", help="More options of the preparation script, in quotes.")
 @click.option("--recipe", default="paper", help="paper, gpu, laptop or smoke.")
 @click.option("--system", "systems", type=click.Choice(["mlp", "core"]), multiple=True, default=("mlp", "core"))
 @click.option("--seed", "seeds", type=SEED, multiple=True, default=(0,), help="May be repeated.")
 @click.option("--weights", default="weights/i3d-hassony2.safetensors", help="Kinetics weights (data_scripts/fetch_weights.py), or none.")
 @click.option("--set", "knobs", multiple=True, metavar="KEY=VALUE", help="Change a knob of the recipe; may be repeated.")
-@click.option("--datasets", default="datasets", type=click.Path(file_okay=False, path_type=Path), help="Where the prepared datasets lie.")
-@click.option("--runs", default="runs", type=click.Path(file_okay=False, path_type=Path), help="Where the runs lie.")
+@click.option("--datasets", default="datasets", type=Place(file_okay=False, path_type=Path), help="Where the prepared datasets lie.")
+@click.option("--runs", default="runs", type=Place(file_okay=False, path_type=Path), help="Where the runs lie.")
 @click.option("--device", default="auto")
 @click.option("--workers", type=WORKERS, default=4, help="Processes that decode videos.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")

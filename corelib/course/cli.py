@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from corelib.commands import Commands
+from corelib.commands import Commands, Place
 from corelib.installation import check_installation
 from corelib.recipe import parse_seeds
 
@@ -19,11 +19,11 @@ def course() -> None:
 @course.command()
 @click.option("--profile", default="laptop", show_default=True, metavar="NAME", help="A file of notebooks/profiles.")
 @click.option("--only", multiple=True, metavar="NN", help="A notebook by number or beginning; may be repeated.")
-@click.option("--out", type=click.Path(path_type=Path), help="Where to write.  [default: runs/course/<profile>]")
+@click.option("--out", type=Place(path_type=Path), help="Where to write.  [default: runs/course/<profile>]")
 @click.option(
     "--notebooks",
     "source",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=Place(exists=True, file_okay=False, path_type=Path),
     help="The notebooks' folder.  [default: the one beside corelib]",
 )
 @click.option("--cell-timeout", type=click.IntRange(min=1), metavar="SECONDS", help="Stop a cell that takes longer.")
@@ -42,8 +42,8 @@ def run(profile: str, only: tuple[str, ...], out: Path | None, source: Path | No
 
 
 @course.command()
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where to write; an earlier student edition there is replaced.")
-@click.option("--notebooks", "source", type=click.Path(exists=True, file_okay=False, path_type=Path), help="The notebooks' folder.  [default: the one beside corelib]")
+@click.option("--out", required=True, type=Place(file_okay=False, path_type=Path), help="Where to write; an earlier student edition there is replaced.")
+@click.option("--notebooks", "source", type=Place(exists=True, file_okay=False, path_type=Path), help="The notebooks' folder.  [default: the one beside corelib]")
 def student(out: Path, source: Path | None) -> None:
     """Write the student edition: every notebook without its solutions, with its checks."""
     check_installation()
@@ -56,8 +56,8 @@ def student(out: Path, source: Path | None) -> None:
 
 @course.command()
 @click.option("--profile", default="laptop", show_default=True, metavar="NAME", help="The course run to publish.")
-@click.option("--run", "folder", type=click.Path(path_type=Path), help="Its folder.  [default: runs/course/<profile>]")
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where to write; an earlier site there is replaced.")
+@click.option("--run", "folder", type=Place(path_type=Path), help="Its folder.  [default: runs/course/<profile>]")
+@click.option("--out", required=True, type=Place(file_okay=False, path_type=Path), help="Where to write; an earlier site there is replaced.")
 def publish(profile: str, folder: Path | None, out: Path) -> None:
     """Write the site of a finished course run: pages that open from disk, index, results, environment."""
     check_installation()
@@ -70,8 +70,8 @@ def publish(profile: str, folder: Path | None, out: Path) -> None:
 
 
 @course.command()
-@click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--against", type=click.Path(dir_okay=False, path_type=Path), help="The reference.  [default: notebooks/references/<the run's profile>.json]")
+@click.argument("runs", nargs=-1, type=Place(path_type=Path))
+@click.option("--against", type=Place(dir_okay=False, path_type=Path), help="The reference.  [default: notebooks/references/<the run's profile>.json]")
 @click.option("--update", is_flag=True, help="Write the reference from the RUNs instead: five seeds or more of every experiment.")
 def check(runs: tuple[Path, ...], against: Path | None, update: bool) -> None:
     """Compare a course run's results with the reference of its profile.
