@@ -12,10 +12,11 @@ import warnings
 import click
 
 from corelib.errors import KitError
-from corelib.messages import INTERRUPTED, describe_os_error, one_line
+from corelib.messages import INTERRUPTED, describe_os_error, one_line, tell_interruption
 
 SEED = click.IntRange(0, 2**32 - 1)
 WORKERS = click.IntRange(0, 256)
+sys.excepthook = tell_interruption  # what a program imports next may take seconds, in which Ctrl-C would print a page
 HELP_ITSELF = getattr(click.exceptions, "NoArgsIsHelpError", ())  # its message is the help; click 8.1 prints it itself
 
 

@@ -132,6 +132,8 @@ def test_a_dataset_whose_test_split_was_learnt_from_is_said(trained, tmp_path):
         (["evaluate", "nowhere"], "no run"),
         (["train", "DIVES", "--recipe", "smoke", "--device", "meta", "--out", "NEW"], "'meta' is no device that the kit can use; write auto, cpu, cuda"),
         (["train", "DIVES", "--recipe", "smoke", "--device", "", "--out", "NEW"], "'' is no device; write auto"),
+        (["sweep", "DIVES", "--recipe", "smoke", "--slurm", "foo=1", "--out", "sweep"], "'foo' need to be prefixed"),
+        (["sweep", "DIVES", "--recipe", "smoke", "--out", "SWEEP"], "jobs.json: not the list of jobs"),
         (["train", "DIVES", "--workers", "-1"], "-1 is not in the range 0<=x<=256"),
         (["train", "DIVES", "--recipe", "smoke", "--out", "x" * 300], "the name is too long for this file system; choose a shorter one (--out)"),
         (["train", "DIVES", "--recipe", "smoke", "--set", f"name={'x' * 300}"], "the name is too long"),
@@ -150,6 +152,8 @@ def test_wrong_input_is_one_line_and_exit_code_2(trained, tmp_path, monkeypatch,
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "FILE").touch()
+    (tmp_path / "SWEEP").mkdir()
+    (tmp_path / "SWEEP" / "jobs.json").write_text("[7]")
     places = {"DIVES": str(folder / "dives"), "RUN": str(out), "NEW": str(tmp_path / "run")}
     result = CliRunner().invoke(main, [places.get(word, word) for word in arguments])
     assert result.exit_code == 2 and result.stdout == "" and len(result.stderr.splitlines()) == 1
