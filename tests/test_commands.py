@@ -1,4 +1,4 @@
-"""How every command line speaks: options are read before anything heavy is imported, errors are a line, defects are seen."""
+"""How every command line speaks: options before imports, errors in a line, defects seen."""
 
 import errno
 import importlib
@@ -50,12 +50,22 @@ def test_nothing_heavy_is_imported_before_the_options_are_read():
         ["course"], ["course", "rnu"], ["course", "run", "--cell-timeout", "0"], ["course", "run", "--seeds", "x"], ["doctor", "--jsn"],
     ]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", PROGRAM, json.dumps(good + bad)], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps(good + bad)],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     count, codes = json.loads(done.stdout.splitlines()[-1])
-    assert codes == [0] * len(good) + [2] * len(bad) + [0] * (count - len(good) - len(bad)) and count >= len(good) + len(bad) + 10
+    assert (
+        codes == [0] * len(good) + [2] * len(bad) + [0] * (count - len(good) - len(bad))
+        and count >= len(good) + len(bad) + 10
+    )
     told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert len(told) == len(bad) - 2 and "Error: " not in done.stderr  # without any argument the help is shown
+    assert (
+        len(told) == len(bad) - 2 and "Error: " not in done.stderr
+    )  # without any argument the help is shown
     assert f"corelib, version {corelib.__version__}" in done.stdout
 
 
@@ -63,7 +73,11 @@ def programs(data_script):
     """{name: its click command} of every script and every command of `python -m corelib`."""
     scripts = {name: data_script(name).main for name in SCRIPTS}
     course = main.commands["course"].commands
-    return scripts | {name: main.commands[name] for name in main.commands if name != "course"} | {f"course {name}": course[name] for name in course}
+    return (
+        scripts
+        | {name: main.commands[name] for name in main.commands if name != "course"}
+        | {f"course {name}": course[name] for name in course}
+    )
 
 
 ENDS = {
@@ -96,12 +110,20 @@ def test_every_program_tells_a_wrong_option_in_one_line(data_script):
     for name in SCRIPTS:
         done = CliRunner().invoke(data_script(name).main, ["--no-such-option"])
         assert done.exit_code == 2 and done.stdout == "" and len(done.stderr.splitlines()) == 1
-        assert done.stderr.startswith("error: No such option") and done.stderr.rstrip().endswith("--help")
+        assert done.stderr.startswith("error: No such option") and done.stderr.rstrip().endswith(
+            "--help"
+        )
 
 
 def test_a_defect_is_not_hidden(monkeypatch):
-    for defect in (ZeroDivisionError("division by zero"), ValueError("what"), EOFError("ran out of input")):
-        monkeypatch.setattr(main.commands["train"], "callback", lambda defect=defect, **_options: raises(defect))
+    for defect in (
+        ZeroDivisionError("division by zero"),
+        ValueError("what"),
+        EOFError("ran out of input"),
+    ):
+        monkeypatch.setattr(
+            main.commands["train"], "callback", lambda defect=defect, **_options: raises(defect)
+        )
         done = CliRunner().invoke(main, ["train", "dives"])
         assert done.exception is defect and "error" not in done.stderr
 
@@ -114,8 +136,18 @@ def test_every_error_of_the_kit_is_one_that_the_command_line_tells():
     defined = set()
     for module in pkgutil.walk_packages(corelib.__path__, "corelib."):
         found = vars(importlib.import_module(module.name)).values()
-        defined |= {kind for kind in found if isinstance(kind, type) and issubclass(kind, Exception) and kind.__module__ == module.name}
-    untold = {kind.__name__ for kind in defined if not issubclass(kind, (KitError, OSError)) and not kind.__name__.startswith("_")}
+        defined |= {
+            kind
+            for kind in found
+            if isinstance(kind, type)
+            and issubclass(kind, Exception)
+            and kind.__module__ == module.name
+        }
+    untold = {
+        kind.__name__
+        for kind in defined
+        if not issubclass(kind, (KitError, OSError)) and not kind.__name__.startswith("_")
+    }
     assert len(defined) > 10 and untold == {"OpenExercise"}  # a student's, in a notebook
 
 
