@@ -24,6 +24,7 @@ from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
+from corelib.errors import KitError
 from corelib.messages import one_line
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
@@ -37,7 +38,7 @@ CONTAINERS = ("mov", "matroska", "webm", "avi", "mpeg", "mpegts", "flv", "asf", 
 NO_TEXT = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 
 
-class VideoError(ValueError):
+class VideoError(KitError, ValueError):
     """A video or a folder of frames cannot be read; the message names it and says what would be right."""
 
 
