@@ -29,10 +29,11 @@ def bank_ids(path: str | Path) -> list[str]:
     """The row order of a feature bank. Raises ValueError unless it holds features [N, S, D] and N different ids."""
     with safe_open(path, framework="pt") as bank:
         ids = json.loads((bank.metadata() or {}).get("ids", "[]"))
-        shape = bank.get_slice("features").get_shape() if "features" in bank.keys() else []
+        features = bank.get_slice("features") if "features" in bank.keys() else None
+        shape, kind = (features.get_shape(), features.get_dtype()) if features else ([], None)
     named = isinstance(ids, list) and all(isinstance(name, str) for name in ids) and len(set(ids)) == len(ids)
-    if not named or len(shape) != 3 or shape[0] != len(ids) or 0 in shape:
-        raise ValueError(f"it must hold features [N, S, D] and a list of N different ids; its features are {shape}")
+    if not named or len(shape) != 3 or shape[0] != len(ids) or 0 in shape or kind not in ("F16", "BF16", "F32", "F64"):
+        raise ValueError(f"it must hold floating-point features [N, S, D] and a list of N different ids; its features are {kind} {shape}")
     return ids
 
 

@@ -78,7 +78,34 @@ def test_every_odd_value_in_dataset_json_is_refused_or_does_no_harm(tmp_path):
                 read += 1
             except DatasetError as error:
                 assert len(str(error)) < 2000
-    assert 100 < read < 200  # title, source, licence, citation, frame_size and left_out are for readers alone
+    assert 20 < read < 50
+
+
+WRONG = {
+    "divided_by_difficulty": ("no", "false", 0, 1, None, []), "leaks_on_purpose": ("no", 1, None), "title": (7, ["a"], {}), "source": (True, 1.5), "licence": ([],),
+    "citation": ({},), "frame_size": ("32x32", [32], [32, 32, 3], [32, 0], [32.5, 32], [True, 32], {}), "left_out": (None, "a", {}, [7], [None]),
+    "split": (["train"], 1), "seed": ("0", 1.5, -1, None, False), "frames": ("36", 0, True), "steps": (32.0,), "dive_numbers": ("103B", [103], None),
+    "flagged": ([], {"a": "b"}, {"a": None}), "raw_root": (0, False, [], {}), "table": (7,), "derived_from": ([],), "encoder_sha256": (7,), "folds": (4,),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", WRONG)
+def test_every_field_of_dataset_json_has_a_type(tmp_path, key):
+    for value in WRONG[key]:
+        with pytest.raises(DatasetError, match=rf"1 problem\(s\).*\n  dataset.json: {key} must be .*, not "):
+            SampleTable.load(written(tmp_path / "d", good(), INFO | {key: value}))
+
+
+def test_what_our_scripts_and_other_people_write_is_accepted(tmp_path):
+    more = {
+        "left_out": [{"id": "x", "reason": "no video"}, "y"], "flagged": {"score off the rule": 1}, "frames": 36, "seed": 0, "dive_numbers": ["103B"], "table": "a.csv",
+        "title": None, "source": None, "licence": None, "citation": "@inproceedings{a,\n title={b}}", "frame_size": None, "frame_rate": None, "steps": 32, "note": [1, None],
+        "leaks_on_purpose": True, "folds": "user", "raw_root": "",
+    }  # fmt: skip
+    folder = written(tmp_path / "d", good(), INFO | more)
+    assert SampleTable.load(folder).info == INFO | more
+    (folder / "dataset.json").write_text("\ufeff" + json.dumps(INFO), encoding="utf-8")  # as an editor may save it
+    assert SampleTable.load(folder).info == INFO
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "[]", "7", "null", '"x"', "", "\ufeff", "{}"])
