@@ -62,7 +62,7 @@ def prepare_videos(
 @click.option("--decode", is_flag=True, help="Decode every frame now: slow, finds damage within a video.")
 @click.option("--overwrite", is_flag=True, help="Replace the folder if it exists.")
 def main(videos, scores, out, split_seed, **options):
-    columns = {role: options.pop(role) for role in ROLES}
+    columns = {role: options.pop(f"{role}_column") for role in ROLES}
     try:
         samples, found = prepare_videos(videos, scores, out, columns, seed=split_seed, **options)
     except (DatasetError, OSError) as error:

@@ -163,6 +163,9 @@ class _Archive(Mapping):
         with self.zip.open(info) as file:
             return np.lib.format.read_array(file, allow_pickle=False)
 
+    def __contains__(self, name: object) -> bool:  # without reading it, as Mapping does
+        return name in self.held
+
     def __iter__(self):
         return iter(self.held)
 

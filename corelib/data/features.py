@@ -44,6 +44,33 @@ def average_steps(steps: np.ndarray, count: int) -> np.ndarray:
     return np.stack([steps[a:b].mean(axis=0, dtype=np.float64) for a, b in stretches])
 
 
+def smallest_type(features: np.ndarray, ids: Sequence[str]) -> np.ndarray:
+    """Features [N, S, D] (float64, finite) as float16 where that holds them, else as float32.
+
+    Held is a feature whose rounding errors are below a hundredth of its standard deviation over all samples and steps.
+    Raises DatasetError, naming features and samples, where even float32 leaves half of it or has no such numbers.
+    """
+    half, single = _lost(features, np.float16), _lost(features, np.float32)
+    if (single > 0.5).any():
+        place = int(single.argmax())
+        row = int(np.abs(features[:, :, place]).max(axis=1).argmax())
+        raise DatasetError(f"{(single > 0.5).sum()} of {len(single)} features differ by too little for their size, or are too large or too small, for float32: feature {place}, for example {features[row, 0, place]:g} of {ids[row]}; scale them, or subtract their mean")
+    return features.astype(np.float16 if (half < 0.01).all() else np.float32)
+
+
+def _lost(features: np.ndarray, kind: type) -> np.ndarray:
+    """What rounding to a type does to each of D features, in its standard deviations; of a constant one, in its size."""
+    lost = np.empty(features.shape[2])
+    for place in range(len(lost)):
+        values = features[:, :, place]
+        with np.errstate(over="ignore"):
+            error = np.sqrt(np.mean((values.astype(kind).astype(np.float64) - values) ** 2))
+        size, spread = np.abs(values).max(), values.std()
+        spread = spread if spread > 1e-14 * size else size
+        lost[place] = error / spread if spread else 0.0
+    return lost
+
+
 class FeatureSteps(Inputs):
     """The features of a prepared dataset as model inputs: item `row` is float32 [S, D].
 

@@ -20,10 +20,10 @@ COLUMNS = {
 
 
 def column_options(media: str, text: str, roles: tuple[str, ...]) -> Callable:
-    """--id-column, --<media>-column with its help text, --score-column and so on, in the order of `roles`."""
+    """--id-column, --<media>-column with its help text, --score-column and so on, in the order of `roles`: arguments id_column ..."""
     texts = {role: words.replace("MEDIA", f"--{media}-column") for role, words in COLUMNS.items()} | {media: text}
     names = {role: (f"--{role}-columns" if role == "judges" else f"--{role}-column", *(["--score"] if (media, role) == ("features", "score") else [])) for role in roles}
-    return _all([click.option(*names[role], role, help=texts[role], metavar="NAME") for role in roles])
+    return _all([click.option(*names[role], f"{role}_column", help=texts[role], metavar="NAME") for role in roles])
 
 
 def split_options(stated: str | None) -> Callable:
