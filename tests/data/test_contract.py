@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 
 from corelib.data.contract import is_below, is_folder_name, is_id
-from corelib.data.features import write_bank
+from corelib.data.features import FeatureSteps, write_bank
 from corelib.data.samples import DatasetError, SampleTable
 from tests.data.test_samples import INFO, good, written
 
@@ -192,3 +192,27 @@ def test_a_feature_bank_that_is_none_is_refused(tmp_path, kind):
     assert len(str(error.value).splitlines()) == 2
     write_bank(folder / "features.safetensors", np.zeros((4, 1, 4), np.float32), good()["media"].tolist())
     assert safetensors.numpy.load_file(SampleTable.load(folder).feature_bank)["features"].shape == (4, 1, 4)
+
+
+def test_damaged_feature_banks_are_refused_in_words_or_read(tmp_path):
+    folder, refused = written(tmp_path / "d", good()), 0
+    path = folder / "features.safetensors"
+    write_bank(path, np.ones((4, 2, 4), np.float32), good()["media"].tolist())
+    original = path.read_bytes()
+    for number in range(200):
+        rng, data = np.random.default_rng(number), bytearray(original)
+        for _ in range(2 ** int(rng.integers(0, 5))):
+            place = int(rng.integers(len(data)))
+            if rng.random() < 0.6:
+                data[place] ^= 1 << int(rng.integers(8))
+            else:
+                del data[place : place + int(rng.integers(40))]
+                data = data or bytearray(b"x")
+        path.write_bytes(data)
+        try:
+            table = SampleTable.load(folder)
+            assert FeatureSteps(table)[0].isfinite().all() and len(table.samples) == 4
+        except DatasetError as error:
+            refused += 1
+            assert all(line.isprintable() for line in str(error).splitlines())
+    assert 100 < refused < 195
