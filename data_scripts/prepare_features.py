@@ -29,7 +29,8 @@ FISV_COLUMNS = ("TES", "PCS", "deductions")
 FISV = {
     "source": "Fis-V: Video-Swin features released with GDLT (CVPR 2022)",
     "licence": "no licence file; ask the data set's authors",
-    "citation": "Xu et al., Learning to Score Figure Skating Sport Videos (2019); Xu et al., Likert Scoring With Grade Decoupling (CVPR 2022)",
+    "citation": "Xu et al., Learning to Score Figure Skating Sport Videos (2019); "
+    "Xu et al., Likert Scoring With Grade Decoupling (CVPR 2022)",
 }
 ROLES = ("id", "features", "score", "difficulty", "group", "split", "judges")
 
@@ -52,14 +53,23 @@ def prepare_features(
     """
     columns, fisv = columns or {}, labels.is_dir()
     score = (columns.get("score") or "") if fisv else None
-    score = {column.lower(): column for column in FISV_COLUMNS}.get(score.lower(), score) if fisv else None
+    score = (
+        {column.lower(): column for column in FISV_COLUMNS}.get(score.lower(), score)
+        if fisv
+        else None
+    )
     further = [role for role, column in columns.items() if fisv and column and role != "score"]
     if further:
-        raise DatasetError(f"{labels}: label files without column names have no {', '.join(further)}; give a CSV file with --labels")
+        raise DatasetError(
+            f"{labels}: label files without column names have no {', '.join(further)}; give a CSV file with --labels"
+        )
     name = name or (f"fisv-{score.lower()}" if fisv else out.name)
     check_options(name, score_range)
     said = {"source": source, "licence": licence, "citation": citation}
-    said = {key: FISV[key] if fisv and value is None else value or NOT_STATED for key, value in said.items()}
+    said = {
+        key: FISV[key] if fisv and value is None else value or NOT_STATED
+        for key, value in said.items()
+    }
     said = {"name": name, "title": title or (f"Fis-V, {score}" if fisv else name)} | said
     with new_dataset(out, overwrite=overwrite) as folder:
         files = FeatureFiles(features)
@@ -70,9 +80,22 @@ def prepare_features(
             wanted = dict.fromkeys(ROLES) | columns
             width: list[int] = []
             samples, banks, found = read_rows(
-                labels, wanted, find=files.find, look=lambda media: _read(files, media, steps, width), score_range=score_range, progress=progress
+                labels,
+                wanted,
+                find=files.find,
+                look=lambda media: _read(files, media, steps, width),
+                score_range=score_range,
+                progress=progress,
             )
-            card = describe(samples, found, said, score_range=score_range, seed=seed, val_share=val_share, test_share=test_share)
+            card = describe(
+                samples,
+                found,
+                said,
+                score_range=score_range,
+                seed=seed,
+                val_share=val_share,
+                test_share=test_share,
+            )
             card |= {"split": found["split"], "table": f"{labels.name}, {found['how']}"}
         if all(lengths == 1 for lengths, _ in banks.values()):
             steps, banks = 1, {media: (1, stretches[:1]) for media, (_, stretches) in banks.items()}
@@ -80,7 +103,11 @@ def prepare_features(
         write_bank(folder / "features.safetensors", bank, list(banks))
         write_table(folder, card | {"steps": steps}, samples)
     lengths = [length for length, _ in banks.values()]
-    return samples, found | {"features": bank.shape, "type": str(bank.dtype), "steps": (min(lengths), max(lengths))}
+    return samples, found | {
+        "features": bank.shape,
+        "type": str(bank.dtype),
+        "steps": (min(lengths), max(lengths)),
+    }
 
 
 def _read(files: FeatureFiles, media: str, steps: int, width: list[int]) -> tuple[int, np.ndarray]:
@@ -88,13 +115,25 @@ def _read(files: FeatureFiles, media: str, steps: int, width: list[int]) -> tupl
     found = files.read(media)
     width[:] = width or [found.shape[1]]
     if found.shape[1] != width[0]:
-        raise DatasetError(f"{files.path}, {one_line(media)}: {found.shape[1]} features a step, the first sample has {width[0]}")
+        raise DatasetError(
+            f"{files.path}, {one_line(media)}: {found.shape[1]} features a step, "
+            f"the first sample has {width[0]}"
+        )
     return len(found), average_steps(found, steps)
 
 
-def _of_fisv(labels: Path, files: FeatureFiles, score: str, steps: int, progress: bool) -> tuple[pd.DataFrame, dict]:
+def _of_fisv(
+    labels: Path, files: FeatureFiles, score: str, steps: int, progress: bool
+) -> tuple[pd.DataFrame, dict]:
+    if not any((labels / f"{split}.txt").is_file() for split in ("train", "test")):
+        raise DatasetError(
+            f"{labels}: neither train.txt nor test.txt is here; name the table of scores with --labels"
+        )
     if score not in FISV_COLUMNS:
-        raise DatasetError(f"{labels} holds train.txt and test.txt, whose score is one of {', '.join(FISV_COLUMNS)}: name it with --score, not {score!r}; or give a CSV file")
+        raise DatasetError(
+            f"{labels}: the score in train.txt and test.txt is one of {', '.join(FISV_COLUMNS)}; "
+            f"name it with --score, not {score!r}"
+        )
     rows, problems, first = [], [], {}
     for split in ("train", "test"):
         found, wrong = _read_labels(labels / f"{split}.txt", split, first)
@@ -127,9 +166,11 @@ def _fisv_card(samples: pd.DataFrame, said: dict, score: str) -> dict:
 def _read_labels(path: Path, split: str, first: dict[str, str]) -> tuple[list[dict], list[str]]:
     """The rows of a label file, and what is wrong with it; `first` is where each id was met."""
     if not path.is_file():
-        return [], [f"{path}: no such file; it should hold one row a video: id TES PCS deductions (or give a CSV file with --labels)"]
+        return [], [f"{path}: no such file; it should hold one row a video: id TES PCS deductions"]
     rows, problems = [], []
-    for number, line in enumerate(path.read_bytes().decode("utf-8-sig", errors="replace").splitlines(), 1):
+    for number, line in enumerate(
+        path.read_bytes().decode("utf-8-sig", errors="replace").splitlines(), 1
+    ):
         parts, where = line.split(), f"{path} line {number}"
         if not parts:
             continue
@@ -140,36 +181,73 @@ def _read_labels(path: Path, split: str, first: dict[str, str]) -> tuple[list[di
             if not np.isfinite(list(values.values())).all():
                 raise ValueError("a score is a finite number")
         except ValueError:
-            problems.append(f"{where}: expected `id TES PCS deductions`, found {one_line(repr(line))}")
+            shown = one_line(repr(line))
+            problems.append(f"{where}: expected `id TES PCS deductions`, found {shown}")
             continue
         if first.setdefault(parts[0], where) != where:
-            problems.append(f"{where}: id {parts[0]} is already that of {first[parts[0]]}; ids must be unique")
+            there = first[parts[0]]
+            problems.append(
+                f"{where}: id {parts[0]} is already that of {there}; ids must be unique"
+            )
         else:
             rows.append({"id": parts[0], "split": split, **values})
     return rows, problems
 
 
 @click.command(help=__doc__.splitlines()[0], context_settings={"show_default": True})
-@click.option("--features", required=True, type=click.Path(exists=True, path_type=Path), help="Folder of .npy, .npz or .pt files, or one file that holds all samples.")
-@click.option("--labels", type=click.Path(exists=True, path_type=Path), help="CSV file; or folder of train.txt and test.txt.  [default: the folder above FEATURES]", show_default=False)
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the new dataset.")
-@column_options("features", "Path below FEATURES or name in that file, with or without suffix.", ROLES)
+@click.option(
+    "--features",
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Folder of .npy, .npz or .pt files, or one file that holds all samples.",
+)
+@click.option(
+    "--labels",
+    type=click.Path(exists=True, path_type=Path),
+    help="CSV file, or folder of train.txt and test.txt.",
+    show_default="the folder above FEATURES",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the new dataset.",
+)
+@column_options(
+    "features", "Path below FEATURES or name in that file, with or without suffix.", ROLES
+)
 @split_options(None)
-@click.option("--steps", default=32, type=click.IntRange(1, 100_000), help="Stretches of time that every sample is averaged to.")
+@click.option(
+    "--steps",
+    default=32,
+    type=click.IntRange(1, 100_000),
+    help="Stretches of time that every sample is averaged to.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the folder if it exists.")
 def main(features, labels, out, split_seed, **options):
-    columns, labels = {role: options.pop(f"{role}_column") for role in ROLES}, labels or features.parent
+    columns, labels = (
+        {role: options.pop(f"{role}_column") for role in ROLES},
+        labels or features.parent,
+    )
     try:
-        samples, found = prepare_features(features, labels, out, columns, seed=split_seed, **options)
+        samples, found = prepare_features(
+            features, labels, out, columns, seed=split_seed, **options
+        )
     except (DatasetError, OSError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
     if "how" in found:
         click.echo(f"{labels}: {found['how']}")
-        click.echo("columns: " + "; ".join(f"{role} from {name}" for role, name in found["columns"].items()))
-    parts = ", ".join(f"{count} {split}" for split, count in samples["split"].value_counts(sort=False).items())
+        columns = "; ".join(f"{role} from {name}" for role, name in found["columns"].items())
+        click.echo(f"columns: {columns}")
+    counts = samples["split"].value_counts(sort=False)
+    parts = ", ".join(f"{count} {split}" for split, count in counts.items())
     count, steps, width = found["features"]
-    click.echo(f"{out}: {len(samples)} samples of {count} files with {found['steps'][0]} to {found['steps'][1]} steps of {width} features, kept as {steps} of {found['type']}: {parts}")
+    shortest, longest = found["steps"]
+    click.echo(
+        f"{out}: {len(samples)} samples of {count} files with {shortest} to {longest} steps of {width} "
+        f"features, kept as {steps} of {found['type']}: {parts}"
+    )
 
 
 if __name__ == "__main__":

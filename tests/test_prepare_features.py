@@ -284,7 +284,13 @@ def test_features_are_kept_in_a_type_that_holds_them(tmp_path, command, scale, s
     assert np.abs(kept - wanted).max() < 0.01 * wanted.std()
 
 
-@pytest.mark.parametrize(("scale", "shift"), [(1e50, 0), (1e-60, 0), (1, 1e12)])
+def test_without_a_table_and_label_files_the_table_is_asked_for(tmp_path, script):
+    options = ["--features", save(tmp_path / "features", "npy"), "--out", tmp_path / "out"]
+    done = CliRunner().invoke(script.main, list(map(str, options)))
+    assert done.exit_code == 2 and f"{tmp_path}: neither train.txt nor test.txt is here; name the table of scores with --labels" in done.output
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1e50, 0), (1e-60, 0), (1, 1e12), (1e-200, 0), (1e307, 0)])
 def test_features_that_no_float32_holds_are_refused(tmp_path, command, scale, shift):
     np.savez(tmp_path / "f.npz", **{name: array.astype(float) * scale + shift for name, array in arrays().items()})
     code, said = command(tmp_path / "f.npz", SCORES)

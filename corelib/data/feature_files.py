@@ -3,12 +3,13 @@
     .npy, .npz   numpy's; of a file that holds one sample the only array, or the one called features
     .pt, .pth    torch's, opened with weights_only
 
-A sample is floating-point numbers [D] or [T, D]. A file of all samples is an .npz or a torch dictionary, with ids for names,
-or with two entries, ids [N] and features [N, D] or [N, T, D].
+A sample is floating-point numbers [D] or [T, D]. A file of all samples is an .npz or a torch
+dictionary, with ids for names, or with two entries, ids [N] and features [N, D] or [N, T, D].
 """
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import re
@@ -28,7 +29,9 @@ from corelib.data.video import VIDEO_SUFFIXES
 from corelib.messages import list_ids, one_line
 
 SUFFIXES = (".npy", ".npz", ".pt", ".pth")
-_SUFFIX = re.compile("({})+$".format("|".join(map(re.escape, (*SUFFIXES, *VIDEO_SUFFIXES)))), re.IGNORECASE)
+_SUFFIX = re.compile(
+    "({})+$".format("|".join(map(re.escape, (*SUFFIXES, *VIDEO_SUFFIXES)))), re.IGNORECASE
+)
 
 
 class FeatureFiles:
@@ -51,8 +54,11 @@ class FeatureFiles:
             name = os.path.relpath(name, self.path)
         found = next((key for key in (name, plain_name(name)) if key in known), None)
         if found is None:
-            held = "it holds none at all" if not known else f"it holds {list_ids(known, most=3)}"
-            raise DatasetError(f"{self.path}: no features of {one_line(name)} ({one_line(plain_name(name))}.npy, .npz or .pt); {one_line(held)}")
+            held = one_line(list_ids(known, most=3)) if known else "none at all"
+            wanted = one_line(plain_name(name))
+            raise DatasetError(
+                f"{self.path}: no features of {one_line(name)} ({wanted}.npy, .npz or .pt); it holds {held}"
+            )
         return found
 
     def read(self, name: str) -> np.ndarray:
@@ -61,7 +67,8 @@ class FeatureFiles:
             return _checked(f"{self.path}, {one_line(name)}", lambda: self.arrays[name])
         paths = sorted(self.files[name])
         if len(paths) > 1:
-            raise DatasetError(f"{self.path}: is {one_line(name)} {' or '.join(path.name for path in paths)}? Keep one of them")
+            several = " or ".join(path.name for path in paths)
+            raise DatasetError(f"{self.path}: is {one_line(name)} {several}? Keep one of them")
         return _checked(paths[0], lambda: _of_one(paths[0]))
 
 
@@ -87,9 +94,10 @@ def _checked(where: object, read) -> np.ndarray:
 def _as_array(value: object) -> np.ndarray:
     if isinstance(value, torch.Tensor):
         if value.layout != torch.strided or value.is_meta or value.is_quantized:
-            raise ValueError("the tensor is sparse, quantized or without values; save it as a plain one")
+            raise ValueError("the tensor is sparse, quantized or without values; save a plain one")
         if value.untyped_storage().nbytes() < value.numel() * value.element_size():
-            raise ValueError(f"states {list(value.shape)} values, and holds fewer; save it with .contiguous()")
+            shape = list(value.shape)
+            raise ValueError(f"states {shape} values, and holds fewer; save it with .contiguous()")
         value = value.detach()
         value = (value.float() if value.dtype == torch.bfloat16 else value).numpy()
     if not isinstance(value, np.ndarray):
@@ -102,7 +110,8 @@ def _of_one(path: Path) -> object:
     if isinstance(content, Mapping):
         names = list(content)
         if len(names) != 1 and "features" not in names:
-            raise ValueError(f"holds {len(names)} entries ({list_ids(names)}) where one sample has one; name it features")
+            held = f"{len(names)} entries ({list_ids(names)})"
+            raise ValueError(f"holds {held} where one sample has one; name it features")
         content = content["features" if "features" in names else names[0]]
     return content
 
@@ -111,15 +120,25 @@ def _of_all(path: Path) -> Mapping:
     try:
         content = _load(path)
         if not isinstance(content, Mapping):
-            raise ValueError("one array, which says nothing of whose features it holds; save an .npz or a torch dictionary with ids for names")
+            raise ValueError(
+                "one array, which says nothing of whose features it holds; "
+                "save an .npz or a torch dictionary with ids for names"
+            )
         if set(content) == {"ids", "features"}:
             ids = [str(name) for name in np.asarray(content["ids"]).tolist()]
             if len(ids) != len(content["features"]) or len(set(ids)) != len(ids):
-                raise ValueError(f"{len(ids)} ids ({len(set(ids))} different ones) for {len(content['features'])} features")
+                different, count = len(set(ids)), len(content["features"])
+                raise ValueError(
+                    f"{len(ids)} ids ({different} different ones) for {count} features"
+                )
             return dict(zip(map(plain_name, ids), content["features"], strict=True))
     except Exception as error:
         raise DatasetError(f"{path}: {one_line(error)}") from None
-    return content if isinstance(content, _Archive) else {plain_name(str(name)): value for name, value in content.items()}
+    return (
+        content
+        if isinstance(content, _Archive)
+        else {plain_name(str(name)): value for name, value in content.items()}
+    )
 
 
 def _load(path: Path) -> object:
@@ -132,13 +151,18 @@ def _load(path: Path) -> object:
             raise ValueError("expected floating-point numbers, found an archive")
         return array
     if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"expected {', '.join(SUFFIXES)}, not {path.suffix or 'a file without suffix'}")
+        raise ValueError(
+            f"expected {', '.join(SUFFIXES)}, not {path.suffix or 'a file without suffix'}"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the time that checking a sparse tensor may take
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:  # what torch says of it invites to open the file all the same
-        raise ValueError("is damaged, or asks for more than tensors, and was not opened; save tensors, with torch.from_numpy for arrays") from None
+        raise ValueError(
+            "is damaged, or asks for more than tensors, and was not opened; "
+            "save tensors, with torch.from_numpy for arrays"
+        ) from None
 
 
 class _Archive(Mapping):
@@ -148,8 +172,10 @@ class _Archive(Mapping):
         self.zip = zipfile.ZipFile(path)
         held = self.zip.infolist()
         if sum(info.file_size for info in held) > max(SMALL, RATIO_LIMIT * path.stat().st_size):
-            raise ValueError(f"would unpack to more than {RATIO_LIMIT} times its own size; it was not opened")
-        self.held = {plain_name(info.filename): info for info in held if info.filename.endswith(".npy")}
+            raise ValueError(f"would unpack to more than {RATIO_LIMIT} times its own size")
+        self.held = {
+            plain_name(info.filename): info for info in held if info.filename.endswith(".npy")
+        }
         if len(self.held) < len(held):
             raise ValueError("holds members that are no .npy files, or one name twice")
 
@@ -157,9 +183,13 @@ class _Archive(Mapping):
         info = self.held[name]
         with self.zip.open(info) as file:
             version = np.lib.format.read_magic(file)
-            shape, _, kind = (np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0)(file)
-            if int(np.prod([1, *shape], dtype=object)) * kind.itemsize > info.file_size:
-                raise ValueError(f"its header states {list(shape)} values, it holds {info.file_size} bytes")
+            form = np.lib.format
+            read = form.read_array_header_1_0 if version == (1, 0) else form.read_array_header_2_0
+            shape, _, kind = read(file)
+            if math.prod(shape) * kind.itemsize > info.file_size:
+                raise ValueError(
+                    f"its header states {list(shape)} values, it holds {info.file_size} bytes"
+                )
         with self.zip.open(info) as file:
             return np.lib.format.read_array(file, allow_pickle=False)
 

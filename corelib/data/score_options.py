@@ -20,22 +20,30 @@ COLUMNS = {
 
 
 def column_options(media: str, text: str, roles: tuple[str, ...]) -> Callable:
-    """--id-column, --<media>-column with its help text, --score-column and so on, in the order of `roles`: arguments id_column ..."""
-    texts = {role: words.replace("MEDIA", f"--{media}-column") for role, words in COLUMNS.items()} | {media: text}
-    names = {role: (f"--{role}-columns" if role == "judges" else f"--{role}-column", *(["--score"] if (media, role) == ("features", "score") else [])) for role in roles}
-    return _all([click.option(*names[role], f"{role}_column", help=texts[role], metavar="NAME") for role in roles])
+    """--id-column, --<media>-column with its help text and so on: arguments id_column ..."""
+    texts = {role: words.replace("MEDIA", f"--{media}-column") for role, words in COLUMNS.items()}
+    texts |= {media: text}
+    options = []
+    for role in roles:
+        names = [f"--{role}-columns" if role == "judges" else f"--{role}-column"]
+        names += ["--score"] if (media, role) == ("features", "score") else []
+        options.append(click.option(*names, f"{role}_column", help=texts[role], metavar="NAME"))
+    return _all(options)
 
 
 def split_options(stated: str | None) -> Callable:
-    """--score-range, --split-seed, the shares of a drawn split, and what dataset.json says; `stated` is what it says of nothing."""
-    said = {"source": "Where they come from.", "licence": "Their terms.", "citation": "What to cite."}
+    """--score-range, --split-seed, the shares of a drawn split, and what dataset.json says.
+
+    stated  the default of source, licence and citation
+    """
+    said = {"source": "Their origin.", "licence": "Their terms.", "citation": "What to cite."}
     return _all([
-        click.option("--score-range", nargs=2, type=float, default=None, help="Lowest and highest score possible.  [default: from the scores]", show_default=False),
+        click.option("--score-range", nargs=2, type=float, default=None, help="Lowest and highest score possible.", show_default="from the scores"),
         click.option("--split-seed", default=0, help="Draws the split where no column gives one."),
         click.option("--val-share", default=0.1, help="Share of the videos to choose the epoch on."),
         click.option("--test-share", default=0.2, help="Share of the videos to test on."),
-        click.option("--name", default=None, help="[default: the name of the folder OUT]", show_default=False),
-        click.option("--title", default=None, help="[default: the name]", show_default=False),
+        click.option("--name", default=None, show_default="the name of the folder OUT"),
+        click.option("--title", default=None, show_default="the name"),
         *(click.option(f"--{key}", default=stated, help=text) for key, text in said.items()),
     ])  # fmt: skip
 
