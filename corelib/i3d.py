@@ -227,7 +227,7 @@ def to_hassony2_name(name: str) -> str:
 
 
 class _Beside:
-    """What lies beside the weights in a checkpoint, and is not looked at: numbers of numpy, a program's arguments."""
+    """What lies beside the weights and is not looked at: numbers of numpy, a program's arguments."""
 
     def __init__(self, *_):
         pass
@@ -241,13 +241,14 @@ _BESIDE += [f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for 
 
 
 def load_weights(i3d: I3D, path: str | Path) -> None:
-    """Load weights from either public release (.pth, .pt), a checkpoint, a safetensors file, or a run's best.safetensors.
+    """Load weights from either public release (.pth, .pt), a checkpoint, or a safetensors file.
 
-    They may lie in dictionaries within the file and have anything in front of their names, as in a released CoRe
-    (base_model, module., backbone.) or a run: of all tensors those of the encoder alone are taken, so a training on few
-    videos may begin where another one ended. Half precision is converted.
-    The head's tensors are dropped when `i3d` has none. Raises WeightsError that lists every tensor
-    that is missing, unknown, of another shape or type, or not finite; `i3d` is then left as it was.
+    They may lie in dictionaries within the file and have anything in front of their names, as in a
+    released CoRe (base_model, module., backbone.) or a run's best.safetensors: the encoder's tensors
+    alone are taken, so a training on few videos may begin where another one ended. Half precision is
+    converted. The head's tensors are dropped when `i3d` has none. Raises WeightsError that lists every
+    tensor that is missing, unknown, of another shape or type, or not finite; `i3d` is then left as it
+    was.
     """
     path = Path(path)
     if not path.is_file():
@@ -270,8 +271,10 @@ def load_weights(i3d: I3D, path: str | Path) -> None:
     own = _own_names(path, found, {*wanted, *_HEAD})
     if not i3d.num_classes:
         own = {name: given for name, given in own.items() if name not in _HEAD}
-    missing = [f"missing: {name} {list(tensor.shape)}" for name, tensor in wanted.items() if name not in own and not name.endswith("num_batches_tracked")]
-    unknown = [f"unknown: {one_line(given)} {list(found[given].shape)}" for name, given in own.items() if name not in wanted]
+    absent = [name for name in wanted if name not in own and not name.endswith("num_batches_tracked")]
+    missing = [f"missing: {name} {list(wanted[name].shape)}" for name in absent]
+    strange = [given for name, given in own.items() if name not in wanted]
+    unknown = [f"unknown: {one_line(given)} {list(found[given].shape)}" for given in strange]
     fitting, wrong = {}, []
     for name in (name for name in own if name in wanted):
         try:
@@ -279,8 +282,11 @@ def load_weights(i3d: I3D, path: str | Path) -> None:
         except ValueError as error:
             wrong.append(f"{one_line(own[name])}: {error}")
     if missing or unknown or wrong:
-        shown = [line for lines in (missing, unknown, wrong) for line in lines[:10] + ([f"... and {len(lines) - 10} more"] if len(lines) > 10 else [])]
-        raise WeightsError(f"{path}: {len(missing + unknown + wrong)} tensors do not fit this I3D:\n  " + "\n  ".join(shown))
+        shown = []
+        for lines in (missing, unknown, wrong):
+            shown += lines[:10] + [f"... and {len(lines) - 10} more"] * (len(lines) > 10)
+        count = len(missing + unknown + wrong)
+        raise WeightsError(f"{path}: {count} tensors do not fit this I3D:\n  " + "\n  ".join(shown))
     i3d.load_state_dict(wanted | fitting)
 
 
@@ -296,21 +302,26 @@ def _below(content: Mapping, front: str = "") -> dict[str, Tensor]:
 
 
 def _own_names(path: Path, found: Mapping[str, Tensor], known: set[str]) -> dict[str, str]:
-    """{name here: name in the file} of all tensors that have the same in front of their names as the encoder's."""
+    """{name here: name in the file} of all tensors with the same in front as the encoder's."""
     fronts = Counter()
     for given in found:
         parts = given.split(".")
-        fronts.update(next(([".".join([*parts[:start], ""])] for start in range(len(parts)) if to_hassony2_name(".".join(parts[start:])) in known), []))
-    likely = [front for front, count in fronts.items() if 2 * count >= max(fronts.values())]
+        tails = (".".join(parts[start:]) for start in range(len(parts)))
+        tail = next((tail for tail in tails if to_hassony2_name(tail) in known), None)
+        if tail is not None:
+            fronts[given.removesuffix(tail)] += 1
+    likely = sorted(front for front, count in fronts.items() if 2 * count >= max(fronts.values()))
     if len(likely) != 1:
-        held = f"{len(likely)} encoders, under {list_ids(map(one_line, sorted(likely)))}; save the one that is meant" if likely else "no tensor of an I3D"
-        raise WeightsError(f"{path}: not a file of I3D weights (it holds {held}); its names are {one_line(list_ids(found)) if found else 'none'}")
+        several = f"{len(likely)} encoders, under {one_line(list_ids(likely))}; save the one that is meant"
+        held, shown = several if likely else "no tensor of an I3D", one_line(list_ids(found) or "none")
+        raise WeightsError(f"{path}: not a file of I3D weights (it holds {held}); its names are {shown}")
     names: dict[str, str] = {}
     for given in found:
         if given.startswith(likely[0]):
             name = to_hassony2_name(given.removeprefix(likely[0]))
             if names.setdefault(name, given) != given:
-                raise WeightsError(f"{path}: {one_line(names[name])} and {one_line(given)} are the same tensor of an I3D; leave one of them out")
+                both = f"{one_line(names[name])} and {one_line(given)}"
+                raise WeightsError(f"{path}: {both} are the same tensor of an I3D; leave one out")
     return names
 
 
@@ -321,10 +332,12 @@ def _fit(tensor: Tensor, wanted: Tensor) -> Tensor:
     if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
         kind = "meta, without any values" if tensor.is_meta else "quantized" if tensor.is_quantized else "sparse"
         raise ValueError(f"the tensor is {kind}; save it as a plain one")
-    if tensor.is_floating_point() != wanted.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
-        raise ValueError(f"the encoder has {str(wanted.dtype).removeprefix('torch.')}, the file {str(tensor.dtype).removeprefix('torch.')}")
+    odd = tensor.is_complex() or tensor.dtype == torch.bool
+    if odd or tensor.is_floating_point() != wanted.is_floating_point():
+        kinds = [str(each.dtype).removeprefix("torch.") for each in (wanted, tensor)]
+        raise ValueError(f"the encoder has {kinds[0]}, the file {kinds[1]}")
     tensor = tensor.to(wanted.dtype)
     bad = int((~tensor.isfinite()).sum())
     if bad:
-        raise ValueError(f"{bad} of {tensor.numel()} values are not finite; get the weights again, from before they went wrong")
+        raise ValueError(f"{bad} of {tensor.numel()} values are not finite; get other weights")
     return tensor

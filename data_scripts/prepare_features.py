@@ -1,10 +1,12 @@
 """Turn precomputed features and a table of scores (CSV) into a prepared dataset.
 
-FEATURES   a folder of .npy, .npz or .pt files, [D] or [T, D], one a sample, at any depth; or one file that holds all
-LABELS     a CSV file: a line of column names, then one line a performance. The columns and how the file is read are
-           those of prepare_videos.py; a sample's features are named by their path below FEATURES or their name in the
-           file, with or without suffix. Or, as Fis-V and Rhythmic Gymnastics were released with GDLT, a folder with
-           train.txt and test.txt, rows `id TES PCS deductions`, no header.
+FEATURES   a folder of .npy, .npz or .pt files, [D] or [T, D], one a sample, at any depth; or one
+           file that holds all
+LABELS     a CSV file: a line of column names, then one line a performance. The columns and how the
+           file is read are those of prepare_videos.py; a sample's features are named by their path
+           below FEATURES or their name in the file, with or without suffix. Or, as Fis-V and
+           Rhythmic Gymnastics were released with GDLT, a folder with train.txt and test.txt, rows
+           `id TES PCS deductions`, no header.
 """
 
 from __future__ import annotations
@@ -36,32 +38,30 @@ ROLES = ("id", "features", "score", "difficulty", "group", "split", "judges")
 
 
 def prepare_features(
-    features: Path, labels: Path, out: Path, columns: dict[str, str | None] | None = None, *, name: str | None = None,
-    title: str | None = None, source: str | None = None, licence: str | None = None, citation: str | None = None,
-    score_range: tuple[float, float] | None = None, seed: int = 0, val_share: float = 0.1, test_share: float = 0.2,
-    steps: int = 32, overwrite: bool = False, progress: bool = True,
+    features: Path, labels: Path, out: Path, columns: dict[str, str | None] | None = None, *,
+    name: str | None = None, title: str | None = None, source: str | None = None,
+    licence: str | None = None, citation: str | None = None,
+    score_range: tuple[float, float] | None = None, seed: int = 0, val_share: float = 0.1,
+    test_share: float = 0.2, steps: int = 32, overwrite: bool = False, progress: bool = True,
 ) -> tuple[pd.DataFrame, dict]:  # fmt: skip
     """Write the prepared dataset `out`; returns (samples, what was found).
 
-    features  folder of one file a sample, or one file of all of them (corelib/data/feature_files.py)
-    labels    CSV file, or folder with train.txt and test.txt, of which columns["score"] is TES or PCS
+    features  folder of one file a sample, or one file of all (corelib/data/feature_files.py)
+    labels    CSV file; or folder with train.txt and test.txt, where columns["score"] is TES or PCS
     columns   {role: name of its column}, roles as in ROLES; those left out are looked for
-    steps     every sample's features are averaged to this many stretches of time; to one where all have [D]
+    steps     stretches of time that every sample is averaged to; one where all samples are [D]
     others    as prepare_videos
 
     Raises DatasetError that lists every row and feature file that is wrong, and FileExistsError.
     """
     columns, fisv = columns or {}, labels.is_dir()
-    score = (columns.get("score") or "") if fisv else None
-    score = (
-        {column.lower(): column for column in FISV_COLUMNS}.get(score.lower(), score)
-        if fisv
-        else None
-    )
+    score = columns.get("score") or ""
+    score = {column.lower(): column for column in FISV_COLUMNS}.get(score.lower(), score)
     further = [role for role, column in columns.items() if fisv and column and role != "score"]
     if further:
         raise DatasetError(
-            f"{labels}: label files without column names have no {', '.join(further)}; give a CSV file with --labels"
+            f"{labels}: label files without column names have no {', '.join(further)}; "
+            "give a CSV file with --labels"
         )
     name = name or (f"fisv-{score.lower()}" if fisv else out.name)
     check_options(name, score_range)
@@ -127,7 +127,8 @@ def _of_fisv(
 ) -> tuple[pd.DataFrame, dict]:
     if not any((labels / f"{split}.txt").is_file() for split in ("train", "test")):
         raise DatasetError(
-            f"{labels}: neither train.txt nor test.txt is here; name the table of scores with --labels"
+            f"{labels}: neither train.txt nor test.txt is here; "
+            "name the table of scores with --labels"
         )
     if score not in FISV_COLUMNS:
         raise DatasetError(
@@ -157,9 +158,9 @@ def _of_fisv(
 def _fisv_card(samples: pd.DataFrame, said: dict, score: str) -> dict:
     values = samples["score"]
     return said | {
-        "score_range": [min(0.0, float(np.floor(values.min()))), float(np.ceil(values.max()))], "protocol": "fixed",
-        "pairing_key": None, "divided_by_difficulty": False, "frame_rate": None, "frame_size": None, "left_out": [],
-        "score_column": score,
+        "score_range": [min(0.0, float(np.floor(values.min()))), float(np.ceil(values.max()))],
+        "protocol": "fixed", "pairing_key": None, "divided_by_difficulty": False, "frame_rate": None,
+        "frame_size": None, "left_out": [], "score_column": score,
     }  # fmt: skip
 
 
@@ -245,8 +246,8 @@ def main(features, labels, out, split_seed, **options):
     count, steps, width = found["features"]
     shortest, longest = found["steps"]
     click.echo(
-        f"{out}: {len(samples)} samples of {count} files with {shortest} to {longest} steps of {width} "
-        f"features, kept as {steps} of {found['type']}: {parts}"
+        f"{out}: {len(samples)} samples of {count} files with {shortest} to {longest} steps "
+        f"of {width} features, kept as {steps} of {found['type']}: {parts}"
     )
 
 

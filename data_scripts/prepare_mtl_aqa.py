@@ -76,9 +76,11 @@ def read_mtl_aqa(info: Path, *, split: str = "official", seed: int = 0) -> pd.Da
 
 
 def _key(written: object) -> tuple[int, int] | None:
-    """(event, dive) as Python's numbers, whatever whole numbers in whatever sequence they were saved as."""
-    parts = tuple(written) if isinstance(written, tuple | list) or isinstance(written, np.ndarray) and written.ndim else ()
-    return tuple(map(int, parts)) if len(parts) == 2 and all(isinstance(part, int | np.integer) for part in parts) else None
+    """(event, dive) as Python's numbers, whatever whole numbers and sequence they were saved as."""
+    listed = isinstance(written, tuple | list) or isinstance(written, np.ndarray) and written.ndim
+    parts = tuple(written) if listed else ()
+    whole = len(parts) == 2 and all(isinstance(part, int | np.integer) for part in parts)
+    return tuple(map(int, parts)) if whole else None
 
 
 def _row(key: tuple[int, int], dive: Mapping) -> dict:
@@ -111,7 +113,8 @@ def _row(key: tuple[int, int], dive: Mapping) -> dict:
 def _named(names: dict[int, str], dive: Mapping, field: str) -> str:
     code = float(dive[field])
     if code not in names:
-        raise ValueError(f"{field} is {code:g}; it must be one of {', '.join(f'{code} ({name})' for code, name in names.items())}")
+        known = ", ".join(f"{known} ({name})" for known, name in names.items())
+        raise ValueError(f"{field} is {code:g}; it must be one of {known}")
     return names[code]
 
 

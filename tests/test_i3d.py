@@ -336,7 +336,7 @@ def test_a_tensor_that_is_no_weight_is_named_as_the_file_has_it(tmp_path, kind):
 def test_one_tensor_under_both_names_is_refused(tmp_path):
     state = tiny_i3d(3).state_dict()
     torch.save(state | {"Conv3d_2b_1x1.bn.bias": state["conv3d_2b_1x1.batch3d.bias"]}, tmp_path / "twice.pth")
-    with pytest.raises(WeightsError, match=r"twice.pth: conv3d_2b_1x1.batch3d.bias and Conv3d_2b_1x1.bn.bias are the same tensor"):
+    with pytest.raises(WeightsError, match=r"twice.pth: conv3d_2b_1x1.batch3d.bias and Conv3d_2b_1x1.bn.bias are the same tensor of an I3D; leave one out"):
         load_weights(tiny_i3d(4), tmp_path / "twice.pth")
 
 

@@ -1,4 +1,4 @@
-"""Features from any extractor: one file a sample below a folder, or one file that holds all of them.
+"""Features from any extractor: one file a sample below a folder, or one file of all samples.
 
     .npy, .npz   numpy's; of a file that holds one sample the only array, or the one called features
     .pt, .pth    torch's, opened with weights_only
@@ -48,7 +48,7 @@ class FeatureFiles:
             self.arrays = _of_all(path)
 
     def find(self, name: str) -> str:
-        """The name of a sample's features, for a name that may have a suffix, or be a path that leads there."""
+        """The name of a sample's features, for one that may have a suffix, or be a path there."""
         known = self.files if self.arrays is None else self.arrays
         if os.path.isabs(name):
             name = os.path.relpath(name, self.path)
@@ -57,12 +57,13 @@ class FeatureFiles:
             held = one_line(list_ids(known, most=3)) if known else "none at all"
             wanted = one_line(plain_name(name))
             raise DatasetError(
-                f"{self.path}: no features of {one_line(name)} ({wanted}.npy, .npz or .pt); it holds {held}"
+                f"{self.path}: no features of {one_line(name)} ({wanted}.npy, .npz or .pt); "
+                f"it holds {held}"
             )
         return found
 
     def read(self, name: str) -> np.ndarray:
-        """A sample's features [T, D], finite floating-point numbers; T is 1 where the file has [D]."""
+        """A sample's features [T, D], finite floating-point numbers; of a file with [D] T is 1."""
         if self.arrays is not None:
             return _checked(f"{self.path}, {one_line(name)}", lambda: self.arrays[name])
         paths = sorted(self.files[name])
@@ -73,7 +74,7 @@ class FeatureFiles:
 
 
 def plain_name(name: str) -> str:
-    """A path with "/" between folders, without a suffix of features or videos, é in one of its two ways."""
+    """A path with "/", without a suffix of features or videos, é in one of its two ways."""
     return _SUFFIX.sub("", unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./")))
 
 
@@ -86,7 +87,7 @@ def _checked(where: object, read) -> np.ndarray:
             raise ValueError(f"expected [D] or [T, D], found {list(array.shape)}")
         if not np.isfinite(array).all():
             raise ValueError("holds values that are not finite")
-    except Exception as error:  # damaged bytes raise nearly anything: of numpy, zip, torch, Python's own parser ...
+    except Exception as error:  # damaged bytes raise nearly anything
         raise DatasetError(f"{where}: {one_line(error)}") from None
     return array[None] if array.ndim == 1 else array
 
@@ -142,7 +143,7 @@ def _of_all(path: Path) -> Mapping:
 
 
 def _load(path: Path) -> object:
-    """An array, or a mapping of them. No memory is taken for what a header states and the file does not hold."""
+    """An array, or a mapping of them; no memory is taken for what a header merely states."""
     if path.suffix.lower() == ".npz":
         return _Archive(path)
     if path.suffix.lower() == ".npy":

@@ -115,8 +115,10 @@ def _fill(array: np.ndarray, state: tuple) -> None:
         array.tolist()  # raises for what is no character
 
 
-def _from_buffer(content: bytes | bytearray, data_type: np.dtype, shape: tuple, order: str, axes: tuple | None = None) -> np.ndarray:
-    """How protocol 5 writes an array; `axes` is the order of its axes in memory, where that is neither C's nor Fortran's."""
+def _from_buffer(
+    content: bytes | bytearray, data_type: np.dtype, shape: tuple, order: str, axes: tuple | None = None
+) -> np.ndarray:
+    """How protocol 5 writes an array; `axes`: its axes' order in memory, if not C's or Fortran's."""
     array = _empty_array(_ARRAY)
     _fill(array, (1, shape, data_type, order == "F", bytes(content)))
     return array if axes is None else array.transpose(axes)
