@@ -46,9 +46,12 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
         with matplotlib.style.context(STYLE, after_reset=True):
             figure = draw(*arguments, **keywords)
             # Ticks take their style when they are first drawn: that has to happen inside the context.
-            logarithmic = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) if axis.get_scale() == "log"]
-            for tick in (tick for axis in logarithmic for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]):
-                tick.label1.set_parse_math(True), tick.label2.set_parse_math(True)
+            both = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
+            logarithmic = [axis for axis in both if axis.get_scale() == "log"]
+            for axis in logarithmic:
+                for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+                    tick.label1.set_parse_math(True)
+                    tick.label2.set_parse_math(True)
             with matplotlib.rc_context({"text.parse_math": bool(logarithmic)}):
                 figure.draw_without_rendering()
         return figure

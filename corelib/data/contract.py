@@ -37,10 +37,10 @@ def info_problems(info: object) -> list[str]:
         "raw_root": (info.get("raw_root") is None or _is_text(info["raw_root"]), "the path of the folder that media are relative to"),
         "divided_by_difficulty": (isinstance(info["divided_by_difficulty"], bool), "true or false"),
         "leaks_on_purpose": (isinstance(info.get("leaks_on_purpose", False), bool), "true or false"),
-        "frame_size": (info["frame_size"] is None or _is_list(info["frame_size"], _is_count) and len(info["frame_size"]) == 2, "[height, width] in pixels, or null"),
+        "frame_size": (info["frame_size"] is None or _is_size(info["frame_size"]), "[height, width] in pixels, or null"),
         "left_out": (_is_list(info["left_out"], lambda entry: isinstance(entry, str | dict)), "a list of what was left out, each as text or with id and reason"),
         "dive_numbers": (_is_list(info.get("dive_numbers", []), _is_text), "a list of dive numbers"),
-        "flagged": (isinstance(info.get("flagged", {}), dict) and all(map(_is_count, info.get("flagged", {}).values())), "how many samples have each flag"),
+        "flagged": (_are_counts(info.get("flagged", {})), "how many samples have each flag"),
         "seed": (_is_count(info.get("seed", 1)) or info["seed"] is not False and info["seed"] == 0, "a whole number from 0 on"),
         **{key: (info.get(key) is None or isinstance(info[key], str), "text, or null") for key in TEXTS},
         **{key: (info.get(key) is None or _is_count(info[key]), "a whole number above 0") for key in ("frames", "steps")},
@@ -54,6 +54,14 @@ def _is_number(value: object) -> bool:
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_size(value: object) -> bool:
+    return _is_list(value, _is_count) and len(value) == 2
+
+
+def _are_counts(value: object) -> bool:
+    return isinstance(value, dict) and all(map(_is_count, value.values()))
 
 
 def _is_list(value: object, of_what) -> bool:
