@@ -243,7 +243,8 @@ def test_a_constant_predictor_is_said(table):
         judged = says(table, 0.0, uses_exemplars=False)
     assert np.isnan(judged.summary["spearman"]) and "every predicted score is 0" in judged.summary["warnings"][0]
     with pytest.warns(UserWarning, match="all 10 predictions are 50 to within .*as good as a constant"):
-        says(table, 50.0, uses_exemplars=False)
+        judged = says(table, 50.0, uses_exemplars=False)
+    assert np.isnan([judged.summary["spearman"], *judged.summary["spearman_95"]]).all() and np.isfinite(judged.summary["rl2_x100_95"]).all()
 
 
 def test_a_model_that_does_not_look_at_the_query_is_said(table):

@@ -68,7 +68,7 @@ class SampleTable:
                     "`python data_scripts/make_dives.py --out datasets/dives`."
                 )
         try:
-            info = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+            info = json.loads((folder / "dataset.json").read_text(encoding="utf-8-sig"))
         except (ValueError, RecursionError) as error:
             raise DatasetError(f"{folder / 'dataset.json'} is not valid JSON: {one_line(error)}") from None
         samples = _read_samples(folder / "samples.csv")

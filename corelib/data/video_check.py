@@ -98,10 +98,11 @@ def check_video(path: Path, *, decode: bool = False) -> VideoFacts:
         except (av.error.FFmpegError, OSError) as error:
             raise VideoError(f"{path}: reading stopped after {len(times)} frames ({one_line(error)}); is the file complete?") from None
         begin, length = ((value or 0) / av.time_base for value in (container.start_time, container.duration))
-        # of what is stated an edit list may leave whole stretches out, of which there are no packets
-        rate, stated = stream.average_rate, min(stream.frames, len(stream.index_entries) or stream.frames)
+        rate, stated = stream.average_rate, stream.frames
         if container.format.name == "avi" and not _ends_early(path):
             stated = 0
+        if "mov" in container.format.name and stream.index_entries:  # without the stretches that an edit list leaves out
+            stated = len(stream.index_entries)
     if len(times) < stated or not complete:
         raise VideoError(f"{path}: its header states {stated} frames, it holds {len(times) - (not complete)} whole ones; it was cut short: copy it again")
     reach = end if "matroska" in container.format.name else end - begin  # whose duration counts from 0
