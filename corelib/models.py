@@ -89,7 +89,7 @@ class StepProjection(nn.Module):
 class Dropout(nn.Module):
     """In training each number becomes zero with probability `rate`; others grow by 1 / (1 - rate).
 
-    The mask comes from the module's own generator, on the CPU: nobody else's draws move it, and every
+    The mask comes from its own generator, on the CPU: nobody else's draws move it, and every
     device and process draws the same. `seed_dropout` starts it anew.
     """
 

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from corelib import distributed
 from corelib.checkpoints import best_epoch, follow_checkpoint, load_checkpoint, save_epoch
-from corelib.data.samples import DatasetError, SampleTable
+from corelib.data.samples import SampleTable
 from corelib.evaluation import Evaluation, PredictionError, autocast, evaluate, group_labels, open_inputs, pick_precision
 from corelib.files import json_text, only_one, remove_unfinished, write_atomically
 from corelib.models import build_model, freeze_batchnorm, seed_dropout

@@ -374,8 +374,8 @@ def test_dropout_by_its_definition():
 
 
 def test_dropout_keeps_the_names_of_weights_and_can_be_copied():
-    mlp = "mlp.1.weight"
-    for changes, name in (({"system": "mlp"}, mlp), ({"head": "direct"}, mlp), ({}, "tree.first.weight")):
+    mlp, tree = "mlp.1.weight", "tree.first.weight"
+    for changes, name in (({"system": "mlp"}, mlp), ({"head": "direct"}, mlp), ({}, tree)):
         model = smoke(dropout=0.3, **changes)
         assert name in model.state_dict() and "dropout" not in str(list(model.state_dict()))
         assert copy.deepcopy(model).state_dict().keys() == model.state_dict().keys()
