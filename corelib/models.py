@@ -87,9 +87,9 @@ class StepProjection(nn.Module):
 
 
 class Dropout(nn.Module):
-    """In training each number becomes zero with probability `rate`, and the others grow by 1 / (1 - rate).
+    """In training each number becomes zero with probability `rate`; others grow by 1 / (1 - rate).
 
-    The mask comes from a generator of the module's own, on the CPU: nobody else's draws move it, and every
+    The mask comes from its own generator, on the CPU: nobody else's draws move it, and every
     device and process draws the same. `seed_dropout` starts it anew.
     """
 
@@ -254,7 +254,8 @@ class Baseline(nn.Module):
         self.encoder = encoder
         D = encoder.out_features
         self.mlp = nn.Sequential(
-            Dropout(dropout), nn.Linear(D, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1)
+            Dropout(dropout), nn.Linear(D, hidden), nn.ReLU(),
+            nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1),
         )  # fmt: skip
         self.register_buffer("mean", torch.tensor(float(mean)))
         self.register_buffer("deviation", torch.tensor(float(deviation) or 1.0))

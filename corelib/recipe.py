@@ -99,7 +99,7 @@ class Recipe:
     schedule: str = "onecycle"  # onecycle | constant
     clip_gradient: float = 1.0  # largest gradient norm; 0 does not clip
     epochs: int = 20
-    least_steps: int = 0  # optimizer steps; where the epochs give fewer, each goes through the data more often
+    least_steps: int = 0  # of the optimizer; epochs that give fewer go through the data more often
     batch: int = 16  # videos ("batch" pairing and mlp) or pairs ("two")
     accumulate: int = 1  # batches an optimizer step
     divide_accumulated: bool = True  # divide the loss by `accumulate`
@@ -227,14 +227,16 @@ RECIPES = {
     # precomputed features instead of videos
     "features": {
         "encoder": "projection", "dropout": 0.3, "depth": 4, "tree_width": 32, "batch": 16,
-        "passes": 1, "epochs": 30, "least_steps": 300, "validate_every": 15, "refit": True, "precision": "fp32",
+        "passes": 1, "epochs": 30, "least_steps": 300, "validate_every": 15, "refit": True,
+        "precision": "fp32",
     },
 }  # fmt: skip
 
 
 def named(name: str, /, **changes) -> Recipe:
-    """A named recipe (smoke, laptop, gpu, paper, features) with some knobs changed. With epochs among them,
-    these alone count: least_steps is then 0 unless it is named too.
+    """A named recipe (smoke, laptop, gpu, paper, features) with some knobs changed.
+
+    With epochs among them, these alone count: least_steps is then 0 unless it is named too.
 
     Raises RecipeError for an unknown name or knob, naming the nearest valid one.
     """

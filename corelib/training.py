@@ -14,31 +14,35 @@ from tqdm.auto import tqdm
 
 from corelib import distributed
 from corelib.checkpoints import best_epoch, follow_checkpoint, load_checkpoint, save_epoch
-from corelib.data.samples import DatasetError, SampleTable
+from corelib.data.samples import SampleTable
 from corelib.evaluation import Evaluation, PredictionError, autocast, evaluate, group_labels, open_inputs, pick_precision
 from corelib.files import json_text, only_one, remove_unfinished, write_atomically
 from corelib.models import build_model, freeze_batchnorm, seed_dropout
 from corelib.pairs import PairBatch, epoch_batches
 from corelib.recipe import Recipe
 from corelib.runs import Run, RunError, check_same, describe, environment, load_weights_into, pick_device, read_description
-from corelib.soundness import TrainingError, advice, check_losses, check_training, not_finite, teaches, too_few, warn_once
+from corelib.soundness import (
+    TrainingError, advice, check_losses, check_training, not_finite, teaches, too_few, warn_once,
+)  # fmt: skip
 
 VALIDATION = ("val_spearman", "val_rl2_x100", "val_residual_90")  # nine in ten validation errors are smaller than the last
 
 
 def training_rows(table: SampleTable, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
     """(rows to fit, rows to choose the epoch on). The latter are the dataset's val rows or, where it
-    has none, a part of the training split drawn by the seed: of few rows fewer, down to none, so that
-    what is left can be learnt from. A recipe that refits fits both and leaves none. Test rows are in
-    neither. Raises DatasetError for fewer than two training rows."""
+    has none, a part of the training split drawn by the seed: of few rows fewer, down to none, so
+    that what is left can be learnt from. A recipe that refits fits both and leaves none. Test rows
+    are in neither. Raises DatasetError for fewer than two training rows."""
     train, val = table.rows("train"), table.rows("val")
     if len(train) < 2:
         raise too_few(table, recipe)
     if len(val) == 0:
         order = np.random.default_rng([recipe.seed, 1]).permutation(train)
-        targets, groups = table.target(recipe.with_difficulty, recipe.target_unit), group_labels(table, recipe)
-        # of three rows one would be held back, which has no order to choose an epoch by
-        held = min(max(2, round(recipe.validation_fraction * len(train))), len(train) - 2) if len(train) > 3 else 0
+        targets = table.target(recipe.with_difficulty, recipe.target_unit)
+        groups = group_labels(table, recipe)
+        held = min(max(2, round(recipe.validation_fraction * len(train))), len(train) - 2)
+        if held < 2:  # one sample has no order to choose an epoch by
+            held = 0
         while held and not teaches(recipe, targets, groups, order[held:]):
             held -= 1
         val, train = np.sort(order[:held]), np.sort(order[held:])
@@ -53,7 +57,7 @@ def training_doubts(table: SampleTable, recipe: Recipe) -> list[str]:
 
 
 def plan_epoch(recipe: Recipe, rows: np.ndarray, groups: np.ndarray, epoch: int) -> list[PairBatch]:
-    """The batches of one epoch; of the chance in it, they depend on the recipe's seed and the epoch alone.
+    """The batches of one epoch; its chance depends on the recipe's seed and the epoch alone.
 
     An epoch of few rows goes through them until it has had its share of recipe.least_steps."""
     rng = np.random.default_rng([recipe.seed, 2, epoch])
@@ -117,7 +121,8 @@ def train_epoch(step_of, source, plan: list[PairBatch], targets, recipe, optimiz
         generator = torch.Generator().manual_seed(own_seed)  # of augmentation alone, whatever the number of workers
         inputs = source.to_inputs(raw, generator, own.start)[: own.stop - own.start]
         wanted = torch.as_tensor(targets[batch.rows], dtype=torch.float32, device=device)
-        seed_dropout(step_of, int(np.random.default_rng([recipe.seed, 4, epoch, step]).integers(2**62)))
+        own_seed = int(np.random.default_rng([recipe.seed, 4, epoch, step]).integers(2**62))
+        seed_dropout(step_of, own_seed)
         loss = step_of(inputs, wanted, torch.as_tensor(batch.pairs, device=device))
         if not torch.isfinite(loss):
             raise not_finite(f"the loss became {loss.item()}", epoch, step, schedule, batch.rows, ids)
@@ -200,7 +205,7 @@ def _fit(table: SampleTable, recipe: Recipe, out: Path, device: torch.device, *,
     if not (out / "recipe.json").is_file():
         raise TrainingError(f"{out}: process {distributed.rank()} does not see the folder that process 0 writes to; put it on a file system that all machines share")
     choice = None
-    if recipe.refit and len(training_rows(table, recipe.replace(refit=False))[1]):  # else there is nothing to choose by
+    if recipe.refit and len(training_rows(table, recipe.replace(refit=False))[1]):
         show = {"workers": workers, "resume": resume, "progress": progress, "notebook": notebook, "tensorboard": tensorboard}
         choice = _fit(table, recipe.replace(refit=False), out / "choice", device, **show)
     step_of = distributed.join(TrainingStep(model, recipe, device))
@@ -224,9 +229,10 @@ def _fit(table: SampleTable, recipe: Recipe, out: Path, device: torch.device, *,
             )}  # fmt: skip
             row |= dict.fromkeys(VALIDATION, float("nan")) | {"lr": schedule.get_last_lr()[-1]}
             row |= {"encoded": sum(len(batch.rows) for batch in plan)}
+            last = epoch + 1 == recipe.epochs
             if choice:  # what this epoch was worth when some rows were held back
                 row |= choice.history.loc[epoch, list(VALIDATION)].to_dict()
-            elif len(val) and ((epoch + 1) % recipe.validate_every == 0 or epoch + 1 == recipe.epochs):
+            elif len(val) and (last or (epoch + 1) % recipe.validate_every == 0):
                 try:
                     judged = evaluate(model, source, table, recipe, queries=val, pool=train, device=device, workers=workers, intervals=False, warn=False)  # fmt: skip
                 except PredictionError as error:
@@ -265,7 +271,10 @@ def _finish(out, table, recipe, model, source, history, device, workers, noteboo
     held = training_rows(table, recipe.replace(refit=False))[1]
     found = check_losses([row["loss"] for row in history])
     if len(held) and not any(math.isfinite(row["val_spearman"]) for row in history):
-        found.append("the validation part gave no rank correlation in any epoch, so none was chosen by it: the last is kept")
+        found.append(
+            "the validation part gave no rank correlation in any epoch, "
+            "so none was chosen by it: the last is kept"
+        )
     warn_once(found if distributed.rank() == 0 else [])
     doubts = [*doubts, *found]
     rows = []

@@ -79,7 +79,7 @@ def test_two_processes_have_the_gradients_and_statistics_of_one(tmp_path):
 
 def test_torchrun_trains_like_one_process_and_goes_on_where_one_was_interrupted(dives, tmp_path, monkeypatch):
     # Statistics are frozen: free ones grow float32's rounding, whoever computes them, until curves part.
-    recipe = named("smoke", batchnorm="frozen", epochs=3, seed=1)
+    recipe = named("smoke", batchnorm="frozen", dropout=0.2, epochs=3, seed=1)
     options = {"device": "cpu", "progress": False}
     whole = fit(dives, recipe, tmp_path / "whole", **options)
 
@@ -95,7 +95,7 @@ def test_torchrun_trains_like_one_process_and_goes_on_where_one_was_interrupted(
     with pytest.raises(KeyboardInterrupt):
         fit(dives, recipe, tmp_path / "two", **options)
     monkeypatch.undo()
-    common = ["--recipe", "smoke", "--set", "batchnorm=frozen", "--set", "epochs=3", "--seed", "1", "--device", "cpu", "--json"]
+    common = ["--recipe", "smoke", "--set", "batchnorm=frozen", "--set", "dropout=0.2", "--set", "epochs=3", "--seed", "1", "--device", "cpu", "--json"]
     said = torchrun("-m", "corelib", "train", dives.folder, "--out", tmp_path / "two", *common)
     (document,) = [json.loads(line) for line in said.splitlines() if line.startswith("{")]  # one process speaks
     history = pd.read_csv(tmp_path / "two" / "history.csv")

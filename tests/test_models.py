@@ -1,11 +1,15 @@
 """The two systems; the recipe `paper` against a reference of the released program's arithmetic, written here."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
-from corelib.models import StepProjection, build_model, freeze_batchnorm, lean_encoder
+from corelib.models import (
+    Dropout, StepProjection, build_model, freeze_batchnorm, lean_encoder, seed_dropout,
+)  # fmt: skip
 from corelib.recipe import Recipe, named
 
 TARGETS = np.array([50.0, 62.5, 70.0, 71.5, 80.0, 80.0, 93.5, 20.0])
@@ -350,3 +354,28 @@ def test_equal_widths_reach_as_far_as_the_quantiles_do():
     assert len(quantile) == len(equal) == 5
     torch.testing.assert_close(equal, torch.linspace(0, float(quantile[-1]), 5, dtype=equal.dtype))
     assert not torch.allclose(quantile, equal)
+
+
+# Dropout
+
+
+def test_dropout_by_its_definition():
+    layer, x = Dropout(0.3), torch.ones(400, 500)
+    seed_dropout(layer, 7)
+    first, second = layer(x), layer(x)
+    assert first.unique().tolist() == pytest.approx([0.0, 1 / 0.7])
+    assert (first == 0).float().mean().item() == pytest.approx(0.3, abs=0.01)
+    assert first.mean().item() == pytest.approx(1, abs=0.01)
+    assert not torch.equal(first, second)
+    seed_dropout(layer, 7)
+    torch.manual_seed(0)
+    assert torch.equal(layer(x), first) and not torch.equal(layer(x), first)
+    assert layer.eval()(x) is x and Dropout(0.0)(x) is x
+
+
+def test_dropout_keeps_the_names_of_weights_and_can_be_copied():
+    mlp, tree = "mlp.1.weight", "tree.first.weight"
+    for changes, name in (({"system": "mlp"}, mlp), ({"head": "direct"}, mlp), ({}, tree)):
+        model = smoke(dropout=0.3, **changes)
+        assert name in model.state_dict() and "dropout" not in str(list(model.state_dict()))
+        assert copy.deepcopy(model).state_dict().keys() == model.state_dict().keys()

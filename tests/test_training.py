@@ -1,6 +1,7 @@
 """Training on a tiny set of invented dives: files, exact repetition, resuming, choosing the epoch, errors."""
 
 import json
+import random
 import re
 import shutil
 
@@ -13,7 +14,7 @@ import torch
 from corelib import evaluation, training
 from corelib.data import clips
 from corelib.data.dive_dataset import make_dives
-from corelib.data.features import write_bank
+from corelib.data.features import FeatureSteps, write_bank
 from corelib.data.samples import SampleTable, write_table
 from corelib.evaluation import open_inputs
 from corelib.i3d import WeightsError
@@ -450,6 +451,33 @@ def test_a_refit_fits_every_row_and_keeps_the_epoch_chosen_without(features, tmp
     assert chosen["seconds"] >= choice.metrics[0]["seconds"] and last["epoch"] == 3
     assert any(not torch.equal(a, b) for a, b in zip(weights(run).values(), weights(choice).values(), strict=True))
     assert_equal_runs(run, whole)
+
+
+@pytest.mark.parametrize("system, head", [("core", "tree"), ("core", "direct"), ("mlp", "tree")])
+def test_global_draws_change_no_training(features, tmp_path, monkeypatch, system, head):
+    recipe = named("features", system=system, head=head, dropout=0.5, epochs=2, tree_width=16)
+    options = {"device": "cpu", "progress": False}
+    plain = fit(features, recipe, tmp_path / "plain", **options)
+    read = FeatureSteps.to_inputs
+
+    def drawing(*args):
+        torch.rand(3), np.random.rand(3), random.random()
+        return read(*args)
+
+    monkeypatch.setattr(FeatureSteps, "to_inputs", drawing)
+    before = torch.random.get_rng_state()
+    assert_equal_runs(fit(features, recipe, tmp_path / "drawing", **options), plain)
+    assert not torch.equal(torch.random.get_rng_state(), before)
+    other = weights(fit(features, recipe.replace(dropout=0.0), tmp_path / "none", **options))
+    assert any(not torch.equal(value, other[name]) for name, value in weights(plain).items())
+
+
+def test_a_training_draws_nothing_from_the_global_generators(features, tmp_path):
+    states = torch.random.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
+    recipe = named("features", dropout=0.5, epochs=1, tree_width=16)
+    fit(features, recipe, tmp_path / "run", device="cpu", progress=False)
+    assert torch.equal(torch.random.get_rng_state(), states[0])
+    assert (np.random.get_state()[1].tolist(), random.getstate()) == states[1:]
 
 
 def test_videos_and_features_are_not_mixed_up(dives, features, tmp_path):
