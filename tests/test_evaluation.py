@@ -65,7 +65,7 @@ def test_every_distinct_sample_is_encoded_exactly_once(table, monkeypatch):
     encoded = []
     whole = model.encode
     monkeypatch.setattr(model, "encode", lambda inputs: encoded.extend([0] * len(inputs)) or whole(inputs))
-    judged = judge(table, recipe, source, model, exemplars=None)
+    judged = judge(table, recipe, source, model, exemplars="all")
     used = set(judged.votes["exemplar"]) | set(judged.predictions["id"])
     assert len(encoded) == len(used) == judged.summary["encoded"]
 
@@ -85,6 +85,22 @@ def test_prediction_is_the_mean_of_the_verdicts_times_the_difficulty(table):
         assert len(verdicts) == 4
         assert prediction["predicted"] == pytest.approx(np.mean(verdicts), rel=1e-5)
         assert prediction["spread"] == pytest.approx(np.std(verdicts), abs=1e-3)
+
+
+def test_no_number_of_exemplars_is_the_recipes_and_all_is_the_group(table):
+    recipe, source, model = assemble(table)
+    own, same = (judge(table, recipe, source, model, intervals=False, **asked).votes for asked in ({}, {"exemplars": recipe.exemplars}))
+    assert own.equals(same)
+    everybody = judge(table, recipe, source, model, exemplars="all", intervals=False).votes
+    train = table.samples[table.samples["split"] == "train"]
+    group = dict(zip(table.samples["id"], table.samples["difficulty"], strict=True))
+    sizes = train["difficulty"].value_counts()
+    for query, votes in everybody.groupby("id"):
+        if group[query] in sizes:
+            assert len(votes) == sizes[group[query]]
+    for odd in (-1, 0, "some"):
+        with pytest.raises(RecipeError, match="above 0 or 'all'"):
+            judge(table, recipe, source, model, exemplars=odd)
 
 
 def test_exemplars_are_training_samples_of_the_same_difficulty_where_there_are_enough(table):
@@ -119,7 +135,7 @@ def test_order_of_the_queries_does_not_change_a_prediction(table, system):
 
 
 @settings(max_examples=15)
-@given(videos=st.permutations(range(40)), queries=st.permutations(range(10)), pool=st.permutations(range(30)), count=st.sampled_from([1, 4, None]))
+@given(videos=st.permutations(range(40)), queries=st.permutations(range(10)), pool=st.permutations(range(30)), count=st.sampled_from([1, 4, "all"]))
 def test_no_order_changes_a_vote(table, videos, queries, pool, count):
     recipe, source, model = assemble(table)
     one = judge(table, recipe, source, model, exemplars=count, intervals=False)

@@ -182,7 +182,7 @@ def test_what_a_machine_runs_out_of_is_told_in_a_line_with_notebook_and_cell_and
 
     assert result.exit_code == 1
     first, second = result.stderr.splitlines()
-    assert re.match(rf"Error: 01_bad, cell 4: {told}", first), first
+    assert re.match(rf"error: 01_bad, cell 4: {told}", first), first
     assert second == f"The executed copy, up to there: {folder / '01_bad.html'}"
     assert output_text(folder / "01_bad.ipynb") == "before\n" and "before" in (folder / "01_bad.html").read_text(encoding="utf-8")
     assert "01_bad.html" in (folder / "index.html").read_text(encoding="utf-8")
@@ -196,6 +196,33 @@ def test_a_kernel_that_does_not_start_is_told_with_the_notebook(source, tmp_path
     write_notebook(source / "00_first.ipynb", "print(1)")
     with pytest.raises(NotebookError, match="^00_first, cell 1: the kernel did not start .*python -m corelib doctor"):
         run_course("tiny", source=source)
+
+
+SLOW_LAST_ANSWER = """
+import time
+session = get_ipython().kernel.session
+send = session.send
+def late(stream, kind, *more, **options):
+    sent = send(stream, kind, *more, **options)
+    if kind == "kernel_info_reply":  # what papermill asks for last; on a busy machine the kernel is not done with it at once
+        time.sleep(1)
+    return sent
+session.send = late
+"""
+
+
+def test_a_kernel_that_still_handles_a_message_at_the_end_is_not_interrupted(source, capfd):
+    write_notebook(source / "00_first.ipynb", SLOW_LAST_ANSWER)
+    run_course("tiny", source=source)
+    said = capfd.readouterr()
+    assert "KeyboardInterrupt" not in said.out + said.err and "IPKernelApp" not in said.err
+
+
+def test_a_kernel_whose_cell_takes_too_long_ends_without_a_page_of_errors(source, capfd):
+    write_notebook(source / "00_first.ipynb", "import time; time.sleep(60)")
+    with pytest.raises(NotebookError, match="--cell-timeout"):
+        run_course("tiny", source=source, cell_timeout=1)
+    assert "IPKernelApp" not in capfd.readouterr().err
 
 
 def full_disk(*arguments, **options):
@@ -218,7 +245,7 @@ def test_a_disk_that_fills_under_the_run_itself_is_told_in_a_line_and_keeps_what
 
     assert result.exit_code == 1
     (first, *_) = result.stderr.splitlines()
-    assert first.startswith("Error: the results" if full == "the index" else "Error: 01_second, cell 3: OSError")
+    assert first.startswith("error: the results" if full == "the index" else "error: 01_second, cell 3: OSError")
     assert "the disk is full: free some space" in first and "Traceback" not in result.output
     assert (folder / "00_first.html").read_text() == earlier["00_first.html"]
     assert (folder / "index.html").read_text(encoding="utf-8").endswith("</html>\n" if full != "the index" else earlier["index.html"])
