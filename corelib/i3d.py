@@ -11,13 +11,13 @@ import re
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from corelib.errors import KitError
+from corelib.digests import read_tensors
 from corelib.messages import one_line
 
 # Channels of an Inception block: 1x1 | 1x1 -> 3x3 | 1x1 -> 3x3 | pool -> 1x1
@@ -240,7 +240,7 @@ def load_weights(i3d: I3D, path: str | Path) -> None:
         raise WeightsError(f"no weights file {str(path)!r}; `python data_scripts/fetch_weights.py` makes weights/i3d-hassony2.safetensors, or give a public I3D release (.pth, .pt)")
     try:
         if path.suffix == ".safetensors":
-            found = safetensors.torch.load_file(path)
+            found = read_tensors(path)
         else:
             found = torch.load(path, map_location="cpu", weights_only=True)
         strangers = [name for name, tensor in found.items() if not isinstance(tensor, Tensor)]
