@@ -149,7 +149,11 @@ class Run:
         described = read_description(self.folder)[0]["dataset"]
         if self.table.sha256 != described["sha256"]:
             try:
-                said += find_known(_own_table(described, self.folder).of_fold(self.recipe.fold), self.table)
+                own = _own_table(described, self.folder).of_fold(self.recipe.fold)
+                sizes = [table.info.get("frame_size") for table in (own, self.table)]
+                if all(sizes) and sizes[0] != sizes[1] and self.recipe.resize is None:
+                    said.append("frames of {} x {} pixels, where the model was trained on {} x {}: what it knows has another size there".format(*sizes[1], *sizes[0]))
+                said += find_known(own, self.table)
             except (DatasetError, RunError):  # gone or changed: nothing to compare with
                 pass
         return said
