@@ -127,9 +127,10 @@ def evaluate(runs, dataset, split, exemplars, device, workers, as_json) -> None:
 @click.argument("run", type=Place(path_type=Path))
 @click.argument("videos", nargs=-1, required=True, type=Place(path_type=Path))
 @click.option("--difficulty", type=float, help="of the dives shown; needed by a run with difficulty")
+@click.option("--group", help="whose exemplars to compare with; needed by a run that pairs by a column other than difficulty")
 @click.option("--exemplars", default=None, help="how many exemplars vote, or 'all' [default: the recipe's]")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON document and nothing else")
-def score(run, videos, difficulty, exemplars, as_json) -> None:
+def score(run, videos, difficulty, group, exemplars, as_json) -> None:
     """Score VIDEOs (files or folders of frames) with a trained RUN, and show the exemplars it compared them with."""
     asked = parse_exemplars(exemplars)
     check_installation()
@@ -138,13 +139,15 @@ def score(run, videos, difficulty, exemplars, as_json) -> None:
     from corelib.runs import Run
 
     loaded = Run.load(run)
-    results = [score_video(loaded, video, difficulty=difficulty, exemplars=asked) for video in videos]
+    results = [score_video(loaded, video, difficulty=difficulty, group=group, exemplars=asked) for video in videos]
     if as_json:
         click.echo(json_text(results))
         return
     for result in results:
         low, high = result["interval_90"]
         click.echo(f"{result['video']}: {result['score']:.2f} (90 % of validation errors lie within {low:.2f} .. {high:.2f})")  # fmt: skip
+        if result["group"] is not None:
+            click.echo(f"    {result['paired_by']} {result['group']}")
         for vote in result["exemplars"]:
             click.echo(f"    against {vote['id']} ({vote['score']:.2f}): {vote['predicted']:.2f}")
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 import csv
 import io
 import math
-import pickle
 from pathlib import Path
 
 import torch
 
+from corelib.digests import check_signed, read_tensors, sign
 from corelib.files import write_atomically
-from corelib.messages import one_line
-from corelib.runs import RunError, save_weights
+from corelib.runs import ANEW, reading, save_weights
 
 
 def save_epoch(out: Path, model, optimizer, schedule, history: list[dict], seconds: float) -> None:
@@ -29,7 +28,7 @@ def save_epoch(out: Path, model, optimizer, schedule, history: list[dict], secon
         "epoch": history[-1]["epoch"], "history": history, "seconds": seconds,
     }  # fmt: skip
     buffer = io.BytesIO()
-    torch.save(state, buffer)
+    torch.save(sign(state), buffer)
     write_atomically(out / "last.pt", buffer.getvalue())
     follow_checkpoint(out, model, history)
 
@@ -46,16 +45,38 @@ def load_checkpoint(path: Path, device: torch.device) -> dict:
 
     Raises RunError for a file that is damaged, or asks for anything else.
     """
-    try:
-        saved = torch.load(path, map_location=device, weights_only=True)
+    with _reading(path), path.open("rb") as file:
+        saved = check_signed(dict(torch.load(file, map_location=device, weights_only=True)))
         if missing := {"model", "optimizer", "schedule", "epoch", "history", "seconds"} - set(saved):
             raise KeyError(f"it lacks {', '.join(sorted(missing))}")
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:  # pickle and zip errors have no common type, and torch's own text invites to open it all the same
-        told = "it is damaged, or asks for more than tensors" if isinstance(error, pickle.UnpicklingError) else one_line(error)
-        raise RunError(f"{path}: not a checkpoint to go on from ({told}); start anew with --restart") from None
+        if [row["epoch"] for row in saved["history"]] != list(range(saved["epoch"] + 1)):
+            raise ValueError("its history is not that of the epochs up to its own")
     return saved
+
+
+def restore(path: Path, device: torch.device, model, optimizer, schedule) -> tuple[list[dict], float]:
+    """Bring model, optimizer and schedule to where a checkpoint was saved: (history, seconds) up to there.
+
+    Raises RunError as `load_checkpoint`, for a checkpoint of something else, and where the weights of the best epoch,
+    which no later file repeats, are damaged or gone.
+    """
+    saved = load_checkpoint(path, device)
+    with _reading(path):
+        plain = schedule.state_dict().keys() ^ saved["schedule"].keys()
+        kept = [set(state) for state in saved["optimizer"]["state"].values()]
+        if plain or any(names != {"step", "exp_avg", "exp_avg_sq"} for names in kept):
+            raise KeyError("its optimizer or schedule is not that of this recipe")
+        for part, key in ((model, "model"), (optimizer, "optimizer"), (schedule, "schedule")):
+            part.load_state_dict(saved[key])
+    if (history := saved["history"])[-1] is not best_epoch(history):
+        best = path.with_name("best.safetensors")
+        with reading(best, "the weights of the best epoch so far", ANEW):
+            read_tensors(best)
+    return history, saved["seconds"]
+
+
+def _reading(path: Path):
+    return reading(path, "a checkpoint to go on from", "start anew with --restart (in Python resume=False)")
 
 
 def best_epoch(history: list[dict]) -> dict:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +16,15 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from corelib import distributed, metrics
-from corelib.data.clips import VideoClips, load_clip
+from corelib.data.clips import VideoClips, load_clip, resize_video
 from corelib.data.features import FeatureSteps, write_bank
 from corelib.data.samples import DatasetError, SampleTable, new_dataset, write_table
 from corelib.errors import KitError
-from corelib.messages import list_ids
+from corelib.messages import list_ids, one_line
 from corelib.models import lean_encoder
 from corelib.pairs import Exemplars, draw_exemplars
 from corelib.recipe import Recipe, RecipeError, parse_exemplars
-from corelib.soundness import check_predictions, check_votes, is_nearly_constant, warn_once
+from corelib.soundness import check_predictions, check_sizes, check_votes, is_nearly_constant, warn_once
 
 INPUT_LIMIT = 2**27  # bytes of model inputs encoded at once; a full-size video of ten snippets has 10^8
 
@@ -55,17 +57,58 @@ def open_inputs(table: SampleTable, recipe: Recipe, *, progress: bool = True) ->
     return FeatureSteps(table) if table.feature_bank else VideoClips(table, recipe, progress=progress)
 
 
-def group_labels(table: SampleTable, recipe: Recipe) -> np.ndarray:
-    """The label [N] that a sample and its exemplars share, by recipe.pair_by ("auto": the dataset's
-    pairing key where difficulty is used; otherwise everybody may be compared with everybody)."""
+def pairing_column(table: SampleTable, recipe: Recipe) -> str | None:
+    """The column whose value a sample and its exemplars share, by recipe.pair_by ("auto": the dataset's pairing key
+    where difficulty is used); None where everybody may be compared with everybody."""
     key = recipe.pair_by
     if key == "auto":
         key = table.info["pairing_key"] if recipe.with_difficulty else "none"
     if key in ("none", None):
-        return np.zeros(len(table.samples), int)
+        return None
     if key not in table.samples:
         raise RecipeError(f"pair_by={key!r}: {table.name} has no such column (it has: {', '.join(table.samples)})")
-    return table.samples[key].astype(str).to_numpy()
+    return key
+
+
+def group_labels(table: SampleTable, recipe: Recipe) -> np.ndarray:
+    """The label [N] that a sample and its exemplars share: its value in `pairing_column`, as text."""
+    key = pairing_column(table, recipe)
+    return np.zeros(len(table.samples), int) if key is None else table.samples[key].astype(str).to_numpy()
+
+
+def find_group(table: SampleTable, recipe: Recipe, group: object = None, difficulty: float | None = None) -> str | None:
+    """The group of the training samples that a new video is compared with; None where a run compares with everybody.
+
+    group       as written in the run's `pairing_column`; a number may be written otherwise (3 for 3.0)
+    difficulty  of the new video: where a run pairs by it, the nearest among the exemplars is the group
+    Raises RecipeError for a group that is missing, unknown or of no use, naming those that there are.
+    """
+    key = pairing_column(table, recipe) if recipe.system == "core" else None
+    if key is None:
+        if group is not None:
+            raise RecipeError(f"this run compares with {'nobody' if recipe.system == 'mlp' else 'all samples'}, whatever their group; leave --group out")
+        return None
+    labels = group_labels(table, recipe)[table.rows("train")]
+    known = list(dict.fromkeys(sorted(labels[table.samples[key].iloc[table.rows("train")].notna()])))
+    if group is None and key == "difficulty" and difficulty:
+        return min(known, key=lambda label: (abs(float(label) - difficulty), float(label)))
+    if group is None:
+        option = "--difficulty" if key == "difficulty" else "--group"
+        raise RecipeError(f"this run compares samples of one {key}; give that of the video with {option}: {list_ids(known, most=10)}")
+    same = [label for label in known if label == str(group)] or [label for label in known if _as_number(label) == _as_number(group)]
+    if not same:
+        near = difflib.get_close_matches(str(group), known, n=3, cutoff=0.0)
+        raise RecipeError(f"no exemplar has {key} {one_line(repr(str(group)))}; the nearest of {len(known)} are {', '.join(near)} (--group)")
+    if key == "difficulty" and difficulty and float(same[0]) != difficulty:
+        raise RecipeError(f"this run compares samples of one difficulty, and --group {one_line(group)} is not --difficulty {difficulty:g}; leave --group out")
+    return same[0]
+
+
+def _as_number(text: object) -> float:
+    try:
+        return float(str(text))
+    except ValueError:
+        return math.nan  # equal to nothing
 
 
 def pick_precision(precision: str, device: torch.device) -> str:
@@ -237,22 +280,26 @@ def freeze_features(run, out: str | Path, *, workers: int = 0, progress: bool = 
 
 
 @torch.no_grad()
-def score_video(run, video: str | Path, *, difficulty: float | None = None, exemplars: int | str | None = None) -> dict:
+def score_video(
+    run, video: str | Path, *, difficulty: float | None = None, group: object = None, exemplars: int | str | None = None
+) -> dict:
     """Score one new video with a trained run (runs.Run).
 
     difficulty  of the action shown, where the run uses difficulty
+    group       of the exemplars to compare with, where the run pairs by another column (find_group)
     exemplars   M; "all" of its group; None takes the recipe's
 
-    Returns {video, score, spread, interval_90, exemplars: [{id, score, predicted}, ...]}; nine in ten
-    validation errors are smaller than half the interval. Raises RecipeError when the difficulty is
+    Returns {video, score, spread, interval_90, paired_by, group, exemplars: [{id, score, predicted}, ...], warnings};
+    nine in ten validation errors are smaller than half the interval. Raises RecipeError when the difficulty or group is
     missing, or the run reads features instead of videos, PredictionError when the score is not finite.
     """
     recipe, table = run.recipe, run.table
     if recipe.encoder != "i3d":
         raise RecipeError(f"{run.folder}: this run reads precomputed features, so it cannot score a video")
-    if recipe.with_difficulty and not (difficulty and difficulty > 0):
-        raise RecipeError("this run multiplies by the difficulty; give that of the action with --difficulty, for example 3.2")  # fmt: skip
-    frames = load_clip(video, recipe, margin=recipe.temporal_shift)
+    if (recipe.with_difficulty and difficulty is None) or (difficulty is not None and not 0 < difficulty < math.inf):
+        raise RecipeError("this run multiplies by the difficulty; give that of the action with --difficulty, for example 3.2" if difficulty is None else f"--difficulty must be a number above 0, not {difficulty}")  # fmt: skip
+    own = find_group(table, recipe, group, difficulty)
+    frames, doubts = _as_trained(run, video)
     inputs = run.source.to_inputs(torch.from_numpy(frames)[None].to(run.device))
     precision = pick_precision(recipe.precision, run.device)
     query = lean_encoder(run.model.eval(), precision)(inputs)
@@ -264,11 +311,9 @@ def score_video(run, video: str | Path, *, difficulty: float | None = None, exem
         pool, samples = table.rows("train"), table.samples
         ids = np.append(samples["id"].to_numpy(), f"new video {Path(video).name}")
         labels = group_labels(table, recipe)
-        by_difficulty = samples["difficulty"].to_numpy(float) if recipe.with_difficulty else None
-        own = labels[np.argmin(np.abs(by_difficulty - factor))] if by_difficulty is not None else labels[0]
-        known = None if by_difficulty is None else np.append(by_difficulty, factor)
+        known = np.append(samples["difficulty"].to_numpy(float), factor) if recipe.with_difficulty else None
         chosen = draw_exemplars(
-            np.array([len(samples)]), pool, ids=ids, groups=np.append(labels, own), difficulty=known,
+            np.array([len(samples)]), pool, ids=ids, groups=np.append(labels, labels[0] if own is None else own), difficulty=known,
             count=exemplar_count(exemplars, recipe), fill=True, seed=recipe.seed,
         ).exemplar  # fmt: skip
         rows = np.sort(chosen)
@@ -276,10 +321,35 @@ def score_video(run, video: str | Path, *, difficulty: float | None = None, exem
         targets = torch.as_tensor(table.target(recipe.with_difficulty, recipe.target_unit)[rows], device=run.device)
         votes = offset + factor * run.model.predict(query.expand(len(rows), -1), features, targets).cpu().numpy()
         chosen = samples.iloc[rows]
+        doubts += _strange_exemplars(pairing_column(table, recipe), own, difficulty, labels[rows])
+    warn_once(doubts)
     _refuse_not_finite(votes, [str(video)] * len(votes))
     half = run.metrics[0].get("residual_90", float("nan")) if run.metrics else float("nan")
     result = {"video": str(video), "score": float(votes.mean()), "spread": float(votes.std())}
     result["interval_90"] = [result["score"] - half, result["score"] + half]
+    result |= {"paired_by": None if own is None else pairing_column(table, recipe), "group": own, "warnings": doubts}
     compared = [] if chosen is None else zip(chosen["id"], chosen["score"], votes, strict=True)
     result["exemplars"] = [{"id": name, "score": float(given), "predicted": float(said)} for name, given, said in compared]
     return result
+
+
+def _as_trained(run, video: str | Path) -> tuple[np.ndarray, list[str]]:
+    """The clip of a new video [T, H, W, 3] at the size of the frames that a run learnt from, and what is doubtful about it."""
+    trained, resize = tuple(run.source.item_shape[1:3]), run.recipe.resize
+    clip = load_clip(video, run.recipe.replace(resize=None), margin=run.recipe.temporal_shift)
+    # of a recipe that resizes, the shape of the pictures before is known where the dataset states it
+    shape = run.table.info.get("frame_size") if resize else trained
+    doubts = check_sizes(video, clip.shape[1:3], trained, shape) if resize in (None, trained) else []  # or a size chosen on purpose
+    return resize_video(clip, resize or trained), doubts
+
+
+def _strange_exemplars(key: str | None, own: str | None, difficulty: float | None, labels: np.ndarray) -> list[str]:
+    """What is said of exemplars [M] whose labels are not what was asked for."""
+    if own is None:
+        return []
+    said, others = [], int((labels != own).sum())
+    if key == "difficulty" and difficulty and float(own) != difficulty:
+        said.append(f"no exemplar has difficulty {difficulty:g}; the nearest, {own}, is compared with")
+    if others:
+        said.append(f"{others} of {len(labels)} exemplars are of another {key} than {own}, since it has too few: {list_ids(sorted(set(labels[labels != own])))}")
+    return said

@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from corelib.digests import read_tensors
 from corelib.errors import KitError
 from corelib.messages import list_ids, one_line
 
@@ -260,7 +260,7 @@ def load_weights(i3d: I3D, path: str | Path) -> None:
         raise WeightsError(f"no weights file {str(path)!r}; `python data_scripts/fetch_weights.py` makes weights/i3d-hassony2.safetensors, or give a public I3D release (.pth, .pt)")
     try:
         if path.suffix == ".safetensors":
-            content = safetensors.torch.load_file(path)
+            content = read_tensors(path)
         else:
             with torch.serialization.safe_globals([(_Beside, name) for name in _BESIDE]), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of the time that checking a sparse tensor may take

@@ -9,23 +9,24 @@ import hashlib
 import json
 import math
 import os
+import pickle
 import platform
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import safetensors
-import safetensors.torch
 import torch
 
 from corelib.data.leakage import find_known, find_leaks
 from corelib.data.samples import DatasetError, SampleTable, path_from
+from corelib.digests import pack_tensors, read_tensors
 from corelib.errors import KitError
 from corelib.evaluation import Evaluation, evaluate, open_inputs
 from corelib.files import write_atomically
-from corelib.messages import has_control_characters, one_line
+from corelib.messages import describe_os_error, has_control_characters, one_line
 from corelib.models import build_model
 from corelib.recipe import Recipe
 from corelib.soundness import warn_once
@@ -33,6 +34,25 @@ from corelib.soundness import warn_once
 
 class RunError(KitError, RuntimeError):
     """A run folder cannot be used; the message says what to do."""
+
+
+@contextmanager
+def reading(path: Path, what: str, advice: str):
+    """While a file of a run is read: whatever goes wrong is a RunError, which names it and says what helps.
+
+    A file that the system refuses may be whole, so nothing is advised then that would throw it away.
+    """
+    try:
+        yield
+    except (RunError, torch.OutOfMemoryError):
+        raise
+    except OSError as error:
+        told = describe_os_error(error)
+        raise RunError(told if error.filename else f"{path}: {told}") from None
+    except Exception as error:  # damaged files raise nearly anything: pickle, zip, safetensors, pandas and JSON have no common type
+        told = "it is damaged, or asks for more than tensors" if isinstance(error, pickle.UnpicklingError) else one_line(error)
+        kind = "" if isinstance(error, KitError | pickle.UnpicklingError) else f"{type(error).__name__}: "
+        raise RunError(f"{path}: not {what} ({kind}{told}); {advice}") from None
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -72,19 +92,16 @@ class Run:
         folder, device = Path(folder), pick_device(device)
         for name in ("recipe.json", "best.safetensors"):
             if not (folder / name).is_file():
-                raise RunError(f"{folder}: no {name} here, so it is no finished run; make one with `python -m corelib train`")  # fmt: skip
+                raise RunError(f"{folder}: no {name} here, so it is no finished run; {_what_helps(folder)}")
         described, recipe = read_description(folder)
         own = _own_table(described["dataset"], folder) if table is None else table
         own = own.of_fold(recipe.fold) if own.folds else own
         source = open_inputs(own, recipe, progress=progress)
-        try:
-            state = safetensors.torch.load_file(folder / "best.safetensors")
-            # the shapes of the intervals do not depend on the data, and their values come with the weights;
-            # nor is a file opened that the recipe began with
+        # the shapes of the intervals do not depend on the data, and their values come with the weights;
+        # nor is a file opened that the recipe began with
+        with reading(folder / "recipe.json", "the recipe of a model that can be built", DELETE):
             model = build_model(recipe.replace(weights=""), np.array([0.0, 1.0]), np.array([0, 0]), in_features=source.in_features)  # fmt: skip
-            model.load_state_dict(state)
-        except (safetensors.SafetensorError, RuntimeError) as error:
-            raise RunError(f"{folder / 'best.safetensors'}: not the weights of the model that recipe.json beside it describes ({one_line(error)})") from None
+        load_weights_into(model, folder / "best.safetensors")
         return cls(folder, recipe, own, model.to(device).eval(), source, device)
 
     @property
@@ -95,12 +112,12 @@ class Run:
     @property
     def history(self) -> pd.DataFrame:
         """history.csv: epoch, loss, val_spearman, val_rl2_x100, val_residual_90, lr, encoded, seconds."""
-        return pd.read_csv(self.folder / "history.csv")
+        return _read_csv(self.folder / "history.csv", "the history", ("epoch", "loss", "val_spearman", "val_rl2_x100", "val_residual_90", "seconds"))
 
     @property
     def predictions(self) -> pd.DataFrame:
         """predictions.csv: id, true, predicted, spread, exemplars."""
-        return pd.read_csv(self.folder / "predictions.csv", dtype={"id": str, "exemplars": str})
+        return _read_csv(self.folder / "predictions.csv", "the predictions", ("true", "predicted", "spread"), texts=("id", "exemplars"))
 
     def predictions_with_samples(self) -> pd.DataFrame:
         """The predictions, one row a test sample, with every column of its sample and `error`, predicted minus true.
@@ -132,10 +149,39 @@ class Run:
         described = read_description(self.folder)[0]["dataset"]
         if self.table.sha256 != described["sha256"]:
             try:
-                said += find_known(_own_table(described, self.folder).of_fold(self.recipe.fold), self.table)
+                own = _own_table(described, self.folder).of_fold(self.recipe.fold)
+                sizes = [table.info.get("frame_size") for table in (own, self.table)]
+                if all(sizes) and sizes[0] != sizes[1] and self.recipe.resize is None:
+                    said.append("frames of {} x {} pixels, where the model was trained on {} x {}: what it knows has another size there".format(*sizes[1], *sizes[0]))
+                said += find_known(own, self.table)
             except (DatasetError, RunError):  # gone or changed: nothing to compare with
                 pass
         return said
+
+
+DELETE = "take it from a copy of the run, or delete the run's folder and train anew"
+ANEW = "train it anew: the same `train` command with --restart (in Python resume=False)"
+
+
+def _what_helps(folder: Path) -> str:
+    if not (folder / "recipe.json").is_file():
+        return "make one with `python -m corelib train`"
+    if (folder / "metrics.json").is_file():  # the training ended, and will not write them again by itself
+        return f"its weights are gone: {ANEW}"
+    return "go on with it by the same `train` command"
+
+
+def _read_csv(path: Path, what: str, numbers: tuple[str, ...], texts: tuple[str, ...] = ()) -> pd.DataFrame:
+    advice = "delete metrics.json beside it, and the training's command writes both anew"
+    with reading(path, f"{what} of a run", advice):
+        found = pd.read_csv(path, dtype=dict.fromkeys(texts, str))
+        if missing := [name for name in (*numbers, *texts) if name not in found]:
+            raise ValueError(f"no column {missing[0]}")
+        if wrong := [name for name in numbers if not pd.api.types.is_numeric_dtype(found[name])]:
+            raise ValueError(f"{wrong[0]} holds what is no number")
+        if not isinstance(found.index, pd.RangeIndex):
+            raise ValueError("rows have more fields than the header")
+    return found
 
 
 def list_runs(folder: str | Path) -> pd.DataFrame:
@@ -167,37 +213,42 @@ def read_description(folder: Path) -> tuple[dict, Recipe]:
     Raises RunError for a file that is none, or was written by a stranger's program.
     """
     path = folder / "recipe.json"
-    try:
+    with reading(path, "the recipe of a run", DELETE):
         described = json.loads(path.read_text(encoding="utf-8"))
         recipe, dataset = Recipe.from_dict(described["recipe"]), described["dataset"]
         if not all(isinstance(dataset[key], str) and not has_control_characters(dataset[key]) for key in ("name", "path", "sha256")):
             raise TypeError("the dataset's name, path and sha256 must be text")
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise RunError(f"{path}: not the recipe of a run ({type(error).__name__}: {one_line(error)})") from None
     return described, recipe
 
 
 def read_metrics(path: Path) -> list[dict]:
     """The rows of a metrics.json; a measure that is null is nan again. Raises RunError for a file that is none."""
-    try:
+    with reading(path, "the metrics of a run", "delete it, and the training's command writes it anew"):
         rows = json.loads(path.read_text(encoding="utf-8"))
         for row in rows:
+            if missing := {"epoch", "selected_on", "spearman", "rl2_x100", "score_range", "n_test"} - set(row):
+                raise KeyError(f"a row lacks {', '.join(sorted(missing))}")
             row |= {key: math.nan for key in ("spearman", "rl2_x100", "residual_90") if row.get(key, 0) is None}
             row |= {key: [math.nan] * 2 for key in ("spearman_95", "rl2_x100_95") if row.get(key) == [None, None]}
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise RunError(f"{path}: not the metrics of a run ({type(error).__name__}: {one_line(error)}); delete it, and the training's command writes it anew") from None
+            single = [row.get(key, 0) for key in ("epoch", "n_test", "spearman", "rl2_x100", "residual_90", "seconds")]
+            pairs = [row.get(key, [0, 0]) for key in ("score_range", "spearman_95", "rl2_x100_95")]
+            if not all(isinstance(number, int | float) for number in [*single, *(end for low, high in pairs for end in (low, high))]):
+                raise TypeError("a measure is no number")
+            if not all(isinstance(sentence, str) for sentence in row.get("warnings", [])):
+                raise TypeError("a warning is no text")
     return rows
 
 
 def save_weights(model, path: Path) -> None:
     """The model's tensors as safetensors, written atomically."""
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
-    write_atomically(path, safetensors.torch.save(state))
+    write_atomically(path, pack_tensors(state))
 
 
 def load_weights_into(model, path: Path) -> None:
-    """The tensors that `save_weights` wrote."""
-    model.load_state_dict(safetensors.torch.load_file(path))
+    """The tensors that `save_weights` wrote. Raises RunError for a file that is damaged or another model's."""
+    with reading(path, "the weights of the model that recipe.json beside it describes", ANEW):
+        model.load_state_dict(read_tensors(path))
 
 
 def environment(device: torch.device, table: SampleTable, recipe: Recipe) -> dict:

@@ -13,8 +13,10 @@ from collections.abc import Iterable
 import numpy as np
 from scipy.stats import theilslopes
 
+from corelib.data.clips import refuse_crop
 from corelib.data.leakage import find_leaks
 from corelib.data.samples import DatasetError, SampleTable
+from corelib.data.video import VideoError, read_video
 from corelib.errors import KitError
 from corelib.messages import list_ids
 from corelib.pairs import NoPairError, members
@@ -44,7 +46,8 @@ def check_training(
         raise DatasetError(f"{table.folder}: {len(wrong)} sample(s) have no finite score to learn: {list_ids(ids[wrong])}")
     if np.ptp(targets[train]) == 0:
         raise DatasetError(f"{table.folder}: all {len(train)} training scores are {targets[train[0]]:g}, so there is nothing to learn")
-    return find_leaks(table) + (_check_groups(ids, targets, groups, train) if recipe.system == "core" else []) + _check_validation(targets[val])
+    said = check_crop(table, recipe)
+    return said + find_leaks(table) + (_check_groups(ids, targets, groups, train) if recipe.system == "core" else []) + _check_validation(targets[val])
 
 
 def too_few(table: SampleTable, recipe: Recipe) -> DatasetError:
@@ -114,6 +117,48 @@ def _check_validation(targets: np.ndarray) -> list[str]:
     return []
 
 
+def check_crop(table: SampleTable, recipe: Recipe) -> list[str]:
+    """Whether a crop shows the better part of a picture that nothing resizes; looked up before anything is decoded.
+
+    Raises RecipeError for a crop that is larger than the frames.
+    """
+    if recipe.encoder != "i3d" or recipe.resize is not None:
+        return []
+    size = table.info.get("frame_size") or _first_size(table)
+    if size is None:
+        return []
+    (H, W), crop = size, recipe.crop
+    refuse_crop(crop, H, W, f"{table.folder}: ")
+    if crop / max(H, W) > 0.45:  # the paper's own 224 of MTL-AQA's 455 pixels count as half
+        return []
+    short = round(crop * 9 / 8)  # as the kit's own: a crop of 64 pixels in frames of 72
+    right = [round(short * side / min(H, W)) for side in (H, W)]
+    return [
+        f"the crop of {crop} x {crop} pixels is less than half of the frames' {'height' if H > W else 'width'} ({H} x {W}), so the model "
+        f"sees a part of each picture; resize them: --set resize=[{right[0]},{right[1]}]"
+    ]
+
+
+def _first_size(table: SampleTable) -> tuple[int, int] | None:
+    try:
+        return read_video(table.root / table.samples["media"][0], np.array([0])).shape[1:3]
+    except (VideoError, OSError):  # told with all the others that cannot be read
+        return None
+
+
+def check_sizes(video: object, size: tuple[int, int], trained: tuple[int, int], shape: tuple[int, int] | None) -> list[str]:
+    """What is doubtful about a new video's frames (height, width), once they have the size that a model was trained on.
+
+    shape  (height, width) of the frames it was trained on before they were resized, None where that is not known
+    """
+    said, told = [], f"{video}: its frames of {size[0]} x {size[1]}"
+    if shape and abs(size[1] / size[0] * shape[0] / shape[1] - 1) > 0.02:
+        said.append(f"{told} have another shape than the {shape[0]} x {shape[1]} the model was trained on, so they are stretched; cut or pad them to that shape")
+    if size[0] < trained[0] or size[1] < trained[1]:
+        said.append(f"{told} are smaller than the {trained[0]} x {trained[1]} the model was trained on, so they are enlarged and show less")
+    return said
+
+
 def check_predictions(predicted: np.ndarray, true: np.ndarray) -> list[str]:
     """What a constant predictor looks like: predictions [N] that differ by no more than rounding, given true scores [N]."""
     if is_nearly_constant(predicted, true):
@@ -167,7 +212,7 @@ def warn_once(sentences: Iterable[str]) -> None:
     Python's own memory of what it has said is lost whenever somebody changes a filter for a moment.
     """
     frame, level = sys._getframe(1), 2
-    while frame.f_back and frame.f_globals["__name__"].startswith("corelib."):
+    while frame.f_back and frame.f_globals["__name__"].startswith(("corelib.", "torch.")):  # torch's, of functions without gradients
         frame, level = frame.f_back, level + 1
     for sentence in sentences:
         if sentence not in SAID:

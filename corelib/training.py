@@ -13,7 +13,7 @@ import torch
 from tqdm.auto import tqdm
 
 from corelib import distributed
-from corelib.checkpoints import best_epoch, follow_checkpoint, load_checkpoint, save_epoch
+from corelib.checkpoints import best_epoch, follow_checkpoint, restore, save_epoch
 from corelib.data.samples import SampleTable
 from corelib.evaluation import Evaluation, PredictionError, autocast, evaluate, group_labels, open_inputs, pick_precision
 from corelib.files import json_text, only_one, remove_unfinished, write_atomically
@@ -212,10 +212,8 @@ def _fit(table: SampleTable, recipe: Recipe, out: Path, device: torch.device, *,
 
     first, history, seconds = 0, [], float(choice.history["seconds"].iloc[-1]) if choice else 0.0
     if resume and (out / "last.pt").is_file():
-        saved = load_checkpoint(out / "last.pt", device)
-        for part, key in ((model, "model"), (optimizer, "optimizer"), (schedule, "schedule")):
-            part.load_state_dict(saved[key])
-        first, history, seconds = saved["epoch"] + 1, saved["history"], saved["seconds"]
+        history, seconds = restore(out / "last.pt", device, model, optimizer, schedule)
+        first = len(history)
         if distributed.rank() == 0:
             follow_checkpoint(out, model, history)
     show = {"disable": not progress or None, "desc": out.name, "unit": "step"}

@@ -16,9 +16,9 @@ import click
 import pooch
 import requests
 import safetensors
-import safetensors.torch
 
 from corelib.commands import Command, Place
+from corelib.digests import pack_tensors
 from corelib.files import only_one, remove_unfinished, write_atomically
 from corelib.i3d import I3D, WeightsError, load_weights
 
@@ -94,7 +94,7 @@ def convert(path: Path, release: Release, out: Path) -> None:
         "git_blob_sha1": release.blob, "trained_on": "Kinetics-400, RGB", "input": "RGB [B, 3, T, H, W], values from -1 to 1",
         "batch_norm_eps": "0.001", "citation": "Carreira and Zisserman, Quo Vadis, Action Recognition? (CVPR 2017)",
     }  # fmt: skip
-    write_atomically(out, safetensors.torch.save({name: tensor.contiguous() for name, tensor in i3d.state_dict().items()}, metadata=metadata))
+    write_atomically(out, pack_tensors({name: tensor.contiguous() for name, tensor in i3d.state_dict().items()}, metadata))
 
 
 def download(url: str, path: Path) -> None:

@@ -58,7 +58,7 @@ def test_the_real_dive_gets_a_feature_and_a_score_with_its_exemplars(real, small
     run = fit(small_dives, recipe, tmp_path / "run", device="cpu", progress=False)
     feature = encode(run.model, open_inputs(real, recipe, progress=False), np.array([0]), device=run.device)
     assert tuple(feature.shape) == (1, 64) and np.isfinite(feature.numpy()).all()  # 1024 features at 1/16 of the width
-    found = score_video(run, real.root / real.samples["media"][0], difficulty=3.0)
+    found = score_video(run, real.root / real.samples["media"][0], difficulty=3.0, group="103B")
     train = set(small_dives.samples["id"][small_dives.rows("train")])
     assert len(found["exemplars"]) == 4 and {vote["id"] for vote in found["exemplars"]} <= train
     assert np.isfinite([found["score"], *(vote["predicted"] for vote in found["exemplars"])]).all()

@@ -25,6 +25,7 @@ from corelib.data.loading import Inputs, Reading
 from corelib.data.samples import DatasetError, SampleTable
 from corelib.data.video import VideoError, count_frames, frame_names, read_video
 from corelib.files import FULL, new_file, only_one, remove_unfinished
+from corelib.recipe import RecipeError
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -54,6 +55,12 @@ def resize_video(video: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
     return transforms.resize(frames, list(size), antialias=True).permute(0, 2, 3, 1).contiguous().numpy()
 
 
+def refuse_crop(crop: int, H: int, W: int, where: str = "") -> None:
+    """Raise RecipeError for a crop that is larger than frames of H x W pixels."""
+    if crop > min(H, W):
+        raise RecipeError(f"{where}a crop of {crop} pixels does not fit into frames of {H} x {W}; set a smaller crop or resize (--set resize=[height,width])")
+
+
 def augment(
     clips: Tensor, *, frames: int, crop: int, shift: int = 0, flip: bool = False, generator: torch.Generator | None = None, place: int = 0
 ) -> Tensor:
@@ -66,8 +73,7 @@ def augment(
            the draws of the videos before, and so draws what one process would
     """
     B, stored, H, W = clips.shape[:4]
-    if crop > min(H, W):
-        raise ValueError(f"a crop of {crop} pixels does not fit into frames of {H} x {W}; set a smaller crop or resize")
+    refuse_crop(crop, H, W)
     margin = (stored - frames) // 2
     result = clips.new_empty(B, frames, crop, crop, clips.shape[4])
     for _ in range(place if generator is not None else 0):
@@ -123,6 +129,7 @@ class VideoClips(Inputs):
         self.start = samples["start"].tolist() if "start" in samples else blank
         self.end = samples["end"].tolist() if "end" in samples else blank
         self.item_shape = self._decode(0).shape
+        refuse_crop(recipe.crop, *self.item_shape[1:3], f"{self.media[0]}: ")  # before all of them are decoded
         self.checked = np.zeros(len(samples), bool)  # rows of the cache whose checksum was right
         self.cache = None if cache is False else self._open_cache(cache is True, progress)
 

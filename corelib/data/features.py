@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import safetensors.torch
 import torch
 from safetensors import safe_open
 
 from corelib.data.loading import Inputs
 from corelib.data.samples import DatasetError, SampleTable
+from corelib.digests import DamagedError, pack_tensors, read_tensors
 from corelib.files import write_atomically
 from corelib.messages import list_ids
 
@@ -22,7 +22,7 @@ def write_bank(path: str | Path, features: np.ndarray, ids: list[str]) -> None:
     features = np.ascontiguousarray(features)
     if features.ndim != 3 or len(features) != len(ids) or len(set(ids)) != len(ids):
         raise ValueError(f"features must be [N, S, D] with N different ids, not {features.shape} with {len(ids)} ids")
-    write_atomically(path, safetensors.torch.save({"features": torch.from_numpy(features)}, metadata={"ids": json.dumps(list(ids))}))
+    write_atomically(path, pack_tensors({"features": torch.from_numpy(features)}, {"ids": json.dumps(list(ids))}))
 
 
 def bank_ids(path: str | Path) -> list[str]:
@@ -79,13 +79,16 @@ def _lost(features: np.ndarray, kind: type) -> np.ndarray:
 class FeatureSteps(Inputs):
     """The features of a prepared dataset as model inputs: item `row` is float32 [S, D].
 
-    Raises DatasetError when the bank's features hold a value that is not finite.
+    Raises DatasetError when the bank has changed since it was written, or holds a value that is not finite.
     """
 
     def __init__(self, table: SampleTable):
         bank = table.feature_bank
         order = {name: index for index, name in enumerate(bank_ids(bank))}
-        features = safetensors.torch.load_file(bank)["features"]
+        try:
+            features = read_tensors(bank)["features"]
+        except DamagedError as error:
+            raise DatasetError(f"{bank}: {error}; prepare the dataset anew") from None
         self.features = features[[order[media] for media in table.samples["media"]]].float()
         bad = [table.samples["id"].iloc[row] for row in range(len(table.samples)) if not self.features[row].isfinite().all()]
         if bad:
