@@ -3,84 +3,38 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from pathlib import Path
 
 from corelib.installation import check_installation, describe_missing
-from corelib.messages import INTERRUPTED, tell_interruption
+from corelib.messages import tell_interruption
 
-if __name__ == "__main__":  # before the imports below run into what is missing or broken, or are interrupted
+if __name__ == "__main__":  # before the imports below run into what is missing, or are interrupted
     sys.excepthook = tell_interruption
-    try:
-        if sys.argv[1:2] == ["doctor"]:
-            from corelib.doctor import doctor
 
-            doctor(sys.argv[2:], prog_name="python -m corelib doctor")  # and ends
-        check_installation()
-    except ModuleNotFoundError as error:
-        sys.exit(f"error: {describe_missing([error.name])}")
-    except ImportError as error:
-        sys.exit(f"error: {error}")
+try:
+    import click
 
-import click
+    from corelib import __version__
+    from corelib.commands import WORKERS, Commands, Place, warn
+    from corelib.course.cli import course
+    from corelib.doctor import doctor
+    from corelib.recipe import named, parse_exemplars, parse_knobs, parse_seeds
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {describe_missing([error.name])}")
 
-from corelib import distributed
-from corelib.course.cli import course
-from corelib.data.samples import DatasetError, SampleTable
-from corelib.data.video import VideoError
-from corelib.doctor import doctor
-from corelib.evaluation import PredictionError, score_video
-from corelib.files import BusyError, NoSpaceError, json_text
-from corelib.i3d import WeightsError
-from corelib.pairs import NoPairError
-from corelib.protocols import protocol_text, run_folders, train_protocol
-from corelib.recipe import RecipeError, named, parse_seeds
-from corelib.runs import Run, RunError
-from corelib.soundness import TrainingError
-from corelib.sweep import plan_sweep, run_sweep
-from corelib.training import metrics_row, training_doubts
-
-INPUT_ERRORS = (
-    DatasetError, VideoError, WeightsError, NoPairError, RecipeError, RunError, TrainingError, PredictionError, BusyError, NoSpaceError,
-    FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError,
-)  # fmt: skip
-
-
-class Commands(click.Group):
-    """Errors of the input become one line and exit code 2, Ctrl-C one line and exit code 130, as in a shell; warnings a line each."""
-
-    def invoke(self, context):
-        with warnings.catch_warnings():
-            usual = warnings.showwarning
-            warnings.showwarning = lambda text, kind, *where, **more: (
-                _warn(context, str(text)) if kind is UserWarning else usual(text, kind, *where, **more)
-            )
-            try:
-                return super().invoke(context)
-            except INPUT_ERRORS as error:
-                click.echo(f"error: {error}", err=True)
-                context.exit(2)
-            except KeyboardInterrupt:
-                click.echo(INTERRUPTED, err=True)
-                context.exit(130)
-
-
-def _warn(context: click.Context, sentence: str) -> None:
-    """On standard error, once."""
-    said = context.find_root().meta.setdefault("corelib.warnings", set())
-    if sentence not in said:
-        said.add(sentence)
-        click.echo(f"warning: {sentence}", err=True)
+# What each command does is imported in it, once its options are read: torch alone takes seconds to import, which
+# --help and a typo would pay for.
 
 
 def _warn_of(rows: list[dict]) -> None:
     """Say what stands in the rows of metrics.json and has not been said yet."""
     for row in rows:
         for sentence in row.get("warnings", []):
-            _warn(click.get_current_context(), sentence)
+            warn(sentence)
 
 
 @click.group(cls=Commands)
+@click.version_option(__version__, prog_name="corelib")
 def main() -> None:
     """Contrastive regression (CoRe) for action quality assessment."""
 
@@ -90,15 +44,15 @@ main.add_command(doctor)
 
 
 @main.command()
-@click.argument("datasets", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("datasets", nargs=-1, required=True, type=Place(path_type=Path))
 @click.option("--system", type=click.Choice(["core", "mlp"]), default="core", show_default=True)
 @click.option("--recipe", default="laptop", show_default=True, help="smoke, laptop, gpu, paper or features")
 @click.option("--set", "knobs", multiple=True, metavar="KEY=VALUE", help="change a knob of the recipe; may be repeated")
 @click.option("--with-difficulty", is_flag=True, help="regress score / difficulty, as the paper's (w/ DD)")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="run folder, or the folder of several runs [default: names from recipe and data under runs/]")
+@click.option("--out", type=Place(path_type=Path), help="run folder, or the folder of several runs [default: names from recipe and data under runs/]")
 @click.option("--device", default="auto", show_default=True)
-@click.option("--workers", default=0, show_default=True, help="processes that decode videos")
+@click.option("--workers", type=WORKERS, default=0, show_default=True, help="processes that decode videos")
 @click.option("--resume/--restart", default=True, show_default=True, help="go on with an interrupted run, or start anew")
 @click.option("--tensorboard", is_flag=True, help="write the history for TensorBoard too, into RUN/tensorboard")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON document and nothing else")
@@ -107,10 +61,16 @@ def train(datasets, system, recipe, knobs, with_difficulty, seed, out, device, w
 
     Several GPUs or machines: torchrun --nproc-per-node N -m corelib train ...
     """
-    changes = {"system": system, "seed": seed, "with_difficulty": with_difficulty} | _knobs(knobs)
+    chosen = named(recipe, **{"system": system, "seed": seed, "with_difficulty": with_difficulty} | parse_knobs(knobs))
+    check_installation()
+    from corelib import distributed
+    from corelib.data.samples import SampleTable
+    from corelib.files import json_text
+    from corelib.protocols import protocol_text, train_protocol
+
     tables = [SampleTable.load(dataset) for dataset in datasets]
     options = {"device": device, "workers": workers, "resume": resume, "progress": not as_json, "tensorboard": tensorboard}
-    trained = train_protocol(tables, named(recipe, **changes), out=out, **options)
+    trained = train_protocol(tables, chosen, out=out, **options)
     if distributed.rank() > 0:
         return
     _warn_of([row for run in trained for row in run.metrics])
@@ -127,12 +87,12 @@ def train(datasets, system, recipe, knobs, with_difficulty, seed, out, device, w
 
 
 @main.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--dataset", type=click.Path(path_type=Path), help="another prepared dataset [default: each run's own]")
+@click.argument("runs", nargs=-1, required=True, type=Place(path_type=Path))
+@click.option("--dataset", type=Place(path_type=Path), help="another prepared dataset [default: each run's own]")
 @click.option("--split", default="test", show_default=True)
 @click.option("--exemplars", default=None, help="how many exemplars vote, or 'all' [default: the recipe's]")
 @click.option("--device", default="auto", show_default=True)
-@click.option("--workers", default=0, show_default=True)
+@click.option("--workers", type=WORKERS, default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="print one JSON document and nothing else")
 def evaluate(runs, dataset, split, exemplars, device, workers, as_json) -> None:
     """Evaluate trained RUNs (or all in a folder of runs) from their folders.
@@ -140,17 +100,22 @@ def evaluate(runs, dataset, split, exemplars, device, workers, as_json) -> None:
     Of several runs - the folds of a task, the classes of a benchmark, seeds - the table of the protocol
     is printed: rho a fold and a dataset, and the Fisher-z mean over the datasets.
     """
-    if exemplars not in (None, "all") and not (exemplars.isdigit() and int(exemplars) > 0):
-        raise RecipeError(f"--exemplars takes a number above 0 or 'all', not {exemplars!r}")
-    count = -1 if exemplars is None else None if exemplars == "all" else int(exemplars)
+    asked = parse_exemplars(exemplars)
+    check_installation()
+    from corelib.data.samples import SampleTable
+    from corelib.files import json_text
+    from corelib.protocols import protocol_text, run_folders
+    from corelib.runs import Run
+    from corelib.training import metrics_row, training_doubts
+
     other = SampleTable.load(dataset) if dataset else None
     rows = []
     for folder in run_folders(runs):
         loaded = Run.load(folder, table=other, device=device)
-        judged = loaded.evaluate(split, exemplars=count, workers=workers, progress=not as_json)
+        judged = loaded.evaluate(split, exemplars=asked, workers=workers, progress=not as_json)
         doubts = loaded.doubts() if other else training_doubts(loaded.table, loaded.recipe)
         rows.append(metrics_row(loaded.table, loaded.recipe, judged, split=split, device=loaded.device, notebook="", doubts=doubts))
-        rows[-1]["exemplars"] = 0 if loaded.recipe.system == "mlp" else exemplars or loaded.recipe.exemplars
+        rows[-1]["exemplars"] = 0 if loaded.recipe.system == "mlp" else asked or loaded.recipe.exemplars
     _warn_of(rows)
     if as_json:
         click.echo(json_text(rows[0] if len(rows) == 1 else rows))
@@ -159,15 +124,21 @@ def evaluate(runs, dataset, split, exemplars, device, workers, as_json) -> None:
 
 
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("run", type=Place(path_type=Path))
+@click.argument("videos", nargs=-1, required=True, type=Place(path_type=Path))
 @click.option("--difficulty", type=float, help="of the dives shown; needed by a run with difficulty")
-@click.option("--exemplars", default=None, type=int, help="how many exemplars vote [default: the recipe's]")
+@click.option("--exemplars", default=None, help="how many exemplars vote, or 'all' [default: the recipe's]")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON document and nothing else")
 def score(run, videos, difficulty, exemplars, as_json) -> None:
     """Score VIDEOs (files or folders of frames) with a trained RUN, and show the exemplars it compared them with."""
+    asked = parse_exemplars(exemplars)
+    check_installation()
+    from corelib.evaluation import score_video
+    from corelib.files import json_text
+    from corelib.runs import Run
+
     loaded = Run.load(run)
-    results = [score_video(loaded, video, difficulty=difficulty, exemplars=exemplars) for video in videos]
+    results = [score_video(loaded, video, difficulty=difficulty, exemplars=asked) for video in videos]
     if as_json:
         click.echo(json_text(results))
         return
@@ -179,18 +150,18 @@ def score(run, videos, difficulty, exemplars, as_json) -> None:
 
 
 @main.command()
-@click.argument("datasets", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("datasets", nargs=-1, required=True, type=Place(path_type=Path))
 @click.option("--seeds", default="0-4", show_default=True, help="numbers and ranges: 0-2,7")
 @click.option("--systems", default="core,mlp", show_default=True, help="core, mlp or both")
 @click.option("--recipe", default="laptop", show_default=True, help="smoke, laptop, gpu, paper or features")
 @click.option("--set", "knobs", multiple=True, metavar="KEY=VALUE", help="change a knob of the recipe; may be repeated")
 @click.option("--with-difficulty", is_flag=True, help="regress score / difficulty, as the paper's (w/ DD)")
-@click.option("--out", default="runs/sweep", show_default=True, type=click.Path(path_type=Path), help="folder of runs, logs and table")
+@click.option("--out", default="runs/sweep", show_default=True, type=Place(path_type=Path), help="folder of runs, logs and table")
 @click.option("--executor", type=click.Choice(["local", "slurm"]), default="local", show_default=True)
-@click.option("--jobs", default=1, show_default=True, help="runs at a time on this machine; a cluster's queue decides for itself")
+@click.option("--jobs", type=click.IntRange(1, 1000), default=1, show_default=True, help="runs at a time on this machine; a cluster's queue decides for itself")
 @click.option("--device", default="auto", show_default=True)
-@click.option("--workers", default=0, show_default=True, help="processes a run that decode videos")
-@click.option("--minutes", default=60 * 12, show_default=True, help="time limit of a run on the cluster")
+@click.option("--workers", type=WORKERS, default=0, show_default=True, help="processes a run that decode videos")
+@click.option("--minutes", type=click.IntRange(1, 60 * 24 * 365), default=60 * 12, show_default=True, help="time limit of a run on the cluster")
 @click.option("--slurm", "slurm_options", multiple=True, metavar="KEY=VALUE", help="an option of the cluster, as slurm_partition=gpu; may be repeated")
 @click.option("--no-wait", is_flag=True, help="hand the runs in and return; call again to gather them")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON document and nothing else")
@@ -199,11 +170,15 @@ def sweep(datasets, seeds, systems, recipe, knobs, with_difficulty, out, executo
 
     Called again it starts what is missing or failed, and nothing that is there.
     """
-    plans = plan_sweep(
-        [SampleTable.load(dataset) for dataset in datasets], named(recipe, with_difficulty=with_difficulty, **_knobs(knobs)),
-        seeds=parse_seeds(seeds), systems=systems.split(","),
-    )  # fmt: skip
-    options = {key: _number(value) for key, value in _knobs(slurm_options, "--slurm").items()}
+    chosen, numbers = named(recipe, **{"with_difficulty": with_difficulty} | parse_knobs(knobs)), parse_seeds(seeds)
+    check_installation()
+    from corelib.data.samples import SampleTable
+    from corelib.files import json_text
+    from corelib.protocols import protocol_text
+    from corelib.sweep import plan_sweep, run_sweep
+
+    plans = plan_sweep([SampleTable.load(dataset) for dataset in datasets], chosen, seeds=numbers, systems=systems.split(","))
+    options = {key: _number(value) for key, value in parse_knobs(slurm_options, "--slurm").items()}
     found = run_sweep(plans, out, executor=executor, jobs=jobs, device=device, workers=workers, minutes=minutes, options=options, wait=not no_wait)
     if as_json:
         click.echo(json_text({"rows": found.rows, "failed": [vars(failure) for failure in found.failures], "waiting": found.waiting, "table": str(found.table) if found.table else None}))
@@ -216,13 +191,6 @@ def sweep(datasets, seeds, systems, recipe, knobs, with_difficulty, out, executo
             click.echo(f"failed: {failure.run}: {failure.reason} (log: {failure.log}); the same command tries it again", err=True)
     if found.failures:
         raise SystemExit(1)
-
-
-def _knobs(knobs: tuple[str, ...], option: str = "--set") -> dict:
-    for knob in knobs:
-        if "=" not in knob:
-            raise RecipeError(f"{option} takes key=value, not {knob!r}")
-    return dict(knob.split("=", 1) for knob in knobs)
 
 
 def _number(text: str) -> int | str:

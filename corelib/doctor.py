@@ -18,6 +18,7 @@ from pathlib import Path
 
 import click
 
+from corelib.commands import Command, Place
 from corelib.installation import InstallationError, describe_reinstall, installed_packages, package_problem, python_problem, torch_problem
 
 PATIENCE = 300  # seconds for all checks of a child together
@@ -220,8 +221,8 @@ def _feature(dtype):
     return feature
 
 
-@click.command()
-@click.option("--runs", default="runs", show_default=True, help="The folder that runs go to.")
+@click.command(cls=Command)
+@click.option("--runs", type=Place(), default="runs", show_default=True, help="The folder that runs go to.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def doctor(runs: str, as_json: bool) -> None:
     """Say what is installed, what works, and what to do about what does not.

@@ -17,16 +17,17 @@ from corelib import distributed, metrics
 from corelib.data.clips import VideoClips, load_clip
 from corelib.data.features import FeatureSteps, write_bank
 from corelib.data.samples import DatasetError, SampleTable, new_dataset, write_table
+from corelib.errors import KitError
 from corelib.messages import list_ids
 from corelib.models import lean_encoder
 from corelib.pairs import Exemplars, draw_exemplars
-from corelib.recipe import Recipe, RecipeError
+from corelib.recipe import Recipe, RecipeError, parse_exemplars
 from corelib.soundness import check_predictions, check_votes, warn_once
 
 INPUT_LIMIT = 2**27  # bytes of model inputs encoded at once; a full-size video of ten snippets has 10^8
 
 
-class PredictionError(RuntimeError):
+class PredictionError(KitError, RuntimeError):
     """A model predicts what is no number; the message names the samples."""
 
 
@@ -117,12 +118,12 @@ def vote(model, features: Tensor, targets: Tensor, pairs: Exemplars, *, precisio
 
 def evaluate(
     model, source, table: SampleTable, recipe: Recipe, *, queries: np.ndarray, pool: np.ndarray, device: torch.device,
-    exemplars: int | None = -1, workers: int = 0, intervals: bool = True, progress: bool = False, warn: bool = True,
+    exemplars: int | str | None = None, workers: int = 0, intervals: bool = True, progress: bool = False, warn: bool = True,
 ) -> Evaluation:  # fmt: skip
     """Score the queries with exemplars from the pool and compare with the judges.
 
     queries, pool  rows of the table; a query is never its own exemplar, and no row of the test split is in the pool
-    exemplars      M; None takes all of the query's group; -1 the recipe's
+    exemplars      M; "all" of the query's group; None takes the recipe's
 
     Each distinct video is encoded exactly once. Predictions are in the dataset's unit: the
     regressed target times the difficulty where the recipe uses it. The predicted score is the mean
@@ -131,7 +132,7 @@ def evaluate(
     is set, is warned of.
     Raises DatasetError for a test sample in the pool, PredictionError when a prediction is not finite.
     """
-    count = recipe.exemplars if exemplars == -1 else exemplars
+    count = exemplar_count(exemplars, recipe)
     samples, queries = table.samples, np.asarray(queries)
     ids = samples["id"].to_numpy()
     tested = np.intersect1d(pool, table.rows("test"))
@@ -163,6 +164,12 @@ def evaluate(
     judged.summary["warnings"] += doubts
     warn_once(judged.summary["warnings"] if warn and distributed.rank() == 0 else [])
     return judged
+
+
+def exemplar_count(asked: int | str | None, recipe: Recipe) -> int | None:
+    """M as pairs.draw_exemplars takes it, from what every caller may ask for (recipe.parse_exemplars)."""
+    asked = parse_exemplars(asked)
+    return recipe.exemplars if asked is None else None if asked == "all" else asked
 
 
 def _refuse_not_finite(predicted: np.ndarray, ids) -> None:
@@ -228,11 +235,11 @@ def freeze_features(run, out: str | Path, *, workers: int = 0, progress: bool = 
 
 
 @torch.no_grad()
-def score_video(run, video: str | Path, *, difficulty: float | None = None, exemplars: int | None = None) -> dict:
+def score_video(run, video: str | Path, *, difficulty: float | None = None, exemplars: int | str | None = None) -> dict:
     """Score one new video with a trained run (runs.Run).
 
     difficulty  of the action shown, where the run uses difficulty
-    exemplars   M, or None for the recipe's
+    exemplars   M; "all" of its group; None takes the recipe's
 
     Returns {video, score, spread, interval_90, exemplars: [{id, score, predicted}, ...]}; nine in ten
     validation errors are smaller than half the interval. Raises RecipeError when the difficulty is
@@ -260,7 +267,7 @@ def score_video(run, video: str | Path, *, difficulty: float | None = None, exem
         known = None if by_difficulty is None else np.append(by_difficulty, factor)
         chosen = draw_exemplars(
             np.array([len(samples)]), pool, ids=ids, groups=np.append(labels, own), difficulty=known,
-            count=exemplars or recipe.exemplars, fill=True, seed=recipe.seed,
+            count=exemplar_count(exemplars, recipe), fill=True, seed=recipe.seed,
         ).exemplar  # fmt: skip
         rows = np.sort(chosen)
         features = encode(run.model, run.source, rows, device=run.device, precision=precision)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from corelib.errors import KitError
 from corelib.messages import one_line
 
 # Channels of an Inception block: 1x1 | 1x1 -> 3x3 | 1x1 -> 3x3 | pool -> 1x1
@@ -33,7 +34,7 @@ MIXED_CHANNELS = {
 }
 
 
-class WeightsError(ValueError):
+class WeightsError(KitError, ValueError):
     """A weights file does not fit the encoder; the message says which tensors differ."""
 
 

@@ -9,11 +9,15 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from corelib.errors import KitError
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
-class InstallationError(ImportError):
+class InstallationError(KitError, ImportError):
     """What corelib needs is missing, out of its range or broken; the message is one line that says what to do."""
+
+    exit_code = 1
 
 
 def check_installation() -> None:
@@ -45,7 +49,7 @@ def package_problem() -> str | None:
     if missing:
         return describe_missing(missing)
     outside = [f"{name} {found} is installed and {needed} needed" for name, found, needed, fits in installed_packages() if not fits]
-    return f"{', '.join(outside)}: {_install()}" if outside else None
+    return f"{', '.join(outside)}: {_kits_python() or _install()}" if outside else None
 
 
 def torch_problem() -> str | None:
@@ -75,11 +79,14 @@ def describe_missing(names: list[str]) -> str:
     """The line that says which packages are not here, and what to do."""
     few = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     verb = "is" if len(names) == 1 else "are"
-    return f"{few} {verb} not installed in {sys.executable}: {_install()}; or {_other_kernel()}"
+    return f"{few} {verb} not installed in {sys.executable}: {_kits_python() or f'{_install()}; or {_other_kernel()}'}"
 
 
 def describe_reinstall(*names: str) -> str:
-    """The line that installs packages anew, at the versions of requirements.lock where corelib runs from its repository."""
+    """The line that installs packages anew, at the versions of requirements.lock where corelib runs from its repository;
+    in a Python beside the kit's own, that it is not the one to mend."""
+    if kits := _kits_python():
+        return kits
     lock = ROOT / "requirements.lock"
     pinned = f'-c "{lock}" ' if lock.is_file() else ""
     return f'run "{sys.executable}" -m pip install --force-reinstall {pinned}{" ".join(names)}'
@@ -102,6 +109,15 @@ def _version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _kits_python() -> str | None:
+    """What to do where the set-up made the kit a Python of its own, and this is another one; else None."""
+    own = ROOT / ".venv"
+    python = own / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    if not python.is_file() or Path(sys.executable).parent.resolve() == python.parent.resolve():
+        return None
+    return f'use the kit\'s own Python in place of {sys.executable}: "{python}" -m corelib doctor says whether that one is well'
 
 
 def _install() -> str:

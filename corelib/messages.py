@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import sys
 from collections.abc import Iterable
 
 INTERRUPTED = "\ninterrupted; the same command goes on from what is finished"
 LONGEST = 300  # characters of what a library or a file says; more is cut off
+OS_ADVICE = {
+    errno.ENOENT: "no such file or folder; check the path",
+    errno.EACCES: "permission denied; name a place that this user may read and write, or change its permissions",
+    errno.EPERM: "not permitted; name a place that this user may read and write, or change its permissions",
+    errno.EROFS: "the file system is read-only; name a folder that can be written (--out)",
+    errno.ENAMETOOLONG: "the name is too long for this file system; choose a shorter one (--out)",
+    errno.ENOTDIR: "a file stands where a folder is needed; name another place",
+    errno.EEXIST: "something of that name is there already; name another place (--out)",
+    errno.EISDIR: "a folder stands where a file is needed; name another place",
+    errno.ENOSPC: "the disk is full; free some space and give the same command again",
+    errno.EDQUOT: "the disk quota is used up; free some space and give the same command again",
+}  # fmt: skip
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # the last stand for bytes that are no text
 
 
@@ -20,6 +34,15 @@ def one_line(said: object) -> str:
     """An error or a value as one line of at most LONGEST characters; an error that says nothing is told by its type."""
     text = " ".join(_CONTROL.sub(" ", (str(said) or type(said).__name__)[: 4 * LONGEST]).split())
     return text if len(text) <= LONGEST else text[: LONGEST - 4] + " ..."
+
+
+def describe_os_error(error: OSError) -> str:
+    """What the operating system refused, as one line: the path, what is wrong with it and, where that is known, what to do."""
+    if error.filename is None or isinstance(error.filename, int):
+        return one_line(error)
+    path, part = os.fsdecode(error.filename) or "an empty name", LONGEST // 5
+    short = path if len(path) <= 2 * part else f"{path[:part]} ... {path[-part:]}"
+    return one_line(f"{short}: {OS_ADVICE.get(error.errno) or error.strerror}")
 
 
 def list_ids(ids: Iterable, most: int = 5) -> str:

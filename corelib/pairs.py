@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from corelib.errors import KitError
 
-class NoPairError(ValueError):
+
+class NoPairError(KitError, ValueError):
     """The samples give no pair, or none whose scores differ; the message says what to change."""
 
 

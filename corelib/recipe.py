@@ -6,11 +6,34 @@ import dataclasses
 import difflib
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral, Real
+
+from corelib.errors import KitError
+from corelib.messages import one_line
 
 
-class RecipeError(ValueError):
+MOST_SEEDS = 1000
+
+
+class RecipeError(KitError, ValueError):
     """A knob or recipe that does not exist, or a value that does not fit; the message names the nearest valid one."""
+
+
+# Of each knob with a number, in the order of the fields: the least and the largest value, both allowed. Beyond them a
+# training cannot begin, has no meaning, or asks for more than a machine has. A float stands for a knob that takes floats.
+RANGES = {
+    "seed": (0, 2**32 - 1), "fold": (0, 10**6),
+    "frames": (1, 10**4), "resize": (1, 1024), "crop": (1, 1024), "temporal_shift": (0, 1000),
+    "snippet_length": (1, 1000), "snippet_starts": (0, 10**4),
+    "width": (0.01, 4.0), "batchnorm_eps": (1e-12, 1.0), "projection": (1, 10**5), "stretches": (1, 1000), "dropout": (0.0, 0.99),
+    "exemplars": (1, 10**6), "passes": (1, 1000),
+    "depth": (2, 10), "tree_width": (1, 1024), "theta": (1e-9, 1e9), "tie_tolerance": (0.0, 1e9),
+    "learning_rate": (1e-30, 1e30), "encoder_rate_factor": (0.0, 1e30), "weight_decay": (0.0, 1e30), "clip_gradient": (0.0, 1e30),
+    "epochs": (1, 10**5), "batch": (1, 10**5), "accumulate": (1, 10**5),
+    "validation_fraction": (0.0, 0.9), "validate_every": (1, 10**5),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -97,8 +120,19 @@ class Recipe:
         for key, allowed in choices.items():
             if getattr(self, key) not in allowed:
                 raise RecipeError(f"{key} must be one of {', '.join(allowed)}, not {getattr(self, key)!r}")
-        if self.resize is not None and (len(self.resize) != 2 or min(self.resize) <= 0):
+        for key, (low, high) in RANGES.items():
+            value = getattr(self, key)
+            items = value if isinstance(value, (tuple, list)) else () if value is None else (value,)
+            if not all(isinstance(item, Integral if isinstance(low, int) else Real) and low <= item <= high for item in items):
+                raise RecipeError(f"{key} must lie between {low} and {high}, not {one_line(value)}")
+        if self.resize is not None and len(self.resize) != 2:
             raise RecipeError(f"resize must be [height, width] in pixels, or none, not {list(self.resize)}")
+        if self.resize is not None and self.encoder == "i3d" and self.crop > min(self.resize):
+            raise RecipeError(f"a crop of {self.crop} pixels does not fit into frames resized to {list(self.resize)}; change crop or resize")
+        if not 1 <= len(self.snippet_starts) <= self.frames:
+            raise RecipeError(f"snippet_starts must list 1 to {self.frames} frames (as many as frames says), not {len(self.snippet_starts)}")
+        if self.temporal_shift >= self.frames:
+            raise RecipeError(f"temporal_shift must lie between 0 and {self.frames - 1} (below frames), not {self.temporal_shift}")
         if self.encoder == "i3d" and max(self.snippet_starts) + self.snippet_length > self.frames:
             raise RecipeError(
                 f"a snippet of {self.snippet_length} frames that starts at {max(self.snippet_starts)} "
@@ -106,9 +140,6 @@ class Recipe:
             )
         if self.target_unit == "percent" and self.with_difficulty:
             raise RecipeError("target_unit=percent and with_difficulty exclude each other: an execution score has its own range")
-        for key in ("frames", "crop", "snippet_length", "width", "stretches", "passes", "exemplars", "epochs", "batch", "accumulate", "validate_every", "learning_rate"):  # fmt: skip
-            if getattr(self, key) <= 0:
-                raise RecipeError(f"{key} must be above 0, not {getattr(self, key)}")
 
     def replace(self, **changes) -> Recipe:
         """A copy with some knobs changed. Raises RecipeError for a knob that does not exist."""
@@ -146,13 +177,19 @@ def _as_field(key: str, value):
                 return None
             raise ValueError
         if annotation.startswith("tuple"):
-            return tuple(int(item) for item in value)
+            return tuple(_whole(item) for item in value)
         kind = {"bool": bool, "int": int, "float": float, "str": str}[annotation.split(" |")[0]]
-        if kind is bool and not isinstance(value, bool) or kind is int and float(value) != int(value):
+        if isinstance(value, bool) != (kind is bool):
             raise ValueError
-        return kind(value)
-    except (ValueError, TypeError):
-        raise RecipeError(f"{key} must be {annotation}, not {value!r}") from None
+        return _whole(value) if kind is int else kind(value)
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        raise RecipeError(f"{key} must be {annotation}, not {one_line(repr(value))}") from None
+
+
+def _whole(number) -> int:
+    if isinstance(number, bool) or int(number) != number:
+        raise ValueError
+    return int(number)
 
 
 # The published model. Where the kit departs from the released program on purpose: the epoch is chosen on a validation
@@ -193,7 +230,7 @@ RECIPES = {
 }  # fmt: skip
 
 
-def named(name: str, **changes) -> Recipe:
+def named(name: str, /, **changes) -> Recipe:
     """A named recipe (smoke, laptop, gpu, paper, features) with some knobs changed.
 
     Raises RecipeError for an unknown name or knob, naming the nearest valid one.
@@ -207,15 +244,34 @@ def named(name: str, **changes) -> Recipe:
     return Recipe(**values).replace(**changes)
 
 
+def parse_knobs(knobs: Iterable[str], option: str = "--set") -> dict[str, str]:
+    """ ["epochs=3", "theta=none"] -> {"epochs": "3", "theta": "none"}. Raises RecipeError for one without a name or `=`."""
+    for knob in knobs:
+        if not knob.partition("=")[0] or "=" not in knob:
+            raise RecipeError(f"{option} takes key=value, not {one_line(repr(knob))}")
+    return dict(knob.split("=", 1) for knob in knobs)
+
+
 def parse_seeds(text: str) -> list[int]:
     """ "0-2,7" -> [0, 1, 2, 7]. Raises RecipeError for anything else."""
     seeds: list[int] = []
     try:
         for part in text.split(","):
             first, _, last = part.partition("-")
-            seeds += range(int(first), int(last or first) + 1)
+            seeds += range(int(first), int(last or first) + 1)[: MOST_SEEDS + 1]
     except ValueError:
         seeds = []
     if not seeds:
-        raise RecipeError(f"--seeds takes numbers and rising ranges such as 0-4 or 0-2,7, not {text!r}")
+        raise RecipeError(f"--seeds takes numbers and rising ranges such as 0-4 or 0-2,7, not {one_line(repr(text))}")
+    if len(seeds) > MOST_SEEDS or max(seeds) > RANGES["seed"][1]:
+        raise RecipeError(f"--seeds takes at most {MOST_SEEDS} numbers from 0 to {RANGES['seed'][1]}, not {one_line(repr(text))}")
     return list(dict.fromkeys(seeds))
+
+
+def parse_exemplars(asked: int | str | None) -> int | str | None:
+    """How many exemplars vote, wherever that is asked: a number above 0 (or its text), "all" of the query's group, or
+    None for the recipe's. Raises RecipeError for anything else."""
+    try:
+        return asked if asked in (None, "all") else next(n for n in [_whole(float(asked))] if n > 0)
+    except (ValueError, TypeError, OverflowError, StopIteration):
+        raise RecipeError(f"exemplars (--exemplars) must be a number above 0 or 'all', not {one_line(repr(asked))}") from None

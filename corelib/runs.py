@@ -22,6 +22,7 @@ import torch
 
 from corelib.data.leakage import find_known, find_leaks
 from corelib.data.samples import DatasetError, SampleTable, path_from
+from corelib.errors import KitError
 from corelib.evaluation import Evaluation, evaluate, open_inputs
 from corelib.files import write_atomically
 from corelib.messages import has_control_characters, one_line
@@ -30,7 +31,7 @@ from corelib.recipe import Recipe
 from corelib.soundness import warn_once
 
 
-class RunError(RuntimeError):
+class RunError(KitError, RuntimeError):
     """A run folder cannot be used; the message says what to do."""
 
 
@@ -45,6 +46,8 @@ def pick_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise RunError(f"{name!r} is no device; write auto, cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise RunError(f"{name!r} is no device that the kit can use; write auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise RunError(f"{name} was asked for, and torch finds no GPU here; write auto or cpu, and ask `python -m corelib doctor` why")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
@@ -108,8 +111,8 @@ class Run:
         joined.insert(3, "error", joined["predicted"] - joined["true"])
         return joined
 
-    def evaluate(self, split: str = "test", *, exemplars: int | None = -1, workers: int = 0, progress=False) -> Evaluation:
-        """Evaluate on a split of its dataset; exemplars: M, None for all of the group, -1 for the recipe's."""
+    def evaluate(self, split: str = "test", *, exemplars: int | str | None = None, workers: int = 0, progress=False) -> Evaluation:
+        """Evaluate on a split of its dataset; exemplars: M, "all" of the group, None for the recipe's."""
         queries = self.table.rows(split)
         if len(queries) == 0:
             raise DatasetError(f"{self.table.folder}: no sample has split {split!r}")

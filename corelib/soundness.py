@@ -14,6 +14,7 @@ import numpy as np
 
 from corelib.data.leakage import find_leaks
 from corelib.data.samples import DatasetError, SampleTable
+from corelib.errors import KitError
 from corelib.messages import list_ids
 from corelib.pairs import NoPairError, members
 from corelib.recipe import Recipe
@@ -23,7 +24,7 @@ NOTHING = 1e-6  # of the numbers compared: what differs by less is equal, to the
 SAID: set[str] = set()  # what has been a warning of Python in this process
 
 
-class TrainingError(RuntimeError):
+class TrainingError(KitError, RuntimeError):
     """A training cannot go on; the message says what to do."""
 
 

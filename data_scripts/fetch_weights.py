@@ -8,7 +8,6 @@ licence and expected input beside it. Nothing is written unless all of that succ
 from __future__ import annotations
 
 import hashlib
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import requests
 import safetensors
 import safetensors.torch
 
+from corelib.commands import Command, Place
 from corelib.files import only_one, remove_unfinished, write_atomically
 from corelib.i3d import I3D, WeightsError, load_weights
 
@@ -130,40 +130,36 @@ def release_of(path: Path) -> str | None:
         return None
 
 
-@click.command(help=__doc__.splitlines()[0], context_settings={"show_default": True})
+@click.command(cls=Command, help=__doc__.splitlines()[0], context_settings={"show_default": True})
 @click.option("--release", "name", type=click.Choice(list(RELEASES)), default="hassony2", help="The same network, converted by two authors.")
-@click.option("--from-file", type=click.Path(dir_okay=False, path_type=Path), help="Take the release's file from here; nothing is downloaded.")
+@click.option("--from-file", type=Place(dir_okay=False, path_type=Path), help="Take the release's file from here; nothing is downloaded.")
 @click.option("--mirror", metavar="URL", help="Another address of the release's file; the checksum stays the same.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="[default: weights/i3d-RELEASE.safetensors]", show_default=False)
+@click.option("--out", type=Place(dir_okay=False, path_type=Path), help="[default: weights/i3d-RELEASE.safetensors]", show_default=False)
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
 def main(name, from_file, mirror, out, overwrite):
     release, out = RELEASES[name], out or Path("weights") / f"i3d-{name}.safetensors"
     if from_file and mirror:
         raise click.UsageError("--from-file downloads nothing, so it takes no --mirror")
-    try:
-        if out.suffix != ".safetensors":
-            raise WeightsError(f"--out {out}: the name must end in .safetensors")
-        if from_file and not from_file.is_file():
-            raise WeightsError(f"no file {from_file}; fetch {release.url} and name what you saved")
-        with only_one(out, "fetches", wait=True):
-            if out.exists() and not overwrite:
-                if release_of(out) != release.blob:
-                    raise WeightsError(f"{out} is there already and was not made from the release {name}; move it away, or pass --overwrite")
-                click.echo(f"{out} is there already, made from {release.path} of github.com/{release.repository}; nothing to do")
-                return
-            remove_unfinished(out.parent, out.name)
-            if from_file:
-                convert(from_file, release, out)
-            else:
-                url = mirror or release.url
-                click.echo(f"from:  {url}\nsize:  {SIZE}\nterms: {release.licence}")
-                with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", suffix=".unfinished") as scratch:
-                    came = Path(scratch) / Path(release.path).name
-                    download(url, came)
-                    convert(came, release, out)
-    except (WeightsError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    if out.suffix != ".safetensors":
+        raise WeightsError(f"--out {out}: the name must end in .safetensors")
+    if from_file and not from_file.is_file():
+        raise WeightsError(f"no file {from_file}; fetch {release.url} and name what you saved")
+    with only_one(out, "fetches", wait=True):
+        if out.exists() and not overwrite:
+            if release_of(out) != release.blob:
+                raise WeightsError(f"{out} is there already and was not made from the release {name}; move it away, or pass --overwrite")
+            click.echo(f"{out} is there already, made from {release.path} of github.com/{release.repository}; nothing to do")
+            return
+        remove_unfinished(out.parent, out.name)
+        if from_file:
+            convert(from_file, release, out)
+        else:
+            url = mirror or release.url
+            click.echo(f"from:  {url}\nsize:  {SIZE}\nterms: {release.licence}")
+            with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", suffix=".unfinished") as scratch:
+                came = Path(scratch) / Path(release.path).name
+                download(url, came)
+                convert(came, release, out)
     click.echo(f"{out}: 344 tensors of I3D, checksum {release.blob} verified\nuse it with: --set weights={out}")
 
 

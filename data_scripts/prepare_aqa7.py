@@ -6,7 +6,6 @@ RAW/<class>-out/{sample:03d}/img_{i:05d}.jpg   103 frames, from 1; or RAW/<class
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 import scipy.io
 
+from corelib.commands import Command, Place
 from corelib.data.preparation import write_datasets
 from corelib.data.samples import DatasetError
 from corelib.data.video import VideoError, frame_names
@@ -158,19 +158,15 @@ def prepare_aqa7(
     return [(*entry, new) for entry, new in zip(plan, written, strict=True)]
 
 
-@click.command(help=__doc__.splitlines()[0], context_settings={"show_default": True})
-@click.option("--raw", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path), help="AQA-7's folder, with Split_4/ and diving-out/ and so on.")
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder that gets aqa7-diving/, aqa7-gym-vault/ and so on.")
+@click.command(cls=Command, help=__doc__.splitlines()[0], context_settings={"show_default": True})
+@click.option("--raw", required=True, type=Place(exists=True, file_okay=False, path_type=Path), help="AQA-7's folder, with Split_4/ and diving-out/ and so on.")
+@click.option("--out", required=True, type=Place(file_okay=False, path_type=Path), help="Folder that gets aqa7-diving/, aqa7-gym-vault/ and so on.")
 @click.option("--class", "classes", multiple=True, type=click.Choice(CLASSES), help="Only this one; may be repeated.  [default: all six]", show_default=False)
 @click.option("--range", "percent_range", type=click.Choice(["training", "paper"]), default="training", help="What target_unit=percent calls 0 and 100: of the training scores, or the released code's constants.")
 @click.option("--overwrite", is_flag=True, help="Replace datasets that differ from what would be written.")
 def main(raw, out, classes, percent_range, overwrite):
     classes = tuple(dict.fromkeys(classes)) or CLASSES
-    try:
-        results = prepare_aqa7(raw, out, classes=classes, percent_range=percent_range, overwrite=overwrite)
-    except (DatasetError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    results = prepare_aqa7(raw, out, classes=classes, percent_range=percent_range, overwrite=overwrite)
     for folder, card, samples, written in results:
         counts = samples["split"].value_counts()
         low, high = card["percent_range"]

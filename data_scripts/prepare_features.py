@@ -5,7 +5,6 @@ One .npy file [T, D] a video; train.txt and test.txt with rows `id TES PCS deduc
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from corelib.commands import Command, Place
 from corelib.data.contract import is_folder_name
 from corelib.data.features import average_steps, write_bank
 from corelib.data.samples import DatasetError, new_dataset, write_table
@@ -88,12 +88,12 @@ def _read_labels(path: Path, split: str) -> tuple[list[dict], list[str]]:
     return rows, problems
 
 
-@click.command(help=__doc__.splitlines()[0])
-@click.option("--features", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of .npy files.")
-@click.option("--labels", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of train.txt and test.txt [default: the one above --features]")
+@click.command(cls=Command, help=__doc__.splitlines()[0])
+@click.option("--features", required=True, type=Place(exists=True, file_okay=False, path_type=Path), help="Folder of .npy files.")
+@click.option("--labels", type=Place(exists=True, file_okay=False, path_type=Path), help="Folder of train.txt and test.txt [default: the one above --features]")
 @click.option("--score", required=True, type=click.Choice(COLUMNS, case_sensitive=False), help="Which score to learn.")
-@click.option("--out", required=True, type=click.Path(path_type=Path))
-@click.option("--steps", default=32, show_default=True)
+@click.option("--out", required=True, type=Place(path_type=Path))
+@click.option("--steps", type=click.IntRange(1, 10**5), default=32, show_default=True)
 @click.option("--name", default=None, help="[default: fisv-<score>]")
 @click.option("--title", default=None)
 @click.option("--source", default="Fis-V: Video-Swin features released with GDLT (CVPR 2022)", show_default=True)
@@ -101,15 +101,11 @@ def _read_labels(path: Path, split: str) -> tuple[list[dict], list[str]]:
 @click.option("--citation", default="Xu et al., Learning to Score Figure Skating Sport Videos (2019); Xu et al., Likert Scoring With Grade Decoupling (CVPR 2022)")
 @click.option("--overwrite", is_flag=True)
 def main(features, labels, score, out, steps, name, title, source, licence, citation, overwrite):
-    try:
-        prepare_features(
-            features, labels or features.parent, out, score=score, name=name or f"fisv-{score.lower()}",
-            title=title or f"Fis-V, {score}", source=source, licence=licence, citation=citation, steps=steps,
-            overwrite=overwrite,
-        )  # fmt: skip
-    except (DatasetError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    prepare_features(
+        features, labels or features.parent, out, score=score, name=name or f"fisv-{score.lower()}",
+        title=title or f"Fis-V, {score}", source=source, licence=licence, citation=citation, steps=steps,
+        overwrite=overwrite,
+    )  # fmt: skip
     click.echo(f"{out}: written")
 
 

@@ -12,7 +12,6 @@ last_frame and only tell how many frames there should be.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import click
 import numpy as np
 import pandas as pd
 
+from corelib.commands import SEED, Command, Place
 from corelib.data.diving_rules import panel_score, parse_dive_number
 from corelib.data.samples import DatasetError, new_dataset, write_table
 from corelib.data.strangers import load_pickle
@@ -256,14 +256,14 @@ def prepare_finediving(
     return samples
 
 
-@click.command(help=__doc__.splitlines()[0], context_settings={"show_default": True})
-@click.option("--raw", type=click.Path(file_okay=False, path_type=Path), help="FineDiving's folder, with Annotations/ and the events' folders.")
-@click.option("--annotations", type=click.Path(dir_okay=False, path_type=Path), help=f"Pickle or JSON.  [default: RAW/Annotations/{ANNOTATIONS}]", show_default=False)
-@click.option("--frames", type=click.Path(file_okay=False, path_type=Path), help="Folder of the events' folders.  [default: RAW]", show_default=False)
-@click.option("--train", type=click.Path(dir_okay=False, path_type=Path), help=f"Dives to learn from.  [default: RAW/Annotations/{TRAIN}, if there]", show_default=False)
-@click.option("--test", type=click.Path(dir_okay=False, path_type=Path), help=f"Dives to test on.  [default: RAW/Annotations/{TEST}, if there]", show_default=False)
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the new dataset.")
-@click.option("--split-seed", default=0, help="Draws the split where there are no split files.")
+@click.command(cls=Command, help=__doc__.splitlines()[0], context_settings={"show_default": True})
+@click.option("--raw", type=Place(file_okay=False, path_type=Path), help="FineDiving's folder, with Annotations/ and the events' folders.")
+@click.option("--annotations", type=Place(dir_okay=False, path_type=Path), help=f"Pickle or JSON.  [default: RAW/Annotations/{ANNOTATIONS}]", show_default=False)
+@click.option("--frames", type=Place(file_okay=False, path_type=Path), help="Folder of the events' folders.  [default: RAW]", show_default=False)
+@click.option("--train", type=Place(dir_okay=False, path_type=Path), help=f"Dives to learn from.  [default: RAW/Annotations/{TRAIN}, if there]", show_default=False)
+@click.option("--test", type=Place(dir_okay=False, path_type=Path), help=f"Dives to test on.  [default: RAW/Annotations/{TEST}, if there]", show_default=False)
+@click.option("--out", required=True, type=Place(file_okay=False, path_type=Path), help="Folder of the new dataset.")
+@click.option("--split-seed", type=SEED, default=0, help="Draws the split where there are no split files.")
 @click.option("--test-share", default=0.25, help="Share of the dives to test on, where the split is drawn.")
 @click.option("--all", "everything", type=click.Choice(["train"]), help="No split: put every dive into the training split.")
 @click.option("--keep-incomplete", is_flag=True, help="Flag dives with fewer frames than annotated instead of refusing them.")
@@ -284,11 +284,7 @@ def main(raw, annotations, frames, train, test, out, split_seed, test_share, eve
             keep_incomplete=keep_incomplete, overwrite=overwrite,
         )  # fmt: skip
     except FileNotFoundError as error:
-        click.echo(f"error: {error.filename}: no such file; FineDiving's Annotations/ holds {ANNOTATIONS}, {TRAIN} and {TEST}", err=True)
-        sys.exit(2)
-    except (DatasetError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+        raise DatasetError(f"{error.filename}: no such file; FineDiving's Annotations/ holds {ANNOTATIONS}, {TRAIN} and {TEST}") from None
     learnt, tested = (samples[samples["split"] == part] for part in ("train", "test"))
     click.echo(f"{out}: {len(learnt)} train, {len(tested)} test dives of {samples['event'].nunique()} events, {learnt['group'].nunique()} dive numbers to learn from")
     if train is None and not everything:

@@ -7,7 +7,6 @@ RAW/<Task>/meta_file_<Task>.txt                 a row a trial: name, self-procla
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import click
 import numpy as np
 import pandas as pd
 
+from corelib.commands import Command, Place
 from corelib.data.preparation import write_datasets
 from corelib.data.samples import DatasetError
 from corelib.data.strangers import load_pickle
@@ -233,24 +233,20 @@ def prepare_jigsaws(
     return [(*entry, new) for entry, new in zip(plan, written, strict=True)]
 
 
-@click.command(help=__doc__.splitlines()[0], context_settings={"show_default": True})
-@click.option("--raw", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path), help="JIGSAWS's folder, with Suturing/, Needle_Passing/, Knot_Tying/.")
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder that gets jigsaws-suturing/, jigsaws-needle-passing/, jigsaws-knot-tying/.")
+@click.command(cls=Command, help=__doc__.splitlines()[0], context_settings={"show_default": True})
+@click.option("--raw", required=True, type=Place(exists=True, file_okay=False, path_type=Path), help="JIGSAWS's folder, with Suturing/, Needle_Passing/, Knot_Tying/.")
+@click.option("--out", required=True, type=Place(file_okay=False, path_type=Path), help="Folder that gets jigsaws-suturing/, jigsaws-needle-passing/, jigsaws-knot-tying/.")
 @click.option("--task", "tasks", multiple=True, type=click.Choice(list(TASKS)), help="Only this one; may be repeated.  [default: all three]", show_default=False)
 @click.option("--folds", type=click.Choice(["published", "user", "supertrial"]), default="published", help="The folds of --splits, or one user or one repetition held out at a time.")
-@click.option("--splits", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="USDL's splits.pkl, for the published folds.")
-@click.option("--labels", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="USDL's label.pkl in place of the meta files.")
+@click.option("--splits", type=Place(exists=True, dir_okay=False, path_type=Path), help="USDL's splits.pkl, for the published folds.")
+@click.option("--labels", type=Place(exists=True, dir_okay=False, path_type=Path), help="USDL's label.pkl in place of the meta files.")
 @click.option("--camera", type=click.Choice(list(CAMERAS)), default="left", help="capture1 is the left one, capture2 the right one.")
 @click.option("--overwrite", is_flag=True, help="Replace datasets that differ from what would be written.")
 def main(raw, out, tasks, folds, splits, labels, camera, overwrite):
     if (folds == "published") != (splits is not None):
         raise click.UsageError("the published folds are read from USDL's splits.pkl: give --splits FILE with --folds published, and with no other")
     tasks = tuple(dict.fromkeys(tasks)) or tuple(TASKS)
-    try:
-        results = prepare_jigsaws(raw, out, tasks=tasks, folds=folds, splits=splits, labels=labels, camera=camera, overwrite=overwrite)
-    except (DatasetError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    results = prepare_jigsaws(raw, out, tasks=tasks, folds=folds, splits=splits, labels=labels, camera=camera, overwrite=overwrite)
     for folder, card, samples, written in results:
         sizes = samples["split"].value_counts().sort_index().tolist()
         message = f"{folder}: {len(samples)} trials, {card['camera']} camera, {folds} folds of {', '.join(map(str, sizes))}"

@@ -6,7 +6,6 @@ RAW/new/new_total_frames_256s/    one folder an event (01, 02, ...), the i-th fi
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import click
 import numpy as np
 import pandas as pd
 
+from corelib.commands import SEED, Command, Place
 from corelib.data.diving_rules import panel_score, parse_dive_number
 from corelib.data.samples import DatasetError, new_dataset, write_table
 from corelib.data.strangers import load_pickle
@@ -171,13 +171,13 @@ def prepare_mtl_aqa(
     return samples
 
 
-@click.command(help=__doc__.splitlines()[0], context_settings={"show_default": True})
-@click.option("--raw", type=click.Path(file_okay=False, path_type=Path), help="MTL-AQA's folder, with info/ and new/.")
-@click.option("--info", type=click.Path(file_okay=False, path_type=Path), help="Folder of the pickles.  [default: RAW/info]", show_default=False)
-@click.option("--frames", type=click.Path(file_okay=False, path_type=Path), help="Folder of the events' folders.  [default: RAW/new/new_total_frames_256s]", show_default=False)
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the new dataset.")
+@click.command(cls=Command, help=__doc__.splitlines()[0], context_settings={"show_default": True})
+@click.option("--raw", type=Place(file_okay=False, path_type=Path), help="MTL-AQA's folder, with info/ and new/.")
+@click.option("--info", type=Place(file_okay=False, path_type=Path), help="Folder of the pickles.  [default: RAW/info]", show_default=False)
+@click.option("--frames", type=Place(file_okay=False, path_type=Path), help="Folder of the events' folders.  [default: RAW/new/new_total_frames_256s]", show_default=False)
+@click.option("--out", required=True, type=Place(file_okay=False, path_type=Path), help="Folder of the new dataset.")
 @click.option("--split", type=click.Choice(["official", "events"]), default="official", help="Official split 0, or whole events held out.")
-@click.option("--seed", default=0, help="Draws the events that are held out.")
+@click.option("--seed", type=SEED, default=0, help="Draws the events that are held out.")
 @click.option("--pair-by", type=click.Choice(["difficulty", "group"]), default="difficulty", help="What exemplars share; group is the dive number.")
 @click.option("--overwrite", is_flag=True, help="Replace the folder if it exists.")
 def main(raw, info, frames, out, split, seed, pair_by, overwrite):
@@ -187,11 +187,7 @@ def main(raw, info, frames, out, split, seed, pair_by, overwrite):
     try:
         samples = prepare_mtl_aqa(info, frames, out, split=split, seed=seed, pair_by=pair_by, overwrite=overwrite)
     except FileNotFoundError as error:
-        click.echo(f"error: {error.filename}: no such file; MTL-AQA's info/ holds {ANNOTATIONS}, train_split_0.pkl and test_split_0.pkl", err=True)
-        sys.exit(2)
-    except (DatasetError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+        raise DatasetError(f"{error.filename}: no such file; MTL-AQA's info/ holds {ANNOTATIONS}, train_split_0.pkl and test_split_0.pkl") from None
     train, test = (samples[samples["split"] == part] for part in ("train", "test"))
     click.echo(f"{out}: {len(train)} train, {len(test)} test dives of {samples['event'].nunique()} events, {train['difficulty'].nunique()} difficulties to learn from")
     for flag in (NO_NUMBER, OFF_RULE):

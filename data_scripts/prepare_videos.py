@@ -13,13 +13,13 @@ run lists ids separated by blanks. Every further column is kept.
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import click
 import numpy as np
 import pandas as pd
 
+from corelib.commands import SEED, Command, Place
 from corelib.data.samples import DatasetError, new_dataset, write_table
 from corelib.data.score_sheet import read_scores
 
@@ -90,10 +90,10 @@ def _column(role: str, text: str):
     return click.option(f"--{role}-column" if role != "judges" else "--judges-columns", role, help=text, metavar="NAME")
 
 
-@click.command(help=__doc__.splitlines()[0], context_settings={"show_default": True})
-@click.option("--videos", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of videos or of folders of frames.")
-@click.option("--scores", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="CSV file, one line a performance.")
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the new dataset.")
+@click.command(cls=Command, help=__doc__.splitlines()[0], context_settings={"show_default": True})
+@click.option("--videos", required=True, type=Place(exists=True, file_okay=False, path_type=Path), help="Folder of videos or of folders of frames.")
+@click.option("--scores", required=True, type=Place(exists=True, dir_okay=False, path_type=Path), help="CSV file, one line a performance.")
+@click.option("--out", required=True, type=Place(file_okay=False, path_type=Path), help="Folder of the new dataset.")
 @_column("id", "Unique name of a performance; without it the video's path.")
 @_column("video", "Path below VIDEOS, with or without suffix.")
 @_column("score", "What the judges gave.")
@@ -104,7 +104,7 @@ def _column(role: str, text: str):
 @_column("end", "Frame behind the last one.")
 @_column("judges", "Columns of marks, separated by commas; or one with all marks of a performance.")
 @click.option("--score-range", nargs=2, type=float, default=None, help="Lowest and highest score possible.  [default: from the scores]", show_default=False)
-@click.option("--split-seed", default=0, help="Draws the split where no column gives one.")
+@click.option("--split-seed", type=SEED, default=0, help="Draws the split where no column gives one.")
 @click.option("--val-share", default=0.1, help="Share of the videos to choose the epoch on.")
 @click.option("--test-share", default=0.2, help="Share of the videos to test on.")
 @click.option("--name", default=None, help="[default: the name of the folder OUT]", show_default=False)
@@ -116,11 +116,7 @@ def _column(role: str, text: str):
 @click.option("--overwrite", is_flag=True, help="Replace the folder if it exists.")
 def main(videos, scores, out, split_seed, **options):
     columns = {role: options.pop(role) for role in ROLES}
-    try:
-        samples, found = prepare_videos(videos, scores, out, columns, seed=split_seed, **options)
-    except (DatasetError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    samples, found = prepare_videos(videos, scores, out, columns, seed=split_seed, **options)
     click.echo(f"{scores}: {found['how']}")
     click.echo("columns: " + "; ".join(f"{role} from {name}" for role, name in found["columns"].items()))
     parts = ", ".join(f"{count} {split}" for split, count in samples["split"].value_counts(sort=False).items())

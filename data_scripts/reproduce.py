@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
-from corelib.__main__ import INPUT_ERRORS
+from corelib.commands import SEED, WORKERS, Command, Place
 from corelib.data.samples import SampleTable
 from corelib.protocols import FISHER_MEAN, protocol_table, protocol_text, train_protocol
-from corelib.recipe import Recipe, RecipeError, named
+from corelib.recipe import Recipe, RecipeError, named, parse_knobs
 
 AQA7 = ("diving", "gym-vault", "ski-big-air", "snowboard-big-air", "sync-diving-3m", "sync-diving-10m")
 TASKS = ("knot-tying", "needle-passing", "suturing")
@@ -85,39 +85,36 @@ def _line(row: dict) -> str:
     return f"{system:<18}{published[0]:<14}{row['spearman']:<14.4f}{published[1]:<14}{row['rl2_x100']:<14.4f}{row['seeds']}"
 
 
-@click.command(help=__doc__, context_settings={"show_default": True})
+@click.command(cls=Command, help=__doc__, context_settings={"show_default": True})
 @click.argument("benchmark", type=click.Choice(list(BENCHMARKS)))
-@click.option("--raw", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path), help="The benchmark's folder, as its owners lay it out.")
+@click.option("--raw", required=True, type=Place(exists=True, file_okay=False, path_type=Path), help="The benchmark's folder, as its owners lay it out.")
 @click.option("--prepare", "prepare_options", default="", help="More options of the preparation script, in quotes.")
 @click.option("--recipe", default="paper", help="paper, gpu, laptop or smoke.")
 @click.option("--system", "systems", type=click.Choice(["mlp", "core"]), multiple=True, default=("mlp", "core"))
-@click.option("--seed", "seeds", type=int, multiple=True, default=(0,), help="May be repeated.")
+@click.option("--seed", "seeds", type=SEED, multiple=True, default=(0,), help="May be repeated.")
 @click.option("--weights", default="weights/i3d-hassony2.safetensors", help="Kinetics weights (data_scripts/fetch_weights.py), or none.")
 @click.option("--set", "knobs", multiple=True, metavar="KEY=VALUE", help="Change a knob of the recipe; may be repeated.")
-@click.option("--datasets", default="datasets", type=click.Path(file_okay=False, path_type=Path), help="Where the prepared datasets lie.")
-@click.option("--runs", default="runs", type=click.Path(file_okay=False, path_type=Path), help="Where the runs lie.")
+@click.option("--datasets", default="datasets", type=Place(file_okay=False, path_type=Path), help="Where the prepared datasets lie.")
+@click.option("--runs", default="runs", type=Place(file_okay=False, path_type=Path), help="Where the runs lie.")
 @click.option("--device", default="auto")
-@click.option("--workers", default=4, help="Processes that decode videos.")
+@click.option("--workers", type=WORKERS, default=4, help="Processes that decode videos.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def main(benchmark, raw, prepare_options, recipe, systems, seeds, weights, knobs, datasets, runs, device, workers, as_json):
+    if weights != "none" and not Path(weights).is_file():
+        raise RecipeError(f"no weights file {weights}: run `python data_scripts/fetch_weights.py`, or start from random numbers with --weights none")
+    changes = parse_knobs(knobs) | {"weights": "" if weights == "none" else str(Path(weights).resolve())}
+    published = BENCHMARKS[benchmark]["published"]
+    plans = [benchmark_recipe(benchmark, recipe, **{**changes, "system": system, "with_difficulty": difficulty, "seed": seed})
+             for system, difficulty in published if system in systems for seed in seeds]  # fmt: skip
     try:
-        if weights != "none" and not Path(weights).is_file():
-            raise RecipeError(f"no weights file {weights}: run `python data_scripts/fetch_weights.py`, or start from random numbers with --weights none")
-        for knob in knobs:
-            if "=" not in knob:
-                raise RecipeError(f"--set takes key=value, not {knob!r}")
-        changes = dict(knob.split("=", 1) for knob in knobs) | {"weights": "" if weights == "none" else str(Path(weights).resolve())}
-        published = BENCHMARKS[benchmark]["published"]
-        plans = [benchmark_recipe(benchmark, recipe, **{**changes, "system": system, "with_difficulty": difficulty, "seed": seed})
-                 for system, difficulty in published if system in systems for seed in seeds]  # fmt: skip
-        tables = prepare(benchmark, raw, datasets, recipe=recipe, options=tuple(shlex.split(prepare_options)))
-        rows = []
-        for plan in plans:
-            trained = train_protocol(tables, plan, runs=runs, device=device, workers=workers, progress=not as_json)
-            rows += [run.metrics[0] for run in trained]
-    except INPUT_ERRORS as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+        options = tuple(shlex.split(prepare_options))
+    except ValueError as error:
+        raise click.BadParameter(f"{prepare_options} ({error})", param_hint="--prepare") from None
+    tables = prepare(benchmark, raw, datasets, recipe=recipe, options=options)
+    rows = []
+    for plan in plans:
+        trained = train_protocol(tables, plan, runs=runs, device=device, workers=workers, progress=not as_json)
+        rows += [run.metrics[0] for run in trained]
     compared = compare(benchmark, rows)
     if as_json:
         click.echo(json.dumps({"rows": rows, "compared": compared}))

@@ -4,24 +4,20 @@ An archive from the internet may hold paths and links that leave the folder, dev
 terabytes. Such a one is refused, and leaves nothing behind; so does one that is cut short.
 """
 
-import sys
 
 import click
 
-from corelib.data.archives import SIZE_LIMIT, ArchiveError, unpack
+from corelib.commands import Command, Place
+from corelib.data.archives import SIZE_LIMIT, unpack
 
 
-@click.command(help=__doc__.splitlines()[0], context_settings={"show_default": True})
-@click.argument("archive", type=click.Path(dir_okay=False))
-@click.option("--out", required=True, type=click.Path(file_okay=False), help="The new folder.")
+@click.command(cls=Command, help=__doc__.splitlines()[0], context_settings={"show_default": True})
+@click.argument("archive", type=Place(dir_okay=False))
+@click.option("--out", required=True, type=Place(file_okay=False), help="The new folder.")
 @click.option("--limit", default=SIZE_LIMIT / 1e9, type=click.FloatRange(min=0, min_open=True), metavar="GB", help="The most that it may unpack to.")
 @click.option("--overwrite", is_flag=True, help="Replace the folder if it exists.")
 def main(archive, out, limit, overwrite):
-    try:
-        files, size = unpack(archive, out, limit=int(limit * 1e9), overwrite=overwrite, progress=True)
-    except (ArchiveError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    files, size = unpack(archive, out, limit=int(limit * 1e9), overwrite=overwrite, progress=True)
     click.echo(f"{out}: {files} files, {size / 1e9:.3g} GB")
 
 

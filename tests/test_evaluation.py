@@ -65,7 +65,7 @@ def test_every_distinct_sample_is_encoded_exactly_once(table, monkeypatch):
     encoded = []
     whole = model.encode
     monkeypatch.setattr(model, "encode", lambda inputs: encoded.extend([0] * len(inputs)) or whole(inputs))
-    judged = judge(table, recipe, source, model, exemplars=None)
+    judged = judge(table, recipe, source, model, exemplars="all")
     used = set(judged.votes["exemplar"]) | set(judged.predictions["id"])
     assert len(encoded) == len(used) == judged.summary["encoded"]
 
@@ -119,7 +119,7 @@ def test_order_of_the_queries_does_not_change_a_prediction(table, system):
 
 
 @settings(max_examples=15)
-@given(videos=st.permutations(range(40)), queries=st.permutations(range(10)), pool=st.permutations(range(30)), count=st.sampled_from([1, 4, None]))
+@given(videos=st.permutations(range(40)), queries=st.permutations(range(10)), pool=st.permutations(range(30)), count=st.sampled_from([1, 4, "all"]))
 def test_no_order_changes_a_vote(table, videos, queries, pool, count):
     recipe, source, model = assemble(table)
     one = judge(table, recipe, source, model, exemplars=count, intervals=False)

@@ -3,15 +3,29 @@
 import importlib.metadata
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from corelib.installation import InstallationError, check_installation, installed_packages
+import corelib.installation
+from corelib.installation import (
+    InstallationError,
+    check_installation,
+    describe_missing,
+    describe_reinstall,
+    installed_packages,
+    package_problem,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+PYTHON = Path(".venv") / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+# what mends an installation, as the tests themselves may be run by a Python beside the kit's own
+MENDED = "use the kit's own Python" if (ROOT / PYTHON).is_file() and Path(sys.executable).parent.resolve() != (ROOT / PYTHON).parent.resolve() else "pip install"
 
 
 def run(arguments, *, folder: Path, path: Path | None = None) -> subprocess.CompletedProcess:
@@ -25,7 +39,30 @@ def test_here_nothing_is_wrong():
     assert {"torch", "torchvision", "av", "packaging"} <= {name for name, _, _, fits in installed_packages() if fits}
 
 
-def test_a_missing_package_is_named_with_the_line_that_installs_it(monkeypatch):
+def without_own_python(folder: Path) -> Path:
+    """A clone of the kit before its set-up, as far as an installation looks at it."""
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+def with_own_python(folder: Path) -> Path:
+    """The same after its set-up: its Python is another than this one."""
+    (folder / PYTHON).parent.mkdir(parents=True)
+    (folder / PYTHON).touch()
+    return without_own_python(folder)
+
+
+def test_where_the_kit_has_a_python_of_its_own_no_other_one_is_mended(monkeypatch, tmp_path):
+    monkeypatch.setattr(corelib.installation, "ROOT", with_own_python(tmp_path))
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.1")
+    for said in (package_problem(), describe_missing(["torch"]), describe_reinstall("av")):
+        assert f"use the kit's own Python in place of {sys.executable}: " in said and str(tmp_path / ".venv") in said
+        assert "pip install" not in said and "\n" not in said
+    monkeypatch.setattr(sys, "executable", str(tmp_path / PYTHON))
+    assert "pip install --force-reinstall" in describe_reinstall("av")
+
+
+def test_a_missing_package_is_named_with_the_line_that_installs_it(monkeypatch, tmp_path):
     version = importlib.metadata.version
 
     def without_two(name):
@@ -37,15 +74,18 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(monkeypatch):
     with pytest.raises(InstallationError) as caught:
         check_installation()
     said = str(caught.value)
-    assert said.startswith(f"av, captum are not installed in {sys.executable}: run ")
-    assert f'"{sys.executable}" -m pip install -e "{ROOT}"' in said and "make lab" in said and "\n" not in said
+    assert said.startswith(f"av, captum are not installed in {sys.executable}: ") and MENDED in said and "\n" not in said
+    monkeypatch.setattr(corelib.installation, "ROOT", without_own_python(tmp_path))
+    with pytest.raises(InstallationError) as caught:
+        check_installation()
+    assert f'run "{sys.executable}" -m pip install -e "{tmp_path}"' in str(caught.value) and "make lab" in str(caught.value)
 
 
 @pytest.mark.parametrize(("package", "found", "needed"), [("scipy", "1.9.3", ">=1.15"), ("torch", "2.4.1+cu121", ">=2.11")])
 def test_a_package_outside_its_range_is_named_with_both(monkeypatch, package, found, needed):
     version = importlib.metadata.version
     monkeypatch.setattr(importlib.metadata, "version", lambda name: found if name == package else version(name))
-    with pytest.raises(InstallationError, match=rf"^{package} {found.replace('+', r'.')} is installed and {needed} needed: run .*pip install -e"):
+    with pytest.raises(InstallationError, match=rf"^{package} {found.replace('+', r'.')} is installed and {needed} needed: .*{MENDED}"):
         check_installation()
 
 
@@ -60,7 +100,7 @@ def test_a_python_without_the_packages_ends_every_command_in_one_line(tmp_path, 
     ended = run(["-S", "-m", "corelib", *command], folder=tmp_path)
     assert ended.returncode == 1 and ended.stdout == ""
     (line,) = ended.stderr.splitlines()
-    assert "is not installed in" in line and "pip install -e" in line
+    assert "is not installed in" in line and MENDED in line
 
 
 def test_torch_and_torchvision_that_do_not_match_end_a_command_in_one_line(tmp_path):
@@ -71,4 +111,4 @@ def test_torch_and_torchvision_that_do_not_match_end_a_command_in_one_line(tmp_p
     (line,) = ended.stderr.splitlines()
     pair = [importlib.metadata.version(name) for name in ("torch", "torchvision")]
     assert line.startswith(f"error: torch {pair[0]} and torchvision {pair[1]} do not match (RuntimeError: operator torchvision::nms")
-    assert "pip install --force-reinstall" in line and line.endswith("torch torchvision")
+    assert MENDED in line

@@ -18,6 +18,7 @@ import pandas as pd
 from scipy import stats
 
 from corelib.course.parameters import CourseError
+from corelib.errors import KitError
 from corelib.files import write_atomically
 from corelib.messages import one_line
 from corelib.metrics import DEFINITION
@@ -30,8 +31,10 @@ COVERAGE = 0.99  # of the range
 ROOM = 1e-3  # added on either side: what another processor's rounding may do where seeds do not differ at all
 
 
-class NotComparable(ValueError):
+class NotComparable(KitError, ValueError):
     """The run and the reference cannot be compared; the message says which of profile, data or definition differs."""
+
+    exit_code = 3
 
 
 @dataclass(frozen=True)
@@ -145,15 +148,15 @@ def compare(run: CourseResults, reference: Mapping) -> pd.DataFrame:
     another definition of the metrics or other data, and for a run that lacks experiments on a dataset that it has.
     """
     if run.profile != reference["profile"]:
-        raise NotComparable(f"the run has profile {run.profile}, the reference {reference['profile']}")
+        raise NotComparable(f"not comparable: the run has profile {run.profile}, the reference {reference['profile']}")
     if run.environment.get("metrics") != reference["metrics"]:
-        raise NotComparable(f"the run's metrics are of definition {run.environment.get('metrics')}, the reference's of {reference['metrics']}")
+        raise NotComparable(f"not comparable: the run's metrics are of definition {run.environment.get('metrics')}, the reference's of {reference['metrics']}")
     known = {tuple(entry[key] for key in EXPERIMENT): entry for entry in reference["experiments"]}
     found = experiments(run.rows)
     datasets = {key[0] for key in found}
     missing = [_name(key) for key in known if key not in found and key[0] in datasets]
     if missing or not datasets & {key[0] for key in known}:
-        raise NotComparable(f"the run did not finish, or is another one: of {len(known)} experiments it lacks {'; '.join(missing) or 'all'}")
+        raise NotComparable(f"not comparable: the run did not finish, or is another one: of {len(known)} experiments it lacks {'; '.join(missing) or 'all'}")
     lines = []
     for key, entry in known.items():
         if key not in found:

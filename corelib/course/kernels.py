@@ -24,12 +24,23 @@ def client_config(signals: list[int]) -> Config:
     signals  Ctrl-C and SIGTERM are noted here when they end the kernel, which nbclient reports as one that died
     """
 
+    running = []  # the cell under way, if any
+
     class Kernel(AsyncKernelManager):
         async def shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:
             # In the middle of a cell a kernel that may take leave prints a page of errors.
-            await super().shutdown_kernel(now=now or bool(signals), restart=restart)
+            if now or signals or running:
+                await super().shutdown_kernel(now=True, restart=restart)
+                return
+            # The usual way interrupts before it asks, and a kernel that still handles the messages of its widgets logs that.
+            await self.request_shutdown(restart=restart)
+            await self.finish_shutdown(restart=restart)
 
-    def watch(**_cell) -> None:
+    def done(cell_index: int, **_cell) -> None:
+        running.remove(cell_index)
+
+    def watch(cell_index: int, **_cell) -> None:
+        running.append(cell_index)
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
         def note(number: int) -> None:
@@ -42,7 +53,7 @@ def client_config(signals: list[int]) -> Config:
 
     # Kernels listen on a local TCP port, which other users of the machine can read (and each kernel warns of it).
     encryption = {"transport_encryption": "auto" if zmq.has("curve") else "disabled"}
-    return Config({"KernelManager": encryption, "NotebookClient": {"on_cell_start": watch, "kernel_manager_class": Kernel}})
+    return Config({"KernelManager": encryption, "NotebookClient": {"on_cell_execute": watch, "on_cell_executed": done, "kernel_manager_class": Kernel}})
 
 
 @contextmanager

@@ -15,11 +15,14 @@ from corelib.course.failures import INSTALLATION, KERNEL_DIED, explain_cell_time
 from corelib.course.kernels import client_config
 from corelib.course.parameters import read_notebook
 from corelib.course.site import write_html
+from corelib.errors import KitError
 from corelib.files import write_atomically
 
 
-class NotebookError(RuntimeError):
+class NotebookError(KitError, RuntimeError):
     """A notebook of the course failed; the message names the notebook, the cell and the error."""
+
+    exit_code = 1
 
 
 def execute_notebook(

@@ -22,6 +22,7 @@ import nbformat
 import yaml
 
 from corelib.data.contract import is_folder_name
+from corelib.errors import KitError
 from corelib.messages import one_line
 
 TAG = "parameters"
@@ -29,7 +30,7 @@ TAG = "parameters"
 RESULTS = "results"
 
 
-class CourseError(ValueError):
+class CourseError(KitError, ValueError):
     """The course cannot be run as asked; nothing has been executed. The message says what would be right."""
 
 

@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 
 from corelib.data.contract import is_below, is_relative
 from corelib.data.samples import new_dataset
+from corelib.errors import KitError
 from corelib.messages import has_control_characters, one_line
 
 SIZE_LIMIT = 200 * 10**9  # bytes unpacked; the benchmarks' archives take some tens of GB
@@ -38,7 +39,7 @@ COMPRESSED = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)  # RuntimeError: a kind of zip file that zipfile does not know
 
 
-class ArchiveError(Exception):
+class ArchiveError(KitError):
     """An archive is damaged or must not be unpacked; the message names the member and says why."""
 
 

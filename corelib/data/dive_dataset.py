@@ -48,17 +48,17 @@ def make_dives(
     overwrite     replace `out` if it exists; otherwise FileExistsError is raised
     workers       processes to draw with (default: as many as the machine has cores)
     dive_numbers  dive numbers to draw from (default: a third of the table, DEFAULT_NUMBERS)
-    Raises ValueError for numbers or sizes that cannot be made, DatasetError where the processes end too early.
+    Raises DatasetError for numbers or sizes that cannot be made, and where the processes end too early.
     Returns the table, read back and checked.
     """
     counts = {"train": train, "val": val, "test": test}
     if min(counts.values()) < 0 or train == 0:
-        raise ValueError(f"train must be 1 or more, val and test 0 or more: got {counts}")
+        raise DatasetError(f"train must be 1 or more, val and test 0 or more: got {counts}")
     if frames < 2 or size < 16 or size % 2:
         got = f"{frames} frames of {size} pixels"
-        raise ValueError(f"frames must be 2 or more and size an even number from 16: got {got}")
+        raise DatasetError(f"frames must be 2 or more and size an even number from 16: got {got}")
     if seed < 0:
-        raise ValueError(f"seed must be 0 or more, not {seed}")
+        raise DatasetError(f"seed must be 0 or more, not {seed}")
     numbers = known_numbers(dive_numbers)
     total = sum(counts.values())
     workers = max(1, min(workers or os.cpu_count() or 1, total))

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from corelib.data.contract import INFO_KEYS, info_problems, is_below, is_id
+from corelib.errors import KitError
 from corelib.files import new_folder, restore_folder, write_atomically
 from corelib.messages import one_line
 
@@ -25,7 +26,7 @@ SPLITS = ("train", "val", "test")
 MOST_FRAMES = 2**31  # of a video; a larger start or end is no frame number
 
 
-class DatasetError(ValueError):
+class DatasetError(KitError, ValueError):
     """A prepared dataset, or something in it, is not as the contract says; the message lists every case."""
 
 

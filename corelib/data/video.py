@@ -19,6 +19,7 @@ from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
+from corelib.errors import KitError
 from corelib.messages import one_line
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
@@ -29,7 +30,7 @@ MAX_PIXELS = 2**24
 CONTAINERS = ("mov", "matroska", "webm", "avi", "mpeg", "mpegts", "flv", "asf", "ogg")
 
 
-class VideoError(ValueError):
+class VideoError(KitError, ValueError):
     """A video or a folder of frames cannot be read; the message names it and says what would be right."""
 
 

@@ -41,13 +41,13 @@ def count_videos(table: SampleTable) -> None:
     source = open_inputs(table, recipe)
     model, pool = system(table, recipe, source.in_features)
     queries = table.rows("test")
-    for exemplars in (10, None):
+    for exemplars in (10, "all"):
         calls = []
         handle = model.encoder.register_forward_hook(lambda module, inputs, output: calls.append(len(output)))
         judged = evaluate(model, source, table, recipe, queries=queries, pool=pool, device=CPU, exemplars=exemplars, intervals=False)
         handle.remove()
         distinct = len(set(judged.votes["id"]) | set(judged.votes["exemplar"]))
-        print(f"1. M = {exemplars or 'all'}: {len(judged.votes):,} pairs, {distinct:,} distinct videos, {sum(calls):,} encoded, in {len(calls)} calls")
+        print(f"1. M = {exemplars}: {len(judged.votes):,} pairs, {distinct:,} distinct videos, {sum(calls):,} encoded, in {len(calls)} calls")
 
 
 def against_encoding(rounds: int, folder: Path) -> None:
@@ -66,7 +66,7 @@ def against_encoding(rounds: int, folder: Path) -> None:
             "encoding, M = 10": lambda: encode(model, source, needed, device=CPU, precision=precision),
             "evaluation, M = 10": lambda: evaluate(model, source, table, recipe, exemplars=10, **options),
             "encoding, M = all": lambda: encode(model, source, everything, device=CPU, precision=precision),
-            "evaluation, M = all": lambda: evaluate(model, source, table, recipe, exemplars=None, **options),
+            "evaluation, M = all": lambda: evaluate(model, source, table, recipe, exemplars="all", **options),
         },
         rounds,
     )

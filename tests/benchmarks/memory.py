@@ -66,7 +66,7 @@ def main(samples: int) -> None:
         recipe = named("smoke", with_difficulty=True, epochs=1, passes=1)
         run = fit(table, recipe, Path(folder) / "run", device="cpu", progress=False)
         report(f"trained for an epoch and tested, {run.metrics[0]['encoded']:,} videos encoded")
-        judged = run.evaluate(exemplars=None)
+        judged = run.evaluate(exemplars="all")
         report(f"tested with all exemplars of the group, {len(judged.votes):,} votes")
 
 

@@ -182,7 +182,7 @@ def test_what_a_machine_runs_out_of_is_told_in_a_line_with_notebook_and_cell_and
 
     assert result.exit_code == 1
     first, second = result.stderr.splitlines()
-    assert re.match(rf"Error: 01_bad, cell 4: {told}", first), first
+    assert re.match(rf"error: 01_bad, cell 4: {told}", first), first
     assert second == f"The executed copy, up to there: {folder / '01_bad.html'}"
     assert output_text(folder / "01_bad.ipynb") == "before\n" and "before" in (folder / "01_bad.html").read_text(encoding="utf-8")
     assert "01_bad.html" in (folder / "index.html").read_text(encoding="utf-8")
@@ -218,7 +218,7 @@ def test_a_disk_that_fills_under_the_run_itself_is_told_in_a_line_and_keeps_what
 
     assert result.exit_code == 1
     (first, *_) = result.stderr.splitlines()
-    assert first.startswith("Error: the results" if full == "the index" else "Error: 01_second, cell 3: OSError")
+    assert first.startswith("error: the results" if full == "the index" else "error: 01_second, cell 3: OSError")
     assert "the disk is full: free some space" in first and "Traceback" not in result.output
     assert (folder / "00_first.html").read_text() == earlier["00_first.html"]
     assert (folder / "index.html").read_text(encoding="utf-8").endswith("</html>\n" if full != "the index" else earlier["index.html"])
