@@ -30,7 +30,8 @@ ARGUMENTS = {
     "test": ["-m", "pytest"],
     "lab": ["-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", "--LabApp.default_url=/lab/tree/notebooks"],
     "lock": ["-m", "uv", "pip", "compile", "-q", "--universal", "--python-version", "3.11", "--extra", "test",
-             "--no-emit-index-url", "--no-annotate", "--no-header", "pyproject.toml", "-o", "requirements.lock"],
+             "--generate-hashes", "--no-emit-index-url", "--no-annotate", "--no-header",
+             "pyproject.toml", "-o", "requirements.lock"],
 }  # fmt: skip
 
 
@@ -101,7 +102,7 @@ def install():
     into = [PYTHON, "-m", "uv", "pip", "install", "-q", "--python", PYTHON]
     # Compiled now, on all cores: where Python may not write its caches (containers often forbid it), every notebook's
     # kernel would otherwise compile PyTorch again as it starts.
-    do(into + ["--compile-bytecode", "-r", "requirements.lock"])
+    do(into + ["--compile-bytecode", "--require-hashes", "-r", "requirements.lock"])
     # No build isolation: setuptools comes pinned from the lock too.
     do(into + ["--no-deps", "--no-build-isolation", "-e", "."])
     with open(DONE, "w") as file:

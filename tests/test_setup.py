@@ -12,7 +12,11 @@ from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-LOCK = (ROOT / "requirements.lock").read_text().splitlines()
+# Each entry of the lock: its requirement, and the hashes of the files that may be installed for it.
+LOCK = [
+    (entry.split(" \\\n")[0], re.findall(r"--hash=(\S+)", entry))
+    for entry in re.split(r"\n(?=\S)", (ROOT / "requirements.lock").read_text().strip())
+]
 PYTHONS = ("3.11.9", "3.12.4", "3.13.1")
 PLATFORMS = {
     "linux": {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"},
@@ -36,7 +40,7 @@ def test_the_lock_pins_every_dependency_once_within_its_range(python, platform):
         "platform_python_implementation": "CPython",
     }
     pins = {}
-    for line in LOCK:
+    for line, _ in LOCK:
         requirement = Requirement(line)
         if requirement.marker is None or requirement.marker.evaluate(machine):
             (specifier,) = requirement.specifier
@@ -49,14 +53,29 @@ def test_the_lock_pins_every_dependency_once_within_its_range(python, platform):
 
 
 def test_the_lock_is_exact_and_names_no_index_host_or_path():
-    for line in LOCK:
-        assert re.fullmatch(r"[a-z0-9-]+==[0-9][A-Za-z0-9.]*( ; [A-Za-z0-9_ .*'=<>!()-]+)?", line), line
+    text = (ROOT / "requirements.lock").read_text()
+    pin = r"[a-z0-9-]+==[0-9][A-Za-z0-9.]*( ; [A-Za-z0-9_ .*'=<>!()-]+)?"
+    for entry in re.split(r"\n(?=\S)", text.strip()):
+        assert re.fullmatch(rf"{pin}( \\\n    --hash=sha256:[0-9a-f]{{64}})+", entry), entry
+
+
+def test_the_lock_has_the_hashes_of_every_platform_s_files():
+    # 3 Pythons on 3 systems; a lock compiled from one machine's files would have one or two.
+    hashes = {line.partition("==")[0]: found for line, found in LOCK}
+    assert all(len(found) == len(set(found)) for found in hashes.values())
+    for name in ("torch", "numpy", "pandas", "scipy", "pillow", "matplotlib"):
+        assert len(hashes[name]) >= 9, name
+
+
+def test_every_python_gets_one_pyav():
+    # One that all have wheels for: else a Python runs other code than the one that is tested.
+    assert [line.partition("==")[0] for line, _ in LOCK].count("av") == 1
 
 
 def test_what_builds_the_project_is_pinned_by_the_lock():
     # kit.py installs without build isolation, so that setuptools must come from the lock.
     build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
-    names = {canonical(Requirement(line).name) for line in LOCK if Requirement(line).marker is None}
+    names = {canonical(Requirement(line).name) for line, _ in LOCK if Requirement(line).marker is None}
     assert {canonical(Requirement(text).name) for text in build} <= names
 
 
@@ -66,13 +85,13 @@ def test_the_tested_pythons_are_those_of_the_range():
     assert [minor.rpartition(".")[0] for minor in minors] == [python.rpartition(".")[0] for python in PYTHONS]
 
 
-def test_the_conda_environment_points_at_the_lock_and_the_project():
+def test_the_conda_environment_points_at_the_lock_alone():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     python, pip, rest = environment["dependencies"]
     name, _, versions = python.partition(" ")
     assert name == "python" and SpecifierSet(versions) == SpecifierSet(PROJECT["requires-python"])
     assert pip == "pip"
-    assert rest == {"pip": ["-r requirements.lock", "-e ."]}
+    assert rest == {"pip": ["-r requirements.lock"]}
 
 
 def test_the_version_stands_in_the_package_as_in_the_project():
