@@ -27,7 +27,8 @@ SOURCES = ("requirements.lock", "pyproject.toml")
 ARGUMENTS = {
     "setup": None,
     "run": ["-m", "corelib", "course", "run"],
-    "test": ["-m", "pytest"],
+    # Most tests wait for one process that computes on one core: two at a time, each file's in one process.
+    "test": ["-m", "pytest", "-n", "2", "--dist", "loadfile"],
     "lab": ["-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", "--LabApp.default_url=/lab/tree/notebooks"],
     "lock": ["-m", "uv", "pip", "compile", "-q", "--universal", "--python-version", "3.11", "--extra", "test",
              "--generate-hashes", "--no-emit-index-url", "--no-annotate", "--no-header",
@@ -127,6 +128,8 @@ def main():
         print(__doc__, file=sys.stderr)
         sys.exit(2)
     prepare_venv() if asked == "lock" else install()
+    if asked == "test":
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process of torch's threads beside another's wait for each other
     if ARGUMENTS[asked]:
         start([PYTHON] + ARGUMENTS[asked] + sys.argv[2:])
 
