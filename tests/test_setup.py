@@ -2,7 +2,10 @@
 
 import os
 import re
+import shutil
+import subprocess
 import tomllib
+import venv
 from pathlib import Path
 
 import pytest
@@ -94,13 +97,92 @@ def test_the_conda_environment_points_at_the_lock_alone():
     assert rest == {"pip": ["-r requirements.lock"]}
 
 
+def test_conda_s_two_steps_install_hashed_requirements_and_then_the_project(tmp_path):
+    """What `conda env create` gives pip, of a few small packages of the lock, and the second command of environment.yml."""
+    small = ["filelock", "tqdm", "click", "setuptools", "colorama"]
+    lock = re.split(r"\n(?=\S)", (ROOT / "requirements.lock").read_text().strip())
+    (tmp_path / "requirements.lock").write_text("\n".join(entry for entry in lock if entry.partition("==")[0] in small) + "\n")
+    shutil.copytree(ROOT / "corelib", tmp_path / "corelib", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE", "environment.yml"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    venv.create(tmp_path / "bare", with_pip=True)
+    python = tmp_path / "bare" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+    def pip(*arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run([python, "-m", "pip", *arguments], cwd=tmp_path, capture_output=True, text=True)
+
+    (requirements,) = yaml.safe_load((tmp_path / "environment.yml").read_text())["dependencies"][2]["pip"]
+    first = pip("install", *requirements.split())
+    if first.returncode and "No matching distribution" in first.stderr and "connection" in first.stderr:
+        pytest.skip("the package index cannot be reached")
+    assert first.returncode == 0, first.stderr
+    second = re.search(r"&& pip (install .*)$", (tmp_path / "environment.yml").read_text(), re.MULTILINE).group(1)
+    ended = pip(*second.split())
+    assert ended.returncode == 0, ended.stderr
+    version = subprocess.run([python, "-c", "import corelib; print(corelib.__version__, corelib.__file__)"], capture_output=True, text=True, cwd=tmp_path / "bare")
+    assert version.stdout.split() == [PROJECT["version"], str(tmp_path / "corelib" / "__init__.py")], version.stderr
+
+    digits = iter("0123456789abcdef")
+    text = (tmp_path / "requirements.lock").read_text()
+    (tmp_path / "requirements.lock").write_text(re.sub(r"sha256:[0-9a-f]{64}", lambda _: "sha256:" + next(digits, "f") * 64, text))
+    forged = pip("install", "--ignore-installed", *requirements.split())
+    assert forged.returncode != 0 and "DO NOT MATCH THE HASHES" in forged.stderr
+
+
 def test_the_version_stands_in_the_package_as_in_the_project():
     import corelib
 
     assert corelib.__version__ == PROJECT["version"]
 
 
-def test_ci_runs_the_same_command():
-    script = ROOT / ".ci" / "run"
-    assert os.access(script, os.X_OK)
-    assert script.read_text().rstrip().endswith("make test")
+def ci(tmp_path, script: str, programs: dict[str, int], user: int = 0) -> subprocess.CompletedProcess:
+    """A script of .ci/ in a folder where each of the programs only says what it was asked for, and ends with its exit code."""
+    for path, code in (programs | {"bin/chromedriver": 0, "bin/chromium": 0}).items():
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f'#!/bin/sh\necho "{file.name} asked: $*"\nexit {code}\n')
+        file.chmod(0o755)
+    (tmp_path / "bin" / "id").write_text(f"#!/bin/sh\necho {user}\n")
+    (tmp_path / "bin" / "id").chmod(0o755)
+    (tmp_path / "kit" / ".ci").mkdir(parents=True)
+    shutil.copy(ROOT / ".ci" / script, tmp_path / "kit" / ".ci")
+    path = os.pathsep.join([str(tmp_path / "bin"), os.environ["PATH"]])
+    return subprocess.run([tmp_path / "kit" / ".ci" / script], env=os.environ | {"PATH": path}, capture_output=True, text=True)
+
+
+on_posix = pytest.mark.skipif(os.name == "nt", reason="continuous integration's scripts are for bash")
+
+
+@on_posix
+@pytest.mark.parametrize(("first", "second", "code"), [(0, 0, 0), (2, 0, 1), (0, 3, 1), (2, 3, 1)])
+def test_ci_passes_the_tests_on_two_pythons_and_fails_where_one_does(tmp_path, first, second, code):
+    ended = ci(tmp_path, "run", {"bin/make": first, "shared/tools/on-python313": second})
+    assert ended.returncode == code, ended.stderr
+    assert "make asked: test" in ended.stdout and "on-python313 asked: . .ci/second-python" in ended.stdout
+    assert f"exit codes: make test {first}; the second Python {second}" in ended.stdout
+
+
+@on_posix
+@pytest.mark.parametrize(("tool", "user"), [("elsewhere", 0), ("shared/tools/on-python313", 1000)])
+def test_ci_says_so_where_it_skips_the_second_python(tmp_path, tool, user):
+    ended = ci(tmp_path, "run", {"bin/make": 0, tool: 1}, user)
+    assert ended.returncode == 0 and "the second Python is skipped" in ended.stdout
+
+
+@on_posix
+@pytest.mark.parametrize("fails", [True, False])
+def test_each_part_on_the_second_python_says_how_it_ended(tmp_path, fails):
+    ended = ci(tmp_path, "second-python", {"bin/python3": 0, "kit/.venv/bin/python": 7 * fails})
+    assert ended.returncode == fails
+    said = ended.stdout
+    assert "python3 asked: kit.py run --profile smoke" in said and "python asked: -m corelib doctor" in said
+    assert said.index("--upgrade av") < said.index("tests/data/test_video.py")  # the newest, whatever the lock has
+    codes = re.findall(r"^--- (.+): exit code (\d+)$", said, re.MULTILINE)
+    assert len(codes) >= 7 and {code for _, code in codes} == ({"0", "7"} if fails else {"0"})
+    assert ("failed: doctor" in said) == fails
+
+
+@on_posix
+def test_the_second_python_tests_files_that_are_there():
+    named = re.findall(r"tests/\S+", (ROOT / ".ci" / "second-python").read_text())
+    assert named and all(list(ROOT.glob(name)) for name in named)
