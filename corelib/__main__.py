@@ -194,7 +194,10 @@ def sweep(datasets, seeds, systems, recipe, knobs, with_difficulty, out, executo
 
 
 def _number(text: str) -> int | str:
-    return int(text) if text.isdigit() else text
+    try:
+        return int(text)
+    except ValueError:
+        return text
 
 
 def _summary(row: dict) -> str:

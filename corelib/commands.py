@@ -1,7 +1,7 @@
-"""How every command line of the kit speaks: `error: ...` and `warning: ...`, a line each, and an exit code.
+"""How every command line of the kit speaks: `error: ...` or `warning: ...`, and an exit code.
 
-    2    what was given cannot be used: an option, a file, a folder
-    130  Ctrl-C, as in a shell
+2    what was given cannot be used: an option, a file, a folder
+130  Ctrl-C, as in a shell
 """
 
 from __future__ import annotations
@@ -12,18 +12,26 @@ import warnings
 import click
 
 from corelib.errors import KitError
-from corelib.messages import INTERRUPTED, describe_os_error, one_line
+from corelib.messages import INTERRUPTED, describe_os_error, one_line, tell_interruption
 
 SEED = click.IntRange(0, 2**32 - 1)
 WORKERS = click.IntRange(0, 256)
-HELP_ITSELF = getattr(click.exceptions, "NoArgsIsHelpError", ())  # its message is the help; click 8.1 prints it itself
+# What a program imports next may take seconds, in which Ctrl-C would print a page.
+sys.excepthook = tell_interruption
+HELP_ITSELF = getattr(
+    click.exceptions, "NoArgsIsHelpError", ()
+)  # its message is the help; click 8.1 prints it itself
 
 
 class Place(click.Path):
-    """A file or folder; no name at all, as an unset variable of a shell leaves it, would mean the working folder."""
+    """A file or folder. An empty name, as a shell's unset variable leaves it, is refused."""
 
     def convert(self, value, param, ctx):
-        return super().convert(value, param, ctx) if str(value) else self.fail("an empty name", param, ctx)
+        return (
+            super().convert(value, param, ctx)
+            if str(value)
+            else self.fail("an empty name", param, ctx)
+        )
 
 
 class _OneLine:
@@ -49,7 +57,9 @@ class _OneLine:
             except OSError as error:
                 code = _tell(describe_os_error(error), KitError.exit_code)
             except click.Abort as error:
-                if isinstance(error.__cause__, EOFError):  # click takes it for Ctrl-D; no command asks for anything
+                if isinstance(
+                    error.__cause__, EOFError
+                ):  # click takes it for Ctrl-D; no command asks for anything
                     raise error.__cause__ from None
                 click.echo(INTERRUPTED, err=True)
                 code = 130

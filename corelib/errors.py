@@ -1,4 +1,4 @@
-"""What the kit's own errors have in common. The standard library alone: the errors of an installation are among them."""
+"""What the kit's own errors have in common. Imports the standard library alone."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from __future__ import annotations
 class KitError(Exception):
     """What was given cannot be used; the message is made for who gave it, and says what to do.
 
-    Each module mixes it into errors of its own: `class DatasetError(KitError, ValueError)`. A command line prints the
-    message and ends with `exit_code` (corelib.commands); any other error is a defect and keeps its traceback.
+    Each module mixes it into errors of its own: `class DatasetError(KitError, ValueError)`. A
+    command line prints the message and ends with `exit_code` (corelib.commands); any other error
+    is a defect and keeps its traceback.
     """
 
     exit_code = 2

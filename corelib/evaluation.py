@@ -22,7 +22,7 @@ from corelib.messages import list_ids
 from corelib.models import lean_encoder
 from corelib.pairs import Exemplars, draw_exemplars
 from corelib.recipe import Recipe, RecipeError, parse_exemplars
-from corelib.soundness import check_predictions, check_votes, warn_once
+from corelib.soundness import check_predictions, check_votes, is_nearly_constant, warn_once
 
 INPUT_LIMIT = 2**27  # bytes of model inputs encoded at once; a full-size video of ten snippets has 10^8
 
@@ -194,7 +194,9 @@ def _report(samples, queries, chosen, verdicts, intervals, encoded, uses_exempla
     true, predicted = predictions["true"].to_numpy(), predictions["predicted"].to_numpy()
     with warnings.catch_warnings(record=True) as undefined:
         warnings.simplefilter("always")
-        rho, distance = metrics.spearman(predicted, true), metrics.relative_l2(predicted, true)
+        unordered = is_nearly_constant(predicted, true)
+        rho = float("nan") if unordered else metrics.spearman(predicted, true)
+        distance = metrics.relative_l2(predicted, true)
     summary = {
         "spearman": rho,
         "rl2_x100": distance,
@@ -207,7 +209,7 @@ def _report(samples, queries, chosen, verdicts, intervals, encoded, uses_exempla
     if intervals:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # resamples of a few samples can be constant
-            summary["spearman_95"] = list(metrics.bootstrap_interval(metrics.spearman, predicted, true))
+            summary["spearman_95"] = [rho, rho] if unordered else list(metrics.bootstrap_interval(metrics.spearman, predicted, true))
             summary["rl2_x100_95"] = list(metrics.bootstrap_interval(metrics.relative_l2, predicted, true))
     return Evaluation(predictions, votes, summary)
 

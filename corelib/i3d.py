@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from corelib.errors import KitError
-from corelib.messages import one_line
+from corelib.messages import list_ids, one_line
 
 # Channels of an Inception block: 1x1 | 1x1 -> 3x3 | 1x1 -> 3x3 | pool -> 1x1
 MIXED_CHANNELS = {
@@ -213,7 +216,7 @@ def _statistics_untouched(module: nn.Module):
 
 # --------------------------------------------------------------------------- public weights
 
-_OF_RUN = "encoder.i3d."  # how a run's model names its encoder's tensors
+_HEAD = ("conv3d_0c_1x1.conv3d.weight", "conv3d_0c_1x1.conv3d.bias")
 _PIERGIAJ_BRANCHES = {
     "b0": "branch_0", "b1a": "branch_1.0", "b1b": "branch_1.1",
     "b2a": "branch_2.0", "b2b": "branch_2.1", "b3b": "branch_3.1",
@@ -228,41 +231,118 @@ def to_hassony2_name(name: str) -> str:
     return re.sub(r"\.bn\.", ".batch3d.", name)
 
 
-def load_weights(i3d: I3D, path: str | Path) -> None:
-    """Load weights from either public release (.pth, .pt), a safetensors file, or a run's best.safetensors.
+class _Beside:
+    """What lies beside the weights and is not looked at: numbers of numpy, a program's arguments."""
 
-    Of a run only the encoder is taken, so a training on few videos may begin where another one ended.
-    The head's tensors are dropped when `i3d` has none. Raises WeightsError that lists every tensor
-    that is missing, unknown or of another shape; `i3d` is then left as it was.
+    def __init__(self, *_):
+        pass
+
+    def __setstate__(self, state):
+        pass
+
+
+_BESIDE = ["argparse.Namespace", "numpy.dtype", "numpy.ndarray"]
+_BESIDE += [f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")]
+
+
+def load_weights(i3d: I3D, path: str | Path) -> None:
+    """Load weights from either public release (.pth, .pt), a checkpoint, or a safetensors file.
+
+    They may lie in dictionaries within the file and have anything in front of their names, as in a
+    released CoRe (base_model, module., backbone.) or a run's best.safetensors: the encoder's tensors
+    alone are taken, so a training on few videos may begin where another one ended. Half precision is
+    converted. The head's tensors are dropped when `i3d` has none. Raises WeightsError that lists every
+    tensor that is missing, unknown, of another shape or type, or not finite; `i3d` is then left as it
+    was.
     """
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"no weights file {str(path)!r}; `python data_scripts/fetch_weights.py` makes weights/i3d-hassony2.safetensors, or give a public I3D release (.pth, .pt)")
     try:
         if path.suffix == ".safetensors":
-            found = safetensors.torch.load_file(path)
+            content = safetensors.torch.load_file(path)
         else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
-        strangers = [name for name, tensor in found.items() if not isinstance(tensor, Tensor)]
-        if strangers:
-            raise TypeError(f"{strangers[0]!r} is no tensor")
-        of_run = {name.removeprefix(_OF_RUN): tensor for name, tensor in found.items() if name.startswith(_OF_RUN)}
-        found = {to_hassony2_name(name): tensor for name, tensor in (of_run or found).items()}
+            with torch.serialization.safe_globals([(_Beside, name) for name in _BESIDE]), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of the time that checking a sparse tensor may take
+                content = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(content, Mapping):
+            raise TypeError(f"a {type(content).__name__} and no dictionary of tensors")
+        found = _below(content)
     except pickle.UnpicklingError:  # what torch says of it invites to open the file all the same
-        raise WeightsError(f"{path}: not a file of I3D weights (it is damaged, or asks for more than tensors, and was not opened)") from None
+        raise WeightsError(f"{path}: not a file of I3D weights (it is damaged, or asks for more than tensors, and was not opened; of a model save its state_dict() alone)") from None
     except Exception as error:  # pickle, zip and safetensors errors have no common type
         raise WeightsError(f"{path}: not a file of I3D weights ({one_line(error)})") from None
-    if not i3d.num_classes:
-        found = {name: tensor for name, tensor in found.items() if not name.startswith("conv3d_0c_1x1.")}
     wanted = i3d.state_dict()
-    problems = [f"missing: {name} {list(tensor.shape)}" for name, tensor in wanted.items() if name not in found]
-    problems += [f"unknown: {name} {list(tensor.shape)}" for name, tensor in found.items() if name not in wanted]
-    problems += [
-        f"{name}: the encoder has {list(wanted[name].shape)}, the file {list(tensor.shape)}"
-        for name, tensor in found.items()
-        if name in wanted and tensor.shape != wanted[name].shape
-    ]
-    if problems:
-        shown = "\n  ".join(problems[:20] + ([f"... and {len(problems) - 20} more"] if len(problems) > 20 else []))
-        raise WeightsError(f"{path}: {len(problems)} tensors do not fit this I3D:\n  {shown}")
-    i3d.load_state_dict(found)
+    own = _own_names(path, found, {*wanted, *_HEAD})
+    if not i3d.num_classes:
+        own = {name: given for name, given in own.items() if name not in _HEAD}
+    absent = [name for name in wanted if name not in own and not name.endswith("num_batches_tracked")]
+    missing = [f"missing: {name} {list(wanted[name].shape)}" for name in absent]
+    strange = [given for name, given in own.items() if name not in wanted]
+    unknown = [f"unknown: {one_line(given)} {list(found[given].shape)}" for given in strange]
+    fitting, wrong = {}, []
+    for name in (name for name in own if name in wanted):
+        try:
+            fitting[name] = _fit(found[own[name]], wanted[name])
+        except ValueError as error:
+            wrong.append(f"{one_line(own[name])}: {error}")
+    if missing or unknown or wrong:
+        shown = []
+        for lines in (missing, unknown, wrong):
+            shown += lines[:10] + [f"... and {len(lines) - 10} more"] * (len(lines) > 10)
+        count = len(missing + unknown + wrong)
+        raise WeightsError(f"{path}: {count} tensors do not fit this I3D:\n  " + "\n  ".join(shown))
+    i3d.load_state_dict(wanted | fitting)
+
+
+def _below(content: Mapping, front: str = "") -> dict[str, Tensor]:
+    """Every tensor of nested dictionaries, by its path."""
+    found = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            found |= _below(value, f"{front}{key}.")
+        elif isinstance(value, Tensor):
+            found[f"{front}{key}"] = value
+    return found
+
+
+def _own_names(path: Path, found: Mapping[str, Tensor], known: set[str]) -> dict[str, str]:
+    """{name here: name in the file} of all tensors with the same in front as the encoder's."""
+    fronts = Counter()
+    for given in found:
+        parts = given.split(".")
+        tails = (".".join(parts[start:]) for start in range(len(parts)))
+        tail = next((tail for tail in tails if to_hassony2_name(tail) in known), None)
+        if tail is not None:
+            fronts[given.removesuffix(tail)] += 1
+    likely = sorted(front for front, count in fronts.items() if 2 * count >= max(fronts.values()))
+    if len(likely) != 1:
+        several = f"{len(likely)} encoders, under {one_line(list_ids(likely))}; save the one that is meant"
+        held, shown = several if likely else "no tensor of an I3D", one_line(list_ids(found) or "none")
+        raise WeightsError(f"{path}: not a file of I3D weights (it holds {held}); its names are {shown}")
+    names: dict[str, str] = {}
+    for given in found:
+        if given.startswith(likely[0]):
+            name = to_hassony2_name(given.removeprefix(likely[0]))
+            if names.setdefault(name, given) != given:
+                both = f"{one_line(names[name])} and {one_line(given)}"
+                raise WeightsError(f"{path}: {both} are the same tensor of an I3D; leave one out")
+    return names
+
+
+def _fit(tensor: Tensor, wanted: Tensor) -> Tensor:
+    """A tensor of a file as the encoder has it. Raises ValueError, with what is wrong."""
+    if tensor.shape != wanted.shape:
+        raise ValueError(f"the encoder has {list(wanted.shape)}, the file {list(tensor.shape)}")
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+        kind = "meta, without any values" if tensor.is_meta else "quantized" if tensor.is_quantized else "sparse"
+        raise ValueError(f"the tensor is {kind}; save it as a plain one")
+    odd = tensor.is_complex() or tensor.dtype == torch.bool
+    if odd or tensor.is_floating_point() != wanted.is_floating_point():
+        kinds = [str(each.dtype).removeprefix("torch.") for each in (wanted, tensor)]
+        raise ValueError(f"the encoder has {kinds[0]}, the file {kinds[1]}")
+    tensor = tensor.to(wanted.dtype)
+    bad = int((~tensor.isfinite()).sum())
+    if bad:
+        raise ValueError(f"{bad} of {tensor.numel()} values are not finite; get other weights")
+    return tensor

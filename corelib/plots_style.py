@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib
 import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
@@ -45,7 +46,14 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
         with matplotlib.style.context(STYLE, after_reset=True):
             figure = draw(*arguments, **keywords)
             # Ticks take their style when they are first drawn: that has to happen inside the context.
-            figure.draw_without_rendering()
+            both = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
+            logarithmic = [axis for axis in both if axis.get_scale() == "log"]
+            for axis in logarithmic:
+                for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+                    tick.label1.set_parse_math(True)
+                    tick.label2.set_parse_math(True)
+            with matplotlib.rc_context({"text.parse_math": bool(logarithmic)}):
+                figure.draw_without_rendering()
         return figure
 
     return drawn_in_style

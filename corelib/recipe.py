@@ -7,6 +7,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral, Real
 
@@ -271,7 +272,9 @@ def parse_seeds(text: str) -> list[int]:
 def parse_exemplars(asked: int | str | None) -> int | str | None:
     """How many exemplars vote, wherever that is asked: a number above 0 (or its text), "all" of the query's group, or
     None for the recipe's. Raises RecipeError for anything else."""
-    try:
-        return asked if asked in (None, "all") else next(n for n in [_whole(float(asked))] if n > 0)
-    except (ValueError, TypeError, OverflowError, StopIteration):
-        raise RecipeError(f"exemplars (--exemplars) must be a number above 0 or 'all', not {one_line(repr(asked))}") from None
+    if asked in (None, "all"):
+        return asked
+    with suppress(ValueError, TypeError, OverflowError):
+        if not isinstance(asked, bool) and float(asked) > 0:
+            return _whole(float(asked))
+    raise RecipeError(f"exemplars (--exemplars) must be a number above 0 or 'all', not {one_line(repr(asked))}")

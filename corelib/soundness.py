@@ -73,10 +73,15 @@ def _check_validation(targets: np.ndarray) -> list[str]:
 
 def check_predictions(predicted: np.ndarray, true: np.ndarray) -> list[str]:
     """What a constant predictor looks like: predictions [N] that differ by no more than rounding, given true scores [N]."""
-    spread = np.ptp(predicted) if len(predicted) > 1 else np.inf
-    if 0 < spread <= NOTHING * max(np.abs(predicted).max(), np.ptp(true)):
-        return [f"all {len(predicted)} predictions are {predicted[0]:g} to within {spread:.1g}: as good as a constant, so their order says nothing"]
+    if is_nearly_constant(predicted, true):
+        return [f"all {len(predicted)} predictions are {predicted[0]:g} to within {np.ptp(predicted):.1g}: as good as a constant, so their order says nothing"]
     return []
+
+
+def is_nearly_constant(predicted: np.ndarray, true: np.ndarray) -> bool:
+    """Whether predictions differ, but by rounding alone: what a rank correlation makes of them is no order of a model."""
+    spread = np.ptp(predicted) if len(predicted) > 1 else np.inf
+    return bool(0 < spread <= NOTHING * max(np.abs(predicted).max(), np.ptp(true)))
 
 
 def check_votes(

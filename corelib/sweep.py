@@ -22,8 +22,9 @@ import torch
 from corelib.data.samples import SampleTable
 from corelib.files import write_atomically
 from corelib.protocols import each_fold, protocol_table
+from corelib.messages import one_line
 from corelib.recipe import Recipe, RecipeError
-from corelib.runs import pick_device, read_metrics
+from corelib.runs import RunError, pick_device, read_metrics
 from corelib.training import fit, run_folder
 
 POLL = 0.5  # seconds between two looks at the jobs
@@ -119,11 +120,20 @@ class _Jobs:
 
     def __init__(self, out: Path, executor: str, at_once: int, minutes: int, options: dict):
         self.logs, self.ledger, self.cluster, self.at_once = out / "logs", out / "jobs.json", executor, at_once
-        self.executor = submitit.AutoExecutor(folder=self.logs, cluster=executor)
-        self.executor.update_parameters(timeout_min=minutes, **options)
+        try:
+            self.executor = submitit.AutoExecutor(folder=self.logs, cluster=executor)
+            self.executor.update_parameters(timeout_min=minutes, **options)
+        except (NameError, TypeError, ValueError, RuntimeError) as error:  # submitit's, for options and clusters it does not know
+            raise RecipeError(f"--executor {executor} and --slurm: {one_line(error)}") from None
         self.jobs: dict[str, submitit.Job] = {}
         self.started = 0
-        self.handed_in = json.loads(self.ledger.read_text()) if self.ledger.is_file() else {}
+        self.handed_in = self._read_ledger()
+
+    def _read_ledger(self) -> dict[str, str]:
+        try:
+            return dict(json.loads(self.ledger.read_text(encoding="utf-8"))) if self.ledger.is_file() else {}
+        except (ValueError, TypeError, RecursionError):
+            raise RunError(f"{self.ledger}: not the list of jobs that a sweep keeps; delete it, once none of its jobs is in the queue") from None
 
     def still(self, run: str) -> bool:
         """Whether a cluster's job of an earlier call makes this run; it is then waited for."""

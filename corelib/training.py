@@ -280,7 +280,7 @@ def metrics_row(table: SampleTable, recipe: Recipe, judged: Evaluation, *, split
     return {
         "dataset": table.name, "system": recipe.system, "with_difficulty": recipe.with_difficulty,
         "recipe": recipe.name, "seed": recipe.seed, "fold": recipe.fold, "split": split, "n_train": len(training_rows(table, recipe)[0]),
-        "device": str(device), "notebook": notebook, "dataset_sha256": table.sha256, "exemplars": recipe.exemplars if recipe.system == "core" else 0,
+        "device": str(device), "notebook": notebook, "dataset_sha256": table.sha256, "table_sha256": table.table_sha256, "exemplars": recipe.exemplars if recipe.system == "core" else 0,
         **judged.summary, "warnings": list(dict.fromkeys([*doubts, *judged.summary["warnings"]])),
     }  # fmt: skip
 

@@ -12,6 +12,7 @@ import click
 import numpy as np
 import pandas as pd
 import scipy.io
+import scipy.sparse
 
 from corelib.commands import Command, Place
 from corelib.data.preparation import write_datasets
@@ -22,6 +23,7 @@ from corelib.messages import one_line
 
 CLASSES = ("diving", "gym_vault", "ski_big_air", "snowboard_big_air", "sync_diving_3m", "sync_diving_10m")  # 1..6; trampoline is left out
 FRAMES = 103
+HDF5 = b"\x89HDF\r\n\x1a\n"
 # The class's lowest and highest score as the released CoRe has them
 PAPER_RANGE = {
     "diving": (21.6, 102.6), "gym_vault": (12.3, 16.87), "ski_big_air": (8.0, 50.0), "snowboard_big_air": (8.0, 50.0),
@@ -45,6 +47,11 @@ def read_split(path: Path, split: str) -> tuple[list[tuple[int, int, float, int]
     name = f"consolidated_{split}_list"
     if not path.is_file():
         return [], [f"{path}: no such file; AQA-7's Split_4 holds it"]
+    with path.open("rb") as file:
+        start = file.read(600)
+    if start.startswith(b"MATLAB 7.3") or HDF5 in start:
+        again = "save it again as version 7: save(..., '-v7') in MATLAB, scipy.io.savemat in Python"
+        return [], [f"{path}: a .mat file of version 7.3 (HDF5), which is not read here; {again}"]
     try:
         content = scipy.io.loadmat(path, variable_names=[name])
         known = ", ".join(variable for variable, *_ in scipy.io.whosmat(path))
@@ -53,6 +60,8 @@ def read_split(path: Path, split: str) -> tuple[list[tuple[int, int, float, int]
     if name not in content:
         return [], [f"{path}: expected the variable {name}, found {one_line(known or 'none')}"]
     table = content[name]
+    if scipy.sparse.issparse(table):
+        return [], [f"{path}: {name} is a sparse matrix; save it as a full one, full({name})"]
     if table.ndim != 2 or table.shape[1] != 3 or len(table) == 0 or table.dtype.kind not in "iuf":
         return [], [f"{path}: {name} must be rows of three numbers (class, sample, score), not {table.dtype} {list(table.shape)}"]
     rows, problems = [], []
@@ -60,7 +69,7 @@ def read_split(path: Path, split: str) -> tuple[list[tuple[int, int, float, int]
         where = f"{path} row {number}"
         if kind not in range(1, 8):
             problems.append(f"{where}: class {kind:g}; it must be 1..6 ({', '.join(CLASSES)}), or 7 for trampoline")
-        elif not (np.isfinite(sample) and sample >= 1 and sample == int(sample)):
+        elif not (np.isfinite(sample) and 1 <= sample < 10**6 and sample == int(sample)):
             problems.append(f"{where}: sample number {sample:g}; it must be a whole number from 1")
         elif not np.isfinite(score):
             problems.append(f"{where}: the score of class {kind:g} sample {sample:g} is {score:g}; it must be a finite number")

@@ -73,7 +73,7 @@ def read_labels(path: Path) -> tuple[dict[str, list[int]], list[str]]:
         raise DatasetError(f"{path}: expected a dictionary trial -> six items, found {type(content).__name__}")
     found, problems = {}, []
     for trial, items in content.items():
-        items = items.tolist() if isinstance(items, np.ndarray) else items
+        items = _listed(items) or items
         if not any(_is_trial(trial, task) for task in TASKS):
             problems.append(f"{path} entry {trial!r}: no trial of {', '.join(TASKS)}; a name is like Suturing_B001")
         elif not _are_items(items):
@@ -86,9 +86,9 @@ def read_labels(path: Path) -> tuple[dict[str, list[int]], list[str]]:
 def read_splits(path: Path, task: str) -> tuple[dict[str, int], list[str]]:
     """{trial: number of the fold that tests it} of USDL's splits.pkl, and a line for every entry that cannot be right."""
     content = load_pickle(path)
-    lists = content.get(task) if isinstance(content, Mapping) else None
-    right = isinstance(lists, list) and len(lists) == PUBLISHED_FOLDS and all(isinstance(fold, list) for fold in lists)
-    if not right:
+    lists = _listed(content.get(task)) if isinstance(content, Mapping) else None
+    lists = [_listed(fold) for fold in lists or ()]
+    if len(lists) != PUBLISHED_FOLDS or None in lists:
         return {}, [f"{path}: expected {PUBLISHED_FOLDS} lists of trials under {task!r}; the published file has them"]
     found, problems = {}, []
     for fold, trials in enumerate(lists):
@@ -103,6 +103,13 @@ def read_splits(path: Path, task: str) -> tuple[dict[str, int], list[str]]:
         if not trials:
             problems.append(f"{path} {task}, fold {fold}: is empty, so it tests nothing")
     return found, problems
+
+
+def _listed(values: object) -> list | None:
+    """A list, a tuple or an array as a list; None for anything else."""
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
+    return list(values) if isinstance(values, list | tuple) else None
 
 
 def _is_trial(name: object, task: str) -> bool:

@@ -55,8 +55,12 @@ def read_mtl_aqa(info: Path, *, split: str = "official", seed: int = 0) -> pd.Da
     Raises DatasetError that lists every dive and split entry that cannot be used.
     """
     annotations = load_pickle(info / ANNOTATIONS)
-    if not isinstance(annotations, Mapping) or not all(_is_key(key) for key in annotations):
-        raise DatasetError(f"{info / ANNOTATIONS}: expected a dictionary (event, dive) -> annotation")
+    if not isinstance(annotations, Mapping):
+        raise DatasetError(f"{info / ANNOTATIONS}: expected a dictionary (event, dive) -> annotation, not a {type(annotations).__name__}")
+    wrong = [key for key in annotations if _key(key) is None]
+    if wrong:
+        raise DatasetError(f"{info / ANNOTATIONS}: a dive is named by two whole numbers (event, dive), not by {one_line(repr(wrong[0]))}")
+    annotations = {_key(key): dive for key, dive in annotations.items()}
     rows, problems = [], []
     for key in sorted(annotations):
         try:
@@ -71,14 +75,20 @@ def read_mtl_aqa(info: Path, *, split: str = "official", seed: int = 0) -> pd.Da
     return samples
 
 
-def _is_key(key: object) -> bool:
-    return isinstance(key, tuple) and len(key) == 2 and all(isinstance(part, int) for part in key)
+def _key(written: object) -> tuple[int, int] | None:
+    """(event, dive) as Python's numbers, whatever whole numbers and sequence they were saved as."""
+    listed = isinstance(written, tuple | list) or isinstance(written, np.ndarray) and written.ndim
+    parts = tuple(written) if listed else ()
+    whole = len(parts) == 2 and all(isinstance(part, int | np.integer) for part in parts)
+    return tuple(map(int, parts)) if whole else None
 
 
 def _row(key: tuple[int, int], dive: Mapping) -> dict:
+    if not isinstance(dive, Mapping):
+        raise TypeError(f"expected a dictionary with {', '.join(KEYS)}, not a {type(dive).__name__}")
     missing = [name for name in KEYS if name not in dive]
     if missing:
-        raise KeyError(f"the annotation lacks {', '.join(missing)}")
+        raise ValueError(f"the annotation lacks {', '.join(missing)}")
     event, number = key
     score, difficulty = float(dive["final_score"]), float(dive["difficulty"])
     if not np.isfinite(score):
@@ -95,9 +105,17 @@ def _row(key: tuple[int, int], dive: Mapping) -> dict:
         "id": f"{event:02d}-{number:03d}", "score": score, "difficulty": difficulty, "group": dive["dive_number"],
         "media": f"{event:02d}", "start": int(dive["start_frame"]), "end": int(dive["end_frame"]),
         "judges": " ".join(f"{mark:g}" for mark in marks), "flags": "; ".join(flags), "event": event, "dive": number,
-        "position": POSITIONS[dive["position"]], "rotation": ROTATIONS[dive["rotation_type"]],
+        "position": _named(POSITIONS, dive, "position"), "rotation": _named(ROTATIONS, dive, "rotation_type"),
         "armstand": int(dive["armstand"]), "half_somersaults": int(dive["ss_no"]), "half_twists": int(dive["tw_no"]),
     }  # fmt: skip
+
+
+def _named(names: dict[int, str], dive: Mapping, field: str) -> str:
+    code = float(dive[field])
+    if code not in names:
+        known = ", ".join(f"{known} ({name})" for known, name in names.items())
+        raise ValueError(f"{field} is {code:g}; it must be one of {known}")
+    return names[code]
 
 
 def _official(info: Path, annotations: Mapping) -> tuple[dict, list[str]]:
@@ -105,11 +123,11 @@ def _official(info: Path, annotations: Mapping) -> tuple[dict, list[str]]:
     parts, problems = {}, []
     for split in ("train", "test"):
         entries = load_pickle(info / f"{split}_split_0.pkl")
-        if not isinstance(entries, list):
+        if not isinstance(entries, list | tuple) and not (isinstance(entries, np.ndarray) and entries.ndim):
             raise DatasetError(f"{info / f'{split}_split_0.pkl'}: expected a list of (event, dive), not a {type(entries).__name__}")
         for row, entry in enumerate(entries):
-            key, where = tuple(entry) if isinstance(entry, list | tuple) else entry, f"{split}_split_0.pkl entry {row}"
-            if not _is_key(key):
+            key, where = _key(entry), f"{split}_split_0.pkl entry {row}"
+            if key is None:
                 problems.append(f"{where}: expected (event, dive), found {one_line(repr(entry))}")
             elif key not in annotations:
                 problems.append(f"{where}: dive {key} is not in {ANNOTATIONS}")

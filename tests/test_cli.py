@@ -1,6 +1,8 @@
 """The command line: train, evaluate, score; one JSON document; one-line errors with exit code 2."""
 
+import errno
 import json
+import os
 
 import pytest
 import torch
@@ -46,6 +48,35 @@ def test_score_names_the_exemplars(trained):
     assert len(scored["exemplars"]) == 3
     assert scored["score"] == pytest.approx(sum(vote["predicted"] for vote in scored["exemplars"]) / 3)
     assert scored["interval_90"][0] <= scored["score"] <= scored["interval_90"][1]
+
+
+def test_exemplars_mean_the_same_in_evaluate_and_in_score(trained):
+    folder, out, _ = trained
+    video = str(folder / "dives" / "videos" / "dive-00001.mp4")
+    for asked, of_evaluate in ((None, 10), ("3", 3), ("all", "all")):
+        option = ["--exemplars", asked] if asked else []
+        judged = CliRunner().invoke(main, ["evaluate", str(out), "--json", *option])
+        assert json.loads(judged.stdout)["exemplars"] == of_evaluate
+        scored = json.loads(CliRunner().invoke(main, ["score", str(out), video, "--difficulty", "3.2", "--json", *option]).stdout)
+        assert asked == "all" or len(scored[0]["exemplars"]) == of_evaluate
+    samples = SampleTable.load(folder / "dives").samples.set_index("id")
+    named_all = {vote["id"] for vote in scored[0]["exemplars"]}
+    assert {samples["difficulty"][name] for name in named_all} == {3.2}  # the whole of its group, and nobody else
+    assert len(named_all) == ((samples["split"] == "train") & (samples["difficulty"] == 3.2)).sum()
+
+
+def test_a_read_only_file_system_is_a_line(trained, monkeypatch, tmp_path):
+    folder, _, _ = trained
+
+    def refuse(path, *arguments, **options):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    result = CliRunner().invoke(main, ["train", str(folder / "dives"), "--recipe", "smoke", "--out", str(tmp_path / "runs" / "one")])
+    assert result.exit_code == 2 and result.stdout == ""
+    *warned, last = result.stderr.splitlines()
+    assert last == f"error: {tmp_path / 'runs' / 'one'}: the file system is read-only; name a folder that can be written (--out)"
+    assert all(line.startswith("warning: ") for line in warned)
 
 
 def test_score_asks_for_the_difficulty(trained):
@@ -99,14 +130,32 @@ def test_a_dataset_whose_test_split_was_learnt_from_is_said(trained, tmp_path):
         (["sweep", "DIVES", "--recipe", "smoke", "--device", "cuda", "--out", "NEW"], "torch finds no GPU here; write auto or cpu"),
         (["train", "DIVES", "--recipe", "smoke", "--device", "gpu", "--out", "NEW"], "'gpu' is no device; write auto, cpu, cuda"),
         (["evaluate", "nowhere"], "no run"),
-        (["evaluate", "RUN", "--exemplars", "none"], "above 0"),
+        (["train", "DIVES", "--recipe", "smoke", "--device", "meta", "--out", "NEW"], "'meta' is no device that the kit can use; write auto, cpu, cuda"),
+        (["train", "DIVES", "--recipe", "smoke", "--device", "", "--out", "NEW"], "'' is no device; write auto"),
+        (["sweep", "DIVES", "--recipe", "smoke", "--slurm", "foo=1", "--out", "sweep"], "'foo' need to be prefixed"),
+        (["sweep", "DIVES", "--recipe", "smoke", "--out", "SWEEP"], "jobs.json: not the list of jobs"),
+        (["train", "DIVES", "--workers", "-1"], "-1 is not in the range 0<=x<=256"),
+        (["train", "DIVES", "--recipe", "smoke", "--out", "x" * 300], "the name is too long for this file system; choose a shorter one (--out)"),
+        (["train", "DIVES", "--recipe", "smoke", "--set", f"name={'x' * 300}"], "the name is too long"),
+        (["train", "x" * 300], "the name is too long"),
+        (["train", "DIVES", "--recipe", "smoke", "--out", "FILE"], "FILE: something of that name is there already; name another place (--out)"),
+        (["train", "DIVES", "--recipe", "smoke", "--out", "FILE/run"], "FILE"),
+        (["train", "DIVES", "--recipe", "smoke", "--out", ""], "Invalid value for '--out': an empty name"),
+        (["train", ""], "an empty name"),
+        (["score", "RUN", "x" * 300, "--difficulty", "3"], "the name is too long"),
+        (["evaluate", "RUN", "--exemplars", "none", "--json"], "above 0"),
+        (["score", "RUN", "video.mp4", "--exemplars", "0", "--json"], "above 0"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(trained, tmp_path, monkeypatch, arguments, said):
     folder, out, _ = trained
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FILE").touch()
+    (tmp_path / "SWEEP").mkdir()
+    (tmp_path / "SWEEP" / "jobs.json").write_text("[7]")
     places = {"DIVES": str(folder / "dives"), "RUN": str(out), "NEW": str(tmp_path / "run")}
     result = CliRunner().invoke(main, [places.get(word, word) for word in arguments])
-    assert result.exit_code == 2
+    assert result.exit_code == 2 and result.stdout == "" and len(result.stderr.splitlines()) == 1
     assert said in result.stderr and result.stderr.startswith("error: ")
     assert not (tmp_path / "run").exists()  # nothing was begun

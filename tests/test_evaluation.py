@@ -87,6 +87,22 @@ def test_prediction_is_the_mean_of_the_verdicts_times_the_difficulty(table):
         assert prediction["spread"] == pytest.approx(np.std(verdicts), abs=1e-3)
 
 
+def test_no_number_of_exemplars_is_the_recipes_and_all_is_the_group(table):
+    recipe, source, model = assemble(table)
+    own, same = (judge(table, recipe, source, model, intervals=False, **asked).votes for asked in ({}, {"exemplars": recipe.exemplars}))
+    assert own.equals(same)
+    everybody = judge(table, recipe, source, model, exemplars="all", intervals=False).votes
+    train = table.samples[table.samples["split"] == "train"]
+    group = dict(zip(table.samples["id"], table.samples["difficulty"], strict=True))
+    sizes = train["difficulty"].value_counts()
+    for query, votes in everybody.groupby("id"):
+        if group[query] in sizes:
+            assert len(votes) == sizes[group[query]]
+    for odd in (-1, 0, "some"):
+        with pytest.raises(RecipeError, match="above 0 or 'all'"):
+            judge(table, recipe, source, model, exemplars=odd)
+
+
 def test_exemplars_are_training_samples_of_the_same_difficulty_where_there_are_enough(table):
     recipe, source, model = assemble(table)
     judged = judge(table, recipe, source, model, exemplars=3)
@@ -227,7 +243,8 @@ def test_a_constant_predictor_is_said(table):
         judged = says(table, 0.0, uses_exemplars=False)
     assert np.isnan(judged.summary["spearman"]) and "every predicted score is 0" in judged.summary["warnings"][0]
     with pytest.warns(UserWarning, match="all 10 predictions are 50 to within .*as good as a constant"):
-        says(table, 50.0, uses_exemplars=False)
+        judged = says(table, 50.0, uses_exemplars=False)
+    assert np.isnan([judged.summary["spearman"], *judged.summary["spearman_95"]]).all() and np.isfinite(judged.summary["rl2_x100_95"]).all()
 
 
 def test_a_model_that_does_not_look_at_the_query_is_said(table):

@@ -1,8 +1,11 @@
 """The I3D encoder: names of both public releases, SAME padding by brute force, weights and their errors."""
 
+import argparse
 import math
 import re
+from collections import Counter, OrderedDict
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -256,6 +259,128 @@ def test_a_run_lends_its_encoder(tmp_path):
     clip = torch.randn(1, 3, 8, 32, 32)
     with torch.no_grad():
         assert torch.equal(loaded(clip), original(clip))
+
+
+TINY = 1 / 64
+WRAPPINGS = {
+    "DataParallel": lambda state: {f"module.{name}": tensor for name, tensor in state.items()},
+    "compiled": lambda state: {f"_orig_mod.{name}": tensor for name, tensor in state.items()},
+    "state_dict": lambda state: {"epoch": 3, "arch": "i3d", "state_dict": {f"module.{name}": tensor for name, tensor in state.items()}},
+    "model": lambda state: {"model": OrderedDict(state), "optimizer": {"state": {0: {"step": torch.ones(())}}, "param_groups": [{"lr": 0.1}]}},
+    # as the released CoRe saves it: the best rho is a scalar of numpy
+    "released CoRe": lambda state: {
+        "base_model": {f"module.backbone.{name}": tensor for name, tensor in state.items()}, "regressor": {"module.first_layer.0.weight": torch.ones(2, 3)},
+        "optimizer": {"state": {}, "param_groups": []}, "epoch": 7, "rho_best": np.float64(0.95), "L2_min": np.float32(1.5), "lrs": np.arange(3.0),
+    },
+    "a program's arguments beside": lambda state: {"args": argparse.Namespace(lr=0.1), "net": {"backbone": state}},
+    "half precision": lambda state: {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()},
+    "double precision": lambda state: {name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in state.items()},
+    "before PyTorch 0.4.1": lambda state: {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")},
+}  # fmt: skip
+
+
+def tiny_i3d(seed):
+    torch.manual_seed(seed)
+    return I3D(width=TINY)
+
+
+@pytest.mark.parametrize("naming", [lambda name: name, piergiaj_name])
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_weights_are_found_wherever_a_checkpoint_has_them(tmp_path, wrapping, naming):
+    original, loaded = tiny_i3d(3), tiny_i3d(4)
+    with torch.no_grad():
+        for tensor in original.parameters():
+            tensor.copy_(tensor.half())  # so that no precision changes them
+    path = tmp_path / "checkpoint.pth"
+    torch.save(WRAPPINGS[wrapping]({naming(name): tensor for name, tensor in original.state_dict().items()}), path)
+    load_weights(loaded, path)
+    assert all(torch.equal(tensor, loaded.state_dict()[name]) for name, tensor in original.state_dict().items())
+
+
+def test_every_tensor_of_the_public_files_and_of_a_released_core_has_a_name_here(aqa_data, tmp_path):
+    files = [*sorted((aqa_data / "i3d_weights").glob("*.keys.txt")), aqa_data / "core_checkpoint" / "released_core.keys.txt"]
+    assert len(files) == 3
+    for file in files:
+        state = {}
+        for line in file.read_text().splitlines():
+            part, name = line.split()[:2] if file.name.startswith("released") else (None, line.split()[0])
+            (state if part is None else state.setdefault(part, {}))[name] = torch.zeros(())
+        torch.save(state, tmp_path / "names.pth")
+        with pytest.raises(WeightsError) as error:  # the shapes are wrong, and nothing else
+            load_weights(I3D(width=TINY, num_classes=400), tmp_path / "names.pth")
+        assert "344 tensors do not fit" in str(error.value) and "missing" not in str(error.value) and "unknown" not in str(error.value)
+
+
+def test_names_that_are_not_an_i3ds_are_shown(tmp_path):
+    path = tmp_path / "resnet.pth"
+    torch.save({"state_dict": {"layer1.0.conv1.weight": torch.zeros(2), "fc.bias": torch.zeros(1)}}, path)
+    with pytest.raises(WeightsError, match=r"resnet.pth: not a file of I3D weights \(it holds no tensor of an I3D\); its names are state_dict.layer1.0.conv1.weight, state_dict.fc.bias$"):
+        load_weights(tiny_i3d(0), path)
+    torch.save({name: tiny_i3d(0).state_dict() for name in ("student", "teacher")}, path)
+    with pytest.raises(WeightsError, match="2 encoders, under student., teacher.; save the one that is meant"):
+        load_weights(tiny_i3d(0), path)
+
+
+BAD = {
+    "a nan": lambda tensor: tensor.index_fill(0, torch.tensor([0]), float("nan")),
+    "an infinity": lambda tensor: tensor.double().fill_(1e300),
+    "sparse": lambda tensor: tensor.to_sparse(),
+    "meta": lambda tensor: tensor.to("meta"),
+    "the file int64": lambda tensor: tensor.long(),
+    "the file bool": lambda tensor: tensor.bool(),
+    "the file complex64": lambda tensor: tensor.to(torch.complex64),
+}
+TOLD = {"a nan": "1 of 1 values are not finite", "an infinity": "1 of 1 values are not finite"}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_tensor_that_is_no_weight_is_named_as_the_file_has_it(tmp_path, kind):
+    loaded, state = tiny_i3d(4), {f"module.{name}": tensor for name, tensor in tiny_i3d(3).state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in loaded.state_dict().items()}
+    name = "module.mixed_3b.branch_2.0.batch3d.bias"
+    state[name] = BAD[kind](state[name][:1])
+    torch.save(state, tmp_path / "bad.pth")
+    with pytest.raises(WeightsError, match=rf"bad.pth: 1 tensors do not fit this I3D:\n  {name}: .*{TOLD.get(kind, kind)}"):
+        load_weights(loaded, tmp_path / "bad.pth")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in loaded.state_dict().items())
+
+
+def test_one_tensor_under_both_names_is_refused(tmp_path):
+    state = tiny_i3d(3).state_dict()
+    torch.save(state | {"Conv3d_2b_1x1.bn.bias": state["conv3d_2b_1x1.batch3d.bias"]}, tmp_path / "twice.pth")
+    with pytest.raises(WeightsError, match=r"twice.pth: conv3d_2b_1x1.batch3d.bias and Conv3d_2b_1x1.bn.bias are the same tensor of an I3D; leave one out"):
+        load_weights(tiny_i3d(4), tmp_path / "twice.pth")
+
+
+def mutated(data: bytes, rng: np.random.Generator) -> bytes:
+    data = bytearray(data)
+    if rng.random() < 0.3:
+        return bytes(data[: int(rng.integers(len(data)))])
+    for _ in range(2 ** int(rng.integers(0, 7))):  # headers are where a bit does most
+        low, high = ((0, 2000), (len(data) - 20000, len(data)), (0, len(data)))[rng.integers(3)]
+        data[rng.integers(low, high)] ^= 1 << int(rng.integers(8))
+    return bytes(data)
+
+
+def test_damaged_weights_are_refused_in_words_or_loaded(tmp_path):
+    state, outcome = tiny_i3d(3).state_dict(), Counter()
+    torch.save({"state_dict": state}, tmp_path / "new.pth")
+    torch.save(state, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    safetensors.torch.save_file(state, tmp_path / "plain.safetensors")
+    originals = [path.read_bytes() for path in sorted(tmp_path.iterdir())]
+    loaded = tiny_i3d(4)
+    for number in range(200):
+        path = tmp_path / f"{number}{('.pth', '.pth', '.safetensors')[number % 3]}"
+        path.write_bytes(mutated(originals[number % 3], np.random.default_rng(number)))
+        try:
+            load_weights(loaded, path)
+            outcome["loaded"] += 1
+        except WeightsError as error:
+            outcome["refused"] += 1
+            assert str(error).startswith(str(path)) and all(line.isprintable() for line in str(error).splitlines())
+        assert all(tensor.isfinite().all() for tensor in loaded.state_dict().values())
+        path.unlink()
+    assert outcome["loaded"] + outcome["refused"] == 200 and outcome["refused"] > 100 and outcome["loaded"] > 5
 
 
 def test_every_tensor_that_differs_is_listed_and_the_encoder_stays_as_it_was(tmp_path):

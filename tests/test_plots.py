@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from IPython.core.formatters import PNGFormatter
 from matplotlib import pyplot
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from corelib import plots
 from corelib.plots_costs import growth
@@ -496,3 +497,27 @@ def test_progress_for_cost_adds_clips_up_and_draws_the_mean_of_the_seeds():
     np.testing.assert_allclose(lines_of(clips)[-1], [[200, 0.6], [400, 0.85]])
     np.testing.assert_allclose(lines_of(seconds)[-1], [[14, 0.6], [28, 0.85]])
     assert len(clips.get_lines()) == 3
+
+
+DOLLARS = ("$a$", "$\\frac{$", "cost $5", "5$_6$", "a_b^c")
+
+
+def test_a_dollar_in_an_id_or_a_group_is_a_dollar():
+    groups = list(DOLLARS)
+    figures = [
+        plots.score_scatter(range(5), range(5), groups=groups, title="$x^$"), plots.exemplar_vote(range(5), range(5), 2.0, names=groups),
+        plots.score_steps(1, [1, 2, 3, 4, 5], 16, names=groups), plots.film_strips([film(3)] * 5, groups),
+        plots.learning_curves({name: history(3) for name in groups}), plots.error_views(pd.DataFrame({"group": groups * 4, "error": range(20)}), ("group",)),
+        plots.fault_effects(np.arange(4), np.arange(4), groups[:4]),
+    ]  # fmt: skip
+    for figure in figures:
+        assert PNGFormatter()(figure)  # read as formulas, some of these names are errors
+        dollars = [text for text in figure.findobj(Text) if "$" in text.get_text()]
+        assert any("$a$" in text.get_text() for text in dollars) and not any(text.get_parse_math() for text in dollars)
+
+
+def test_ticks_of_logarithmic_axes_are_still_formulas():
+    figure = plots.cost_growth({"videos": costs(2)})
+    PNGFormatter()(figure)
+    ticks = [text for text in figure.findobj(Text) if "mathdefault" in text.get_text()]
+    assert ticks and all(text.get_parse_math() for text in ticks)

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import scipy.io
+import scipy.sparse
 from click.testing import CliRunner
 
 from corelib.data import preparation
@@ -185,6 +186,18 @@ def test_lists_that_are_no_lists_are_named(copy, tmp_path, prepare):
     write_aqa7_list(copy, "train", [["one", "two", "three"]])
     message = refused(prepare, copy, tmp_path / "out")
     assert "split_4_test_list.mat: no such file" in message and "must be rows of three numbers" in message
+
+
+@pytest.mark.parametrize("start", [b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512) + b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n"])
+def test_a_list_of_version_7_3_is_told_how_to_be_saved(copy, tmp_path, prepare, start):
+    (copy / "Split_4" / "split_4_train_list.mat").write_bytes(start + bytes(2000))
+    told = refused(prepare, copy, tmp_path / "out")
+    assert "split_4_train_list.mat: a .mat file of version 7.3 (HDF5)" in told and "-v7" in told and "get it again" not in told
+
+
+def test_a_sparse_list_is_refused(copy, tmp_path, prepare):
+    scipy.io.savemat(copy / "Split_4" / "split_4_train_list.mat", {"consolidated_train_list": scipy.sparse.csc_matrix(np.eye(3))})
+    assert "sparse matrix; save it as a full one" in refused(prepare, copy, tmp_path / "out")
 
 
 def test_a_class_without_samples_is_named(copy, tmp_path, prepare):

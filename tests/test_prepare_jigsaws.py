@@ -343,6 +343,18 @@ def test_all_wrong_folds_are_listed_at_once(copy, tmp_path, prepare):
         assert text in result.stderr, text
 
 
+def test_folds_and_labels_that_numpy_saved_again_are_the_same(copy, official, tmp_path, script):
+    splits, labels = load_pickle(copy.parent / "splits.pkl"), {trial: list(items) for trial, items in official[1].items()}
+    write_splits(tmp_path / "labels.pkl", labels)
+    write_splits(tmp_path / "labels-again.pkl", {np.str_(trial): np.array(items) for trial, items in labels.items()})
+    again = {task: tuple(np.array(fold) for fold in folds) for task, folds in splits.items()}
+    again["Suturing"] = np.array([np.array(fold, object) for fold in splits["Suturing"]], object)
+    write_splits(tmp_path / "splits-again.pkl", again)
+    for task in splits:
+        assert script.read_splits(tmp_path / "splits-again.pkl", task) == script.read_splits(tmp_path / "splits.pkl", task)
+    assert script.read_labels(tmp_path / "labels-again.pkl") == script.read_labels(tmp_path / "labels.pkl")
+
+
 def test_all_wrong_labels_and_disagreements_are_listed_at_once(copy, official, tmp_path, prepare):
     labels = dict(official[1]) | {
         "Suturing_B001": [1, 2, 3, 4, 5], "Suturing_B002": [1, 2, 3, 4, 5, 6], "Suturing_B004": [1, 2, "3", 4, 5, 5],

@@ -1,7 +1,11 @@
 """MTL-AQA: the real annotations, and procedural dives written in its official layout, become a prepared dataset."""
 
+import gzip
+import pickle
+import re
 import subprocess
 import sys
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +20,7 @@ from corelib.pairs import pair_differences
 from corelib.recipe import named
 from corelib.training import fit
 from corelib.tree import quantile_edges
-from tests.official_layouts import write_mtl_aqa_pickles
+from tests.official_layouts import MTL_AQA_PICKLES, write_mtl_aqa_pickles
 
 SCRIPT = Path(__file__).parents[1] / "data_scripts" / "prepare_mtl_aqa.py"
 
@@ -167,6 +171,27 @@ def test_all_wrong_annotations_are_listed_at_once(official, tmp_path):
     assert result.returncode == 2 and not (tmp_path / "out").exists()
     for text in ("5 problem(s)", "(1, 1)", "sixty", "a panel has 3, 5 or 7 judges", "lacks dive_number", "entry 8: dive (99, 1)", "test_split_0.pkl entry 0", "already in the train split"):
         assert text in result.stderr, text
+
+
+@pytest.mark.parametrize("split", ["official", "events"])
+def test_annotations_that_numpy_saved_again_are_the_same_dives(official, tmp_path, script, split):
+    _, annotations, splits = official
+    write_mtl_aqa_pickles(tmp_path / "plain", annotations, splits)
+    again = {
+        tuple(map(np.int64, key)): OrderedDict({name: np.asarray(value) if name in ("position", "judge_scores") else np.array([value])[0] for name, value in dive.items()})
+        for key, dive in annotations.items()
+    }  # fmt: skip
+    (tmp_path / "again").mkdir()
+    for name, content in zip(MTL_AQA_PICKLES, (again, np.array(splits["train"]), tuple(splits["test"])), strict=True):
+        (tmp_path / "again" / name).write_bytes(gzip.compress(pickle.dumps(content, 5)))
+    assert script.read_mtl_aqa(tmp_path / "again", split=split).equals(script.read_mtl_aqa(tmp_path / "plain", split=split))
+
+
+@pytest.mark.parametrize(("key", "told"), [(("01", 1), "not by ('01', 1)"), ((1.5, 1), "not by (1.5, 1)"), (3, "not by 3"), ((1, 2, 3), "not by (1, 2, 3)")])
+def test_a_dive_that_is_named_otherwise_is_shown(official, tmp_path, script, key, told):
+    write_mtl_aqa_pickles(tmp_path / "info", official[1] | {key: {}}, official[2])
+    with pytest.raises(DatasetError, match=re.escape(f"a dive is named by two whole numbers (event, dive), {told}")):
+        script.read_mtl_aqa(tmp_path / "info")
 
 
 def test_frames_that_are_not_there_are_listed_at_once(official, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from corelib.data.samples import DatasetError, SampleTable
-from corelib.data.score_sheet import read_scores
+from corelib.data.score_sheet import draw_split, read_scores
 from corelib.data.video import read_video, write_video
 from corelib.data.video_check import check_video
 from corelib.evaluation import open_inputs
@@ -182,16 +182,16 @@ def test_rows_of_one_video_stay_on_one_side(script):
 
     samples = pd.DataFrame({"media": np.repeat([f"v{number:02d}" for number in range(20)], 3)})
     for seed in range(20):
-        split = pd.Series(script.draw_split(samples, seed=seed, val_share=0.1, test_share=0.2))
+        split = pd.Series(draw_split(samples, seed=seed, val_share=0.1, test_share=0.2))
         assert split.groupby(samples["media"]).nunique().eq(1).all()
         assert split.value_counts().to_dict() == {"train": 42, "test": 12, "val": 6}
         mixed = samples.sample(frac=1, random_state=seed)
-        assert script.draw_split(mixed, seed=seed, val_share=0.1, test_share=0.2) == split[mixed.index].tolist()
+        assert draw_split(mixed, seed=seed, val_share=0.1, test_share=0.2) == split[mixed.index].tolist()
     for count in range(1, 6):
-        few = script.draw_split(samples[:: 3][:count], seed=0, val_share=0.45, test_share=0.45)
+        few = draw_split(samples[:: 3][:count], seed=0, val_share=0.45, test_share=0.45)
         assert "train" in few
     with pytest.raises(DatasetError, match="below 1 together"):
-        script.draw_split(samples, seed=0, val_share=0.5, test_share=0.5)
+        draw_split(samples, seed=0, val_share=0.5, test_share=0.5)
 
 
 def test_given_splits_and_folds(videos, table, tmp_path, script):

@@ -99,7 +99,7 @@ def make_reference(runs: list[CourseResults]) -> dict:
     entries, problems = [], []
     for key, seeds in experiments(row for run in runs for row in run.rows).items():
         named = _name(key)
-        data = {row.get("dataset_sha256") for row in seeds.values()}
+        data = {row.get("table_sha256") for row in seeds.values()}
         if len(seeds) < LEAST_SEEDS:
             problems.append(f"{named}: {len(seeds)} seed(s), {LEAST_SEEDS} are needed")
         elif len(data) > 1:
@@ -107,7 +107,7 @@ def make_reference(runs: list[CourseResults]) -> dict:
         elif any(row[measure] is None for row in seeds.values() for measure in MEASURES):
             problems.append(f"{named}: a metric is not defined")
         else:
-            entry = dict(zip(EXPERIMENT, key, strict=True)) | {"dataset_sha256": data.pop(), "seeds": sorted(seeds)}
+            entry = dict(zip(EXPERIMENT, key, strict=True)) | {"table_sha256": data.pop(), "seeds": sorted(seeds)}
             for measure in MEASURES:
                 values = [seeds[seed][measure] for seed in sorted(seeds)]
                 low, high = range_of(values)
@@ -162,7 +162,7 @@ def compare(run: CourseResults, reference: Mapping) -> pd.DataFrame:
         if key not in found:
             lines += [{"experiment": _name(key), "metric": measure, **entry[measure], "verdict": "not measured"} for measure in MEASURES]
         for seed, row in sorted(found.get(key, {}).items()):
-            if row.get("dataset_sha256") != entry["dataset_sha256"]:
+            if row.get("table_sha256") != entry["table_sha256"]:
                 raise NotComparable(
                     f"{_name(key)}: the run's dataset is {_short(row.get('dataset_sha256'))}, the reference's {_short(entry['dataset_sha256'])}"
                 )

@@ -32,7 +32,7 @@ def client_config(signals: list[int]) -> Config:
             if now or signals or running:
                 await super().shutdown_kernel(now=True, restart=restart)
                 return
-            # The usual way interrupts before it asks, and a kernel that still handles the messages of its widgets logs that.
+            # The usual way interrupts before it asks, which a kernel that is not yet done with its last message logs.
             await self.request_shutdown(restart=restart)
             await self.finish_shutdown(restart=restart)
 

@@ -12,6 +12,7 @@ import lzma
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -24,8 +25,8 @@ from typing import BinaryIO
 from tqdm.auto import tqdm
 
 from corelib.data.contract import is_below, is_relative
-from corelib.data.samples import new_dataset
 from corelib.errors import KitError
+from corelib.files import new_folder
 from corelib.messages import has_control_characters, one_line
 
 SIZE_LIMIT = 200 * 10**9  # bytes unpacked; the benchmarks' archives take some tens of GB
@@ -36,7 +37,7 @@ CHUNK = 2**20  # bytes copied at a time, and the longest header of a tar file th
 PADDING = 2**24  # bytes behind a tar file's end mark that are read
 LONGEST_LINK = 4096  # bytes
 COMPRESSED = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open))
-DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)  # RuntimeError: a kind of zip file that zipfile does not know
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError, ValueError, LookupError, ArithmeticError)  # RuntimeError: a kind of zip file that zipfile does not know
 
 
 class ArchiveError(KitError):
@@ -65,7 +66,8 @@ def unpack(
     file. Links within the folder are made, after everything else, so that nothing is written through one.
     Raises ArchiveError for an archive that is damaged or cut short, that would unpack to more than `limit` bytes, more
     than `members` entries or more than RATIO_LIMIT times its own size, and for a member that has a path out of the
-    folder, is a link to there or a device, or comes twice. Raises FileExistsError as new_dataset.
+    folder, is a link to there or a device, or comes twice. A dataset.json in it is unpacked as any
+    other file; it is checked when it is loaded. Raises FileExistsError as new_folder.
     """
     archive = Path(archive)
     if not archive.is_file():
@@ -73,7 +75,7 @@ def unpack(
     by_ratio = max(SMALL, RATIO_LIMIT * archive.stat().st_size)
     count, files, size, links = 0, 0, 0, []
     shown = tqdm(unit="B", unit_scale=True, desc=archive.name, disable=not progress or None)
-    with new_dataset(out, overwrite=overwrite) as scratch, _damage_told(archive), shown:
+    with new_folder(out, overwrite=overwrite, doing="unpacks") as scratch, _damage_told(archive), shown:
         for member, content in _members(archive, scratch):
             count, size = count + 1, size + member.size
             if count > members:
@@ -83,6 +85,8 @@ def unpack(
             if size > by_ratio:
                 raise ArchiveError(f"{archive}: would unpack to more than {RATIO_LIMIT} times its own size; nothing was unpacked")
             place = scratch / _inside(archive, member.name)
+            if place == scratch and member.kind != "folder":
+                raise ArchiveError(f"{archive}: a member has no name; nothing was unpacked")
             if member.kind == "folder":
                 place.mkdir(parents=True, exist_ok=True)
                 continue
@@ -160,7 +164,7 @@ def _of_zip(archive: Path) -> Iterator[tuple[Member, BinaryIO | None]]:
             mode = info.external_attr >> 16  # of a Unix file, 0 from other systems
             if info.flag_bits & 1:
                 raise ArchiveError(f"{archive}: the member {one_line(info.filename)} is encrypted; unpack it with the program that its owners name")
-            if info.is_dir():
+            if info.filename.endswith("/"):  # is_dir fails for an empty name
                 yield Member(info.filename, 0, "folder"), None
             elif stat.S_ISLNK(mode):
                 with opened.open(info) as content:

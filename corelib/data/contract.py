@@ -13,6 +13,10 @@ INFO_KEYS = (
     "name", "title", "source", "licence", "citation", "score_range", "protocol", "pairing_key",
     "divided_by_difficulty", "frame_rate", "frame_size", "left_out",
 )  # fmt: skip
+TEXTS = (
+    "title", "source", "licence", "citation", "split", "table", "folds", "camera", "score_column", "percent_range_from",
+    "change", "derived_from", "derived_from_sha256", "encoder", "encoder_sha256", "dataset_sha256",
+)  # fmt: skip
 LONGEST_NAME = 100
 
 
@@ -30,13 +34,38 @@ def info_problems(info: object) -> list[str]:
         "protocol": (info["protocol"] in ("fixed", "folds"), "'fixed' or 'folds'"),
         "pairing_key": (info["pairing_key"] is None or isinstance(info["pairing_key"], str), "the name of a column, or null"),
         "frame_rate": (info["frame_rate"] is None or _is_number(info["frame_rate"]) and info["frame_rate"] > 0, "a number of frames a second, or null"),
-        "raw_root": (not info.get("raw_root") or _is_text(info["raw_root"]), "the path of the folder that media are relative to"),
+        "raw_root": (info.get("raw_root") is None or _is_text(info["raw_root"]), "the path of the folder that media are relative to"),
+        "divided_by_difficulty": (isinstance(info["divided_by_difficulty"], bool), "true or false"),
+        "leaks_on_purpose": (isinstance(info.get("leaks_on_purpose", False), bool), "true or false"),
+        "frame_size": (info["frame_size"] is None or _is_size(info["frame_size"]), "[height, width] in pixels, or null"),
+        "left_out": (_is_list(info["left_out"], lambda entry: isinstance(entry, str | dict)), "a list of what was left out, each as text or with id and reason"),
+        "dive_numbers": (_is_list(info.get("dive_numbers", []), _is_text), "a list of dive numbers"),
+        "flagged": (_are_counts(info.get("flagged", {})), "how many samples have each flag"),
+        "seed": (_is_count(info.get("seed", 1)) or info["seed"] is not False and info["seed"] == 0, "a whole number from 0 on"),
+        **{key: (info.get(key) is None or isinstance(info[key], str), "text, or null") for key in TEXTS},
+        **{key: (info.get(key) is None or _is_count(info[key]), "a whole number above 0") for key in ("frames", "steps")},
     }
     return [f"dataset.json: {key} must be {rule}, not {one_line(repr(info.get(key)))}" for key, (right, rule) in rules.items() if not right]
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_size(value: object) -> bool:
+    return _is_list(value, _is_count) and len(value) == 2
+
+
+def _are_counts(value: object) -> bool:
+    return isinstance(value, dict) and all(map(_is_count, value.values()))
+
+
+def _is_list(value: object, of_what) -> bool:
+    return isinstance(value, list) and all(map(of_what, value))
 
 
 def _is_range(value: object) -> bool:

@@ -166,7 +166,7 @@ def find_or_make_dives(
             pass  # another process has made them meanwhile
     table = SampleTable.load(folder)
     found = [len(table.rows(split)) for split in ("train", "val", "test")]
-    there = (found, *(table.info[key] for key in ("frames", "frame_size", "seed")))
+    there = (found, *(table.info.get(key) for key in ("frames", "frame_size", "seed")))
     wanted = (list(counts), frames, [size, size], seed)
     if there != wanted:
         raise DatasetError(

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,13 +39,16 @@ class SampleTable:
     info     dataset.json as a dictionary (name, title, score_range, protocol, pairing_key, ...)
     samples  a pandas data frame, one row a sample, indexed 0..N-1, columns as in samples.csv;
              `start` and `end` are nullable integers, `judges` stays text
-    sha256   checksum of dataset.json and samples.csv (and the feature bank, where there is one)
+    sha256   checksum of what a training learns from: dataset.json, samples.csv and the feature bank or, of videos and
+             frames in the dataset's own folder, every byte. Media below a raw_root elsewhere are not read for it.
+    table_sha256   the same without the pictures, which another processor or encoder writes a little differently
     """
 
     folder: Path
     info: dict
     samples: pd.DataFrame
     sha256: str
+    table_sha256: str = ""
 
     @classmethod
     def load(cls, folder: str | Path) -> SampleTable:
@@ -64,7 +68,7 @@ class SampleTable:
                     "`python data_scripts/make_dives.py --out datasets/dives`."
                 )
         try:
-            info = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+            info = json.loads((folder / "dataset.json").read_text(encoding="utf-8-sig"))
         except (ValueError, RecursionError) as error:
             raise DatasetError(f"{folder / 'dataset.json'} is not valid JSON: {one_line(error)}") from None
         samples = _read_samples(folder / "samples.csv")
@@ -78,7 +82,9 @@ class SampleTable:
                 samples[column] = pd.to_numeric(samples[column]).astype("Int64")
         if "difficulty" in samples:
             samples["difficulty"] = samples["difficulty"].astype(float)
-        table = cls(folder, info, samples, _checksum(folder))
+        own = _checksum(folder, ("dataset.json", "samples.csv", "features.safetensors"))
+        pictured = not (info.get("raw_root") or (folder / "features.safetensors").is_file())
+        table = cls(folder, info, samples, _checksum(folder, _own_files(folder, samples["media"]), own) if pictured else own, own)
         refuse_leaks(table)
         return table
 
@@ -253,14 +259,24 @@ def _feature_problems(frame: pd.DataFrame, bank: Path) -> list[str]:
     ]
 
 
-def _checksum(folder: Path) -> str:
-    """One checksum over what determines a result: the description, the table, the feature bank."""
-    digest = hashlib.sha256()
-    for name in ("dataset.json", "samples.csv", "features.safetensors"):
+def _checksum(folder: Path, names: Iterable[str], begin: str = "") -> str:
+    """One checksum over the names and contents of those files that are there."""
+    digest = hashlib.sha256(begin.encode())
+    for name in names:
         path = folder / name
         if path.is_file():
-            digest.update(name.encode() + hashlib.sha256(path.read_bytes()).digest())
+            with path.open("rb") as file:
+                digest.update(name.encode() + hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
+
+
+def _own_files(folder: Path, media: Iterable[str]) -> Iterator[str]:
+    """The files of a dataset's media, each once, by their path below the folder."""
+    for name in dict.fromkeys(media):
+        if (folder / name).is_dir():
+            yield from (f"{name}/{entry}" for entry in sorted(os.listdir(folder / name)))
+        else:
+            yield name
 
 
 def path_from(there: str | Path, here: str | Path) -> str:

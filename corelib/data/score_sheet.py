@@ -1,8 +1,8 @@
-"""A table of scores for a folder of videos: which column is what, and every row checked against its video.
+"""A table of scores for videos or their features: which column is what, and every row checked against its video.
 
 The columns are named by the caller. Where one is not, the first that is there is taken, whatever its
-capitals, blanks and underscores: for the video of video, file, filename, video name, path, clip, media, id;
-for the score of score, mark, total, total score, final score, points; and id, split, difficulty, group,
+capitals, blanks and underscores: for the video of video, file, filename, video name, path, clip, media, id (for
+features first of features); for the score of score, mark, total, total score, final score, points; and id, split, difficulty, group,
 start, end and judges where they are called just so. In a table of two columns one of these names is enough,
 or none where only one column holds numbers.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,21 +23,26 @@ from corelib.data.spreadsheets import decimal_mark, read_sheet, to_number
 from corelib.data.video import VIDEO_SUFFIXES, VideoError
 from corelib.data.video_check import check_video, find_video
 
+_MEDIA = ("video", "file", "filename", "videoname", "path", "clip", "media", "id")
 NAMES = {
-    "video": ("video", "file", "filename", "videoname", "path", "clip", "media", "id"),
+    "video": _MEDIA,
+    "features": ("features", *_MEDIA),
     "score": ("score", "mark", "total", "totalscore", "finalscore", "points"),
 }
 OPTIONAL = ("id", "split", "difficulty", "group", "start", "end", "judges")
 SUFFIX = "({})$".format("|".join(map(re.escape, VIDEO_SUFFIXES)))
+RANGE = ("start", "end")  # frames, which features have none of
 CONTRACT = ("id", "split", "score", "difficulty", "group", "media", "start", "end", "judges")
 
 
 def choose_columns(path: Path, cells: pd.DataFrame, wanted: dict[str, str | None]) -> dict[str, list[str]]:
-    """{role: its columns} for video, score and those of id, split, difficulty, group, start, end, judges that there are.
+    """{role: its columns} for video (or features), score and those of id, split, difficulty, group, start, end, judges that there are.
 
-    wanted  {role: the column's name, or None}; "judges" may name several, separated by commas
+    wanted  {role: the column's name, or None}; "judges" may name several, separated by commas; with "features" among
+            the roles that is what the rows have, and no frame range
     Raises DatasetError for every column that is not there, naming those that are.
     """
+    media = "features" if "features" in wanted else "video"
     there, problems, chosen = list(cells), [], {}
     for role, value in wanted.items():
         several = role == "judges" and value is not None and value not in there
@@ -52,23 +58,23 @@ def choose_columns(path: Path, cells: pd.DataFrame, wanted: dict[str, str | None
     def free() -> list[str]:
         return [column for column in there if column not in sum(chosen.values(), [])]
 
-    for role, names in NAMES.items():
+    for role, names in ((role, NAMES[role]) for role in (media, "score")):
         plain = {re.sub(r"[\W_]", "", column).lower(): column for column in reversed(free())}
         if role not in chosen and (found := next((plain[name] for name in names if name in plain), None)):
             chosen[role] = [found]
-    if "video" not in chosen and "id" in chosen:
-        chosen["video"] = chosen["id"]
-    if len(there) == 2 and not {"video", "score"} & set(chosen):
+    if media not in chosen and "id" in chosen:
+        chosen[media] = chosen["id"]
+    if len(there) == 2 and not {media, "score"} & set(chosen):
         numeric = [column for column in there if all(re.fullmatch(r"[-+0-9.,]+", cell) for cell in cells[column].dropna())]
         if len(numeric) == 1:
             chosen["score"] = numeric
-    missing = [role for role in ("video", "score") if role not in chosen]
+    missing = [role for role in (media, "score") if role not in chosen]
     if len(there) == 2 and len(missing) == 1:
         chosen[missing.pop()] = free()
     for role in missing:
         raise DatasetError(f"{path}: which column is the {role}? Name it with --{role}-column (there are: {', '.join(there)})")
     for role in OPTIONAL:
-        if role not in chosen and role in (there if role == "id" else free()):
+        if role not in chosen and (media == "video" or role not in RANGE) and role in (there if role == "id" else free()):
             chosen[role] = [role]
     return chosen
 
@@ -86,6 +92,31 @@ def read_scores(
     Returns (samples, found): samples has the columns of the contract that there are and every further
     column of the file; found says how the file was read, from which columns, and what the videos are.
     Raises DatasetError with every row that cannot be used, each with file and line.
+    """
+    samples, looked, found = read_rows(
+        path, wanted, find=lambda name: find_video(videos, name), look=lambda media: check_video(videos / media, decode=decode),
+        score_range=score_range, progress=progress,
+    )  # fmt: skip
+    sizes = {(video.height, video.width) for video in looked.values()}
+    rates = {video.frame_rate for video in looked.values()}
+    return samples, found | {
+        "videos": len(looked), "frames": (min(v.frames for v in looked.values()), max(v.frames for v in looked.values())),
+        "frame_size": list(sizes.pop()) if len(sizes) == 1 else None, "frame_rate": rates.pop() if len(rates) == 1 else None,
+        "variable": sum(video.variable for video in looked.values()),
+    }  # fmt: skip
+
+
+def read_rows(
+    path: Path, wanted: dict[str, str | None], *, find: Callable[[str], str], look: Callable[[str], object],
+    score_range: tuple[float, float] | None = None, progress: bool = True,
+) -> tuple[pd.DataFrame, dict, dict]:  # fmt: skip
+    """The table of scores as one row a performance, in its order, each with its video or features looked at.
+
+    wanted, score_range  as read_scores
+    find  name in a cell -> name in samples' `media`; look: that -> what there is to say of it, asked for once
+
+    Returns (samples, {media: what look said}, found) as read_scores. Raises DatasetError as read_scores; what is wrong
+    with a row's media, find and look raise as VideoError or DatasetError.
     """
     cells, separator, how = read_sheet(path)
     columns = choose_columns(path, cells, wanted)
@@ -107,8 +138,9 @@ def read_scores(
         return value
 
     samples = pd.DataFrame(index=cells.index)
-    found, looked = _videos(cells[one["video"]], videos, problems, decode, progress)
-    samples["media"] = pd.Series(found, index=cells.index, dtype=object)
+    media = "features" if "features" in one else "video"
+    places, looked = _look_at(media, cells[one[media]], problems, find, look, progress)
+    samples["media"] = pd.Series(places, index=cells.index, dtype=object)
     low, high = score_range or (-np.inf, np.inf)
     rule = f"a number from {low:g} to {high:g}, the score range" if score_range else "a number"
     samples["score"] = [number(line, "score", rule, lambda value: low <= value <= high) for line in cells.index]
@@ -133,36 +165,29 @@ def read_scores(
             samples[f"{name}_in_file" if name in CONTRACT else name] = _further(cells[name], mark)
     order = [name for name in CONTRACT if name in samples]
     samples = samples[order + [name for name in samples if name not in order]].reset_index(drop=True)
-    sizes = {(video.height, video.width) for video in looked.values()}
-    rates = {video.frame_rate for video in looked.values()}
-    return samples, {
-        "how": f"{how}, {why}", "columns": {role: ", ".join(names) for role, names in columns.items()}, "videos": len(looked),
-        "frames": (min(v.frames for v in looked.values()), max(v.frames for v in looked.values())),
-        "frame_size": list(sizes.pop()) if len(sizes) == 1 else None, "frame_rate": rates.pop() if len(rates) == 1 else None,
-        "variable": sum(video.variable for video in looked.values()),
-    }  # fmt: skip
+    return samples, looked, {"how": f"{how}, {why}", "columns": {role: ", ".join(names) for role, names in columns.items()}}
 
 
-def _videos(named: pd.Series, videos: Path, problems: list, decode: bool, progress: bool) -> tuple[list, dict]:
-    """(path below `videos` of each row's video, {path: what was found there}); every video is looked at once."""
-    found, looked, broken = [], {}, {}
-    for line, cell in tqdm(named.items(), total=len(named), desc="videos", disable=not progress or None):
+def _look_at(role: str, named: pd.Series, problems: list, find, look, progress: bool) -> tuple[list, dict]:
+    """(media of each row, {media: what was found there}); every one is looked at once."""
+    places, looked, broken = [], {}, {}
+    for line, cell in tqdm(named.items(), total=len(named), desc="features" if role == "features" else "videos", disable=not progress or None):
         media = None
         try:
             if cell is None:
-                raise VideoError(f"video ({named.name}) is empty; every row needs one")
-            media = find_video(videos, cell)
+                raise VideoError(f"{role} ({named.name}) is empty; every row needs one")
+            media = find(cell)
             if media not in looked and media not in broken:
                 try:
-                    looked[media] = check_video(videos / media, decode=decode)
-                except VideoError as error:
+                    looked[media] = look(media)
+                except (VideoError, DatasetError) as error:
                     broken[media] = error
             if media in broken:
                 raise broken[media]
-        except VideoError as error:
+        except (VideoError, DatasetError) as error:
             problems.append((line, str(error)))
-        found.append(media)
-    return found, looked
+        places.append(media)
+    return places, looked
 
 
 def _splits(written: pd.Series, problems: list) -> list[str]:
@@ -237,3 +262,51 @@ def _further(cells: pd.Series, mark: str) -> pd.Series:
     if mark == "," and all(np.isfinite(to_number(cell, mark)) for cell in cells.dropna()):
         return cells.map(lambda cell: None if cell is None else cell.replace(",", "."))
     return cells
+
+
+def check_options(name: str, score_range: tuple[float, float] | None) -> None:
+    """Raise DatasetError for a name or a score range that no dataset can have, before anything is read."""
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise DatasetError(f"--name {name!r}: runs are named by it, so it is made of letters, digits, '.', '-' and '_'")
+    if score_range is not None and not score_range[0] < score_range[1]:
+        raise DatasetError(f"--score-range {score_range[0]:g} {score_range[1]:g}: the lowest score must lie below the highest")
+
+
+def draw_split(samples: pd.DataFrame, *, seed: int, val_share: float, test_share: float) -> list[str]:
+    """The split of every row, drawn by the seed video by video: rows of one video never lie on both sides.
+
+    The shares are of the videos, each at least one where there are four videos or more; the order of the
+    rows does not matter.
+    """
+    if not (val_share >= 0 and test_share >= 0 and val_share + test_share < 1):
+        raise DatasetError(f"--val-share {val_share} and --test-share {test_share} must be 0 or more, and below 1 together")
+    media = sorted(set(samples["media"]))
+    counts = [max(round(share * len(media)), int(share > 0 and len(media) > 3)) for share in (test_share, val_share)]
+    while sum(counts) >= len(media):  # one video at least is learnt from
+        counts[counts[1] > 0] -= 1
+    parts = dict.fromkeys(media, "train")
+    for place, row in enumerate(np.random.default_rng(seed).permutation(len(media))[: sum(counts)]):
+        parts[media[row]] = "test" if place < counts[0] else "val"
+    return [parts[name] for name in samples["media"]]
+
+
+def describe(
+    samples: pd.DataFrame, found: dict, said: dict, *, score_range: tuple[float, float] | None = None, seed: int = 0,
+    val_share: float = 0.1, test_share: float = 0.2,
+) -> dict:  # fmt: skip
+    """dataset.json of a table's samples, which get a drawn split where the table has none; found["split"] says which.
+
+    said  name, title, source, licence and citation
+    """
+    found["split"] = "as the table says"
+    if "split" not in samples:
+        samples.insert(1, "split", draw_split(samples, seed=seed, val_share=val_share, test_share=test_share))
+        found["split"] = f"drawn video by video, seed {seed}, {val_share:.0%} val and {test_share:.0%} test"
+    low, high = float(np.floor(min(samples["score"].min(), 0))), float(np.ceil(samples["score"].max()))
+    return said | {
+        "score_range": list(score_range or (low, high if high > low else low + 1)),
+        "protocol": "folds" if samples["split"].str.isdecimal().all() else "fixed",
+        "pairing_key": "group" if "group" in samples else "difficulty" if "difficulty" in samples else None,
+        "divided_by_difficulty": "difficulty" in samples, "frame_rate": found.get("frame_rate"), "frame_size": found.get("frame_size"),
+        "left_out": [],
+    }  # fmt: skip

@@ -2,7 +2,7 @@
 
 A pickle is a small program: it may name any function of any module and call it, so opening one plainly
 hands the machine to whoever wrote the file. Datasets of this field come as pickles all the same. What
-they need is numbers, text, lists, dictionaries and numpy's arrays and scalars, and nothing else is let in.
+they need is numbers, text, lists, sets, dictionaries and numpy's arrays and scalars, and nothing else is let in.
 Nor is the state of an array taken as the file has it: numpy believes the flags of a type and the length of a
 list, and with wrong ones takes any bytes for addresses of objects.
 """
@@ -13,10 +13,12 @@ import codecs
 import io
 import math
 import pickle
+import struct
 from pathlib import Path
 
 import numpy as np
 
+from corelib.data.archives import COMPRESSED, RATIO_LIMIT, SMALL
 from corelib.data.samples import DatasetError
 from corelib.messages import one_line
 
@@ -24,22 +26,52 @@ from corelib.messages import one_line
 def load_pickle(path: str | Path) -> object:
     """The content of a pickle of plain Python values and numpy arrays or scalars.
 
-    Text that Python 2 wrote is read as latin1, which is what numpy's arrays of that time need.
+    Text that Python 2 wrote is read as latin1, which is what numpy's arrays of that time need. Every protocol is
+    read, compressed by gzip, bzip2 or xz or not; ordered and default dictionaries become plain ones.
     Raises DatasetError that names the file and the first class or function that it asks for and that
-    is not numpy's; nothing of the kind is imported or called. A file that is no pickle, or is cut
-    short, is a DatasetError too; a missing one stays FileNotFoundError. Arrays of numbers, text and plain
-    values are read, from protocols 0 to 4, the ones that the published files use.
+    is none of these; nothing of the kind is imported or called. A file that is no pickle, or is cut
+    short, is a DatasetError too; a missing one stays FileNotFoundError.
     """
-    content = Path(path).read_bytes()
+    content = _content(Path(path))
+    kind = next((kind for sign, kind in _NO_PICKLES.items() if content.startswith(sign)), None)
+    if kind:
+        raise DatasetError(f"{path}: this is {kind}")
     try:
         return _Reader(content).load()
     except _Refused as refused:
         raise DatasetError(
             f"{path}: this pickle asks for {one_line(refused)}, which a file of numbers has no need of; it was not opened. "
-            "Get the file again from the dataset's own release."
+            "Get the file again from the dataset's own release, or save what it holds as plain dictionaries, lists, numbers and numpy arrays."
         ) from None
     except Exception as error:  # damaged bytes raise nearly anything: EOFError, KeyError, struct's errors ...
         raise DatasetError(f"{path} cannot be read as a pickle: {type(error).__name__}: {one_line(error)}") from None
+
+
+_AGAIN = "load it with {}, and save what it holds with pickle.dump, as plain dictionaries, lists, numbers and numpy arrays"
+_NO_PICKLES = {
+    b"PK\x03\x04": f"a zip archive, as torch.save writes, and no pickle; unpack it, or {_AGAIN.format('torch.load')}",
+    b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.": f"a file of torch.save and no plain pickle; {_AGAIN.format('torch.load')}",
+    b"\x93NUMPY": f"a .npy file and no pickle; {_AGAIN.format('numpy.load')}",
+    b"version https://git-lfs": "a pointer of Git LFS to the file, not the file itself; get it with `git lfs pull`",
+    b"<": "a web page and no pickle; open the address in a browser and save the file itself",
+}
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file, decompressed where it is compressed, up to what an archive may unpack to."""
+    content = path.read_bytes()
+    opener = next((opener for sign, opener in COMPRESSED if content.startswith(sign)), None)
+    if opener is None:
+        return content
+    limit = max(SMALL, RATIO_LIMIT * len(content))
+    try:
+        with opener(io.BytesIO(content), "rb") as file:
+            found = file.read(limit + 1)
+    except Exception as error:  # as many kinds as there are libraries
+        raise DatasetError(f"{path} is compressed and cannot be decompressed ({one_line(error)}); get it again") from None
+    if len(found) > limit:
+        raise DatasetError(f"{path}: would unpack to more than {RATIO_LIMIT} times its own size; it was not opened")
+    return found
 
 
 class _Refused(Exception):
@@ -83,6 +115,20 @@ def _fill(array: np.ndarray, state: tuple) -> None:
         array.tolist()  # raises for what is no character
 
 
+def _from_buffer(
+    content: bytes | bytearray, data_type: np.dtype, shape: tuple, order: str, axes: tuple | None = None
+) -> np.ndarray:
+    """How protocol 5 writes an array; `axes`: its axes' order in memory, if not C's or Fortran's."""
+    array = _empty_array(_ARRAY)
+    _fill(array, (1, shape, data_type, order == "F", bytes(content)))
+    return array if axes is None else array.transpose(axes)
+
+
+def _mapping(*stated: object) -> dict:
+    """An ordered or default dictionary, or a counter: what makes it special is of no use here."""
+    return dict(*(part for part in stated if isinstance(part, list | dict)))
+
+
 def _scalar(data_type: np.dtype, content: bytes | str) -> np.generic:
     if data_type.kind == "O":
         raise _Refused("a scalar of the type object")
@@ -90,15 +136,20 @@ def _scalar(data_type: np.dtype, content: bytes | str) -> np.generic:
 
 
 _ARRAY = object()  # stands for numpy.ndarray, which pickles name and never call
-# numpy moved the module from numpy.core to numpy._core; old and new files name either.
-_ARRAY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
+_FACTORY = object()  # stands for the type that a default dictionary makes entries of, which is never called
+# numpy moved its modules from numpy.core to numpy._core, Python from __builtin__ to builtins; files name either.
+_NUMPY, _BUILTINS = ("numpy.core", "numpy._core"), ("__builtin__", "builtins")
 _ALLOWED = {
     ("numpy", "dtype"): _data_type,
     ("numpy", "ndarray"): _ARRAY,
     ("_codecs", "encode"): _to_latin1,
     ("__builtin__", "bytes"): _no_bytes,
-    **{(module, "_reconstruct"): _empty_array for module in _ARRAY_MODULES},
-    **{(module, "scalar"): _scalar for module in _ARRAY_MODULES},
+    **{(f"{core}.multiarray", "_reconstruct"): _empty_array for core in _NUMPY},
+    **{(f"{core}.multiarray", "scalar"): _scalar for core in _NUMPY},
+    **{(f"{core}.numeric", "_frombuffer"): _from_buffer for core in _NUMPY},
+    **{("collections", name): _mapping for name in ("OrderedDict", "defaultdict", "Counter")},
+    **{(module, name): _FACTORY for module in _BUILTINS for name in ("dict", "float", "int", "list", "str", "tuple", "bool")},
+    **{(module, kind.__name__): kind for module in _BUILTINS for kind in (set, frozenset, complex)},
 }
 
 
@@ -129,5 +180,12 @@ class _Reader(pickle._Unpickler):
         else:
             raise _Refused(f"setting the state of a {type(made).__name__}")
 
-    dispatch = pickle._Unpickler.dispatch | {pickle.BUILD[0]: set_state}
-    del dispatch[pickle.BYTEARRAY8[0]]  # takes memory for any length that is stated
+    def read_bytearray(self) -> None:
+        """The opcode BYTEARRAY8, which takes memory for any length that is stated."""
+        (size,) = struct.unpack("<Q", self.read(8))
+        content = bytearray(self.read(size))
+        if len(content) < size:
+            raise EOFError(f"{len(content)} of {size} bytes are there")
+        self.append(content)
+
+    dispatch = pickle._Unpickler.dispatch | {pickle.BUILD[0]: set_state, pickle.BYTEARRAY8[0]: read_bytearray}

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import warnings
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -26,8 +31,11 @@ VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 # Of one frame: 4096 x 4096, above 4K. A header may state any size, and decoders take memory for what it states.
 MAX_PIXELS = 2**24
+ONE_DIGIT = str.maketrans("123456789", "000000000")  # names that are equal then sort by number as they are
 # FFmpeg goes by content, not by name, and some formats that it knows are play lists: they name other files to open.
 CONTAINERS = ("mov", "matroska", "webm", "avi", "mpeg", "mpegts", "flv", "asf", "ogg")
+# Titles and the like may be no text; PyAV from 19 on takes them as they are, and has no such option.
+NO_TEXT = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 
 
 class VideoError(KitError, ValueError):
@@ -51,59 +59,126 @@ def write_video(path: str | Path, frames: np.ndarray, frame_rate: float, *, crf:
         stream = container.add_stream("libx264", rate=Fraction(frame_rate).limit_denominator(1000))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.thread_count = 1  # more threads split the picture, and the file would depend on the machine
-        # without B-frames the same frames give the same bytes; with them x264 does not promise it
-        stream.options = {"crf": str(crf), "preset": "veryfast", "g": "8", "bf": "0"}
+        # Without B-frames the same frames give the same bytes; with them x264 does not promise it. Nor does it with the
+        # instructions that take 32 or 64 bytes at once, where lines are no multiple of that long.
+        stream.options = {"crf": str(crf), "preset": "veryfast", "g": "8", "bf": "0", "x264-params": "asm=sse4.2"}
         for image in frames:
-            for packet in stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")):
+            for packet in stream.encode(_to_yuv420(image)):
                 container.mux(packet)
         for packet in stream.encode():
             container.mux(packet)
 
 
-def count_frames(path: str | Path) -> int:
-    """How many frames a video file or a folder of frames holds.
+def _to_yuv420(image: np.ndarray) -> av.VideoFrame:
+    """rgb24 [H, W, 3] -> a frame of yuv420p whose memory holds nothing but the picture and zeros.
 
-    Takes the container's own count where it states one and counts packets otherwise; always for AVI, whose
-    own count includes frames that the camera dropped (a variable frame rate) or that were cut off.
+    It is converted at a width without a remainder, since converters read and write whole registers.
+    """
+    height, width = image.shape[:2]
+    wide = np.pad(image, ((0, 0), (0, -width % 64), (0, 0)), mode="edge")
+    converted = av.VideoFrame.from_ndarray(wide, format="rgb24").reformat(format="yuv420p")
+    frame = av.VideoFrame(width, height, "yuv420p")
+    for plane, source, step in zip(frame.planes, converted.planes, (1, 2, 2), strict=True):
+        lines, picture = (np.frombuffer(part, np.uint8).reshape(-1, part.line_size) for part in (plane, source))
+        lines[:] = 0
+        lines[: height // step, : width // step] = picture[: height // step, : width // step]
+    return frame
+
+
+def count_frames(path: str | Path) -> int:
+    """How many frames a video file or a folder of frames holds: as many as `read_video` gives.
+
+    A container's own count is not taken: it includes what a recorder dropped, what was cut off, and what an edit list
+    hides. Packets are counted instead, without decoding them.
     """
     path = Path(path)
     if path.is_dir():
         return len(frame_names(path))
+    if not path.is_file():
+        raise VideoError(f"{path}: no such video file or folder of frames")
+    facts = os.stat(path)
+    return _counted(str(path), facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _counted(path: str, size: int, changed: int) -> int:
     with open_container(path) as container:
-        stream = container.streams.video[0]
-        stated = 0 if container.format.name == "avi" else stream.frames
+        stream = video_stream(container)
         try:
-            return stated or sum(1 for packet in container.demux(stream) if packet.size)
+            packets = [packet for packet in container.demux(stream) if packet.size]
         except (av.error.FFmpegError, OSError) as error:
             raise VideoError(f"{path}: reading stopped ({_reason(error)}); is the file complete?") from None
+        if packets and packets[0].is_keyframe:
+            return sum(not packet.is_discard for packet in packets)
+    return _decode(Path(path), set())[1]  # a recording that begins between two key frames: some cannot be decoded
 
 
 def frame_names(folder: str | Path) -> tuple[str, ...]:
-    """The names of a folder's image files in sorted order: the i-th is frame i.
+    """The names of a folder's image files in the order of their numbers: the i-th is frame i.
 
-    A folder may hold a whole competition, some hundred thousand frames: it is listed once, and again
-    only after something has been added to it or taken away.
+    Numbers count by value, with or without leading zeros; hidden files are passed over. Missing numbers are warned of.
+    A folder may hold a whole competition, some hundred thousand frames: it is listed once, and again only after
+    something has been added to it or taken away. Raises VideoError for a folder without images, and for two of one frame.
     """
     return _listed(str(folder), os.stat(folder).st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
 def _listed(folder: str, changed: int) -> tuple[str, ...]:
-    names = tuple(sorted(name for name in os.listdir(folder) if name.lower().endswith(IMAGE_SUFFIXES)))
-    if not names:
+    found = [name for name in os.listdir(folder) if name.lower().endswith(IMAGE_SUFFIXES) and name[0] != "."]
+    if not found:
         raise VideoError(f"{folder}: no {', '.join(IMAGE_SUFFIXES)} file in this folder of frames")
-    return names
+    if len({name.translate(ONE_DIGIT) for name in found}) > 1:  # numbers of several lengths
+        keyed = sorted((_frame_key(name), name) for name in found)
+        for (key, name), (other, twin) in pairwise(keyed):
+            if key == other:
+                raise VideoError(
+                    f"{folder}: {name} and {twin} are one frame twice; keep one of them, and one kind of images"
+                )
+        names = [name for _, name in keyed]
+    else:
+        names = sorted(found)
+    if missing := _missing_numbers(names):
+        warnings.warn(
+            f"{folder}: of its frames the numbers {missing} are missing; those that are there are taken one after the other",
+            stacklevel=2,
+        )
+    return tuple(names)
+
+
+def _frame_key(name: str) -> tuple:
+    """What frames are sorted by: "cam2_frame10.jpg" -> ("cam", 2, "_frame", 10, "")."""
+    parts = re.split(r"([0-9]+)", os.path.splitext(name)[0])
+    return tuple(int(part) if number % 2 else part for number, part in enumerate(parts))
+
+
+def _missing_numbers(names: list[str]) -> str:
+    """The numbers that a run of frames leaves out, in words; every so-manieth frame, as tools extract them, is a run."""
+    found = re.match(r"(.*?)([0-9]+)([^0-9]*)$", os.path.splitext(names[0])[0])
+    if found is None:
+        return ""
+    begin, end = found[1], found[3] + os.path.splitext(names[0])[1]
+    numbers = [name[len(begin) : len(name) - len(end)] for name in names if name.startswith(begin) and name.endswith(end)]
+    if len(numbers) < max(3, len(names)) or not all(map(str.isdecimal, numbers)):
+        return ""  # not one text with one number
+    steps = np.diff(np.array(list(map(int, numbers)), dtype=np.float64))
+    step = Counter(steps.tolist()).most_common(1)[0][0]
+    words = []
+    for place in np.flatnonzero(steps > step):
+        first, last = int(numbers[place]) + int(step), int(numbers[place + 1]) - int(step)
+        words.append(str(first) if first >= last else f"{first} to {last}")
+    return ", ".join(words[:10]) + (f" and {len(words) - 10} more gaps" if len(words) > 10 else "")
 
 
 def read_video(path: str | Path, numbers: np.ndarray | None = None, *, threads: int | None = None) -> np.ndarray:
     """Decode a video file or a folder of frames.
 
-    path     a video file, or a folder whose sorted image files are the frames, all of one size
+    path     a video file, or a folder whose image files are the frames in the order of their numbers, all of one size
     numbers  frame numbers [T] in any order, repeats allowed; None reads all
-    threads  that decode a folder's images; None takes PyTorch's number, which is 1 in a DataLoader's worker
+    threads  that decode one file, or a folder's images; None leaves it to the decoder, and to PyTorch's number
 
-    Frames are counted and never timed, so a variable frame rate changes nothing. Images are taken as they
-    are stored: an EXIF note that a viewer should turn them is not followed.
+    Frames are counted and never timed, so a variable frame rate changes nothing. Videos are turned as players show
+    them (phones store them lying, with a note). Images are taken as they are stored: an EXIF note is not followed.
     Returns uint8 [T, H, W, 3]; a grey image gets three equal channels. Raises VideoError when something cannot
     be decoded, is cut short, differs in size or is larger than MAX_PIXELS, and when there are fewer frames than
     asked for.
@@ -111,7 +186,7 @@ def read_video(path: str | Path, numbers: np.ndarray | None = None, *, threads: 
     path = Path(path)
     if path.is_dir():
         return _read_folder(path, numbers, threads)
-    wanted, available = _decode(path, None if numbers is None else set(np.asarray(numbers).tolist()))
+    wanted, available = _decode(path, None if numbers is None else set(np.asarray(numbers).tolist()), threads)
     numbers = np.arange(available) if numbers is None else np.asarray(numbers)
     _check_numbers(path, numbers, available)
     return np.stack([wanted[number] for number in numbers])
@@ -160,13 +235,13 @@ def open_container(path: str | Path) -> av.container.InputContainer:
     allowed = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
     limit = {"max_pixels": str(MAX_PIXELS)}
     try:
-        # Absolute, since FFmpeg takes a name's part before a colon for a protocol. Titles and the like may be no text.
-        container = av.open(os.path.abspath(path), options=limit, container_options=allowed, metadata_errors="replace")
+        # Absolute, since FFmpeg takes a name's part before a colon for a protocol.
+        container = av.open(os.path.abspath(path), options=limit, container_options=allowed, **NO_TEXT)
     except (av.error.FFmpegError, OSError) as error:
         kinds = ", ".join(VIDEO_SUFFIXES)
         raise VideoError(f"{path}: cannot be opened as a video ({_reason(error)}); is the file complete? Read are {kinds}") from None
     try:
-        stream = next(iter(container.streams.video), None)
+        stream = video_stream(container)
         if stream is None or stream.codec_context is None:
             raise VideoError(f"{path}: holds no video stream" + (" that can be decoded" if stream else ""))
         _check_size(path, stream.codec_context.width, stream.codec_context.height)
@@ -175,6 +250,11 @@ def open_container(path: str | Path) -> av.container.InputContainer:
         container.close()
         raise
     return container
+
+
+def video_stream(container: av.container.InputContainer) -> av.video.stream.VideoStream | None:
+    """The stream that is read: the first that is no cover picture, which sound files carry as a video of one frame."""
+    return next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
 
 
 def _reason(error: OSError) -> str:
@@ -186,17 +266,20 @@ def _check_size(path: str | Path, width: int, height: int) -> None:
         raise VideoError(f"{path}: states frames of {width} x {height} pixels; at most {MAX_PIXELS:,} pixels are read: make it smaller")
 
 
-def _decode(path: Path, wanted: set[int] | None) -> tuple[dict[int, np.ndarray], int]:
+def _decode(path: Path, wanted: set[int] | None, threads: int | None = None) -> tuple[dict[int, np.ndarray], int]:
     """The wanted frames by number (all if None), of one size, and how many there are up to the last one wanted."""
     last = max(wanted) if wanted else None
     frames: dict[int, np.ndarray] = {}
     seen, first = 0, None
     with open_container(path) as container:
+        stream = video_stream(container)
+        if threads:
+            stream.codec_context.thread_count = threads
         try:
-            for number, frame in enumerate(container.decode(video=0)):
+            for number, frame in enumerate(container.decode(stream)):
                 seen = number + 1
                 if wanted is None or number in wanted:
-                    image = frame.to_ndarray(format="rgb24")
+                    image = _upright(frame, path)
                     first = image if first is None else first
                     if image.shape != first.shape:
                         raise VideoError(f"{path}: frames differ in size: {first.shape}, and from frame {number} on {image.shape}")
@@ -208,6 +291,27 @@ def _decode(path: Path, wanted: set[int] | None) -> tuple[dict[int, np.ndarray],
     if not seen:
         raise VideoError(f"{path}: holds no frame that can be decoded")
     return frames, seen
+
+
+def _upright(frame: av.VideoFrame, path: Path) -> np.ndarray:
+    """A frame as players show it, uint8 [H, W, 3]: turned and mirrored as its display matrix says.
+
+    The matrix takes a pixel (x, y) of the stored picture to (a x + c y, b x + d y); numbers are 16.16 fixed point.
+    """
+    image = frame.to_ndarray(format="rgb24")
+    note = frame.side_data.get("DISPLAYMATRIX")
+    if note is None:
+        return image
+    matrix = np.frombuffer(bytes(note), np.int32).reshape(3, 3)[:2, :2] / 2**16
+    length = np.abs(matrix).max()
+    (a, b), (c, d) = np.rint(matrix / length).astype(int) if length else np.eye(2, dtype=int)
+    if not length or np.abs(matrix / length - [[a, b], [c, d]]).max() > 0.02 or abs(a * d - b * c) != 1:
+        raise VideoError(f"{path}: its display matrix turns the picture by no right angle; write it anew, for example with ffmpeg")
+    if a == 0:  # a quarter turn: columns become rows
+        image, down, right = image.transpose(1, 0, 2), b, c
+    else:
+        down, right = d, a
+    return np.ascontiguousarray(image[::down, ::right])
 
 
 def _check_numbers(path: Path, numbers: np.ndarray, available: int) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from corelib.data.video import VIDEO_SUFFIXES, VideoError, frame_names, open_container, open_image, read_video
+from corelib.data.video import (
+    VIDEO_SUFFIXES, VideoError, count_frames, frame_names, open_container, open_image, read_video, video_stream,
+)  # fmt: skip
 from corelib.messages import one_line
 
 
@@ -31,27 +33,29 @@ class VideoFacts:
 def find_video(root: Path, name: str) -> str:
     """The path below `root` of the video file or folder of frames that `name` names, with "/" between folders.
 
-    name  a path below root, or an absolute one that leads there; the suffix may be left out
+    name  a path below root, or an absolute one that leads there; the suffix may be left out. A folder's may end in "/"
     Raises VideoError, naming the nearest, where there is none or where several files differ in suffix alone.
     """
-    written = Path(name.replace("\\", "/"))
+    name = name.replace("\\", "/")
+    written = Path(name)
     absolute = Path(os.path.normpath(Path(os.path.abspath(root)) / written))
     if not absolute.is_relative_to(os.path.abspath(root)):  # Windows: on another drive, too
         raise VideoError(f"{name}: lies outside of {root}; name videos by their path below it")
     relative = absolute.relative_to(os.path.abspath(root))
     try:
-        if (root / relative).exists():
+        if (root / relative).is_dir() if name.endswith("/") else (root / relative).is_file():
             return relative.as_posix()
+        folder = root / relative.parent
+        entries = _entries(str(folder), os.stat(folder).st_mtime_ns) if folder.is_dir() else ()
     except OSError as error:
         raise VideoError(f"{one_line(name)}: cannot be a video's path ({one_line(error.strerror)})") from None
-    folder = root / relative.parent
-    entries = _entries(str(folder), os.stat(folder).st_mtime_ns) if folder.is_dir() else ()
     wanted = unicodedata.normalize("NFC", relative.name)  # file systems write é in two ways
     same = [entry for entry in entries if _matches(entry, wanted)]
     if len(same) == 1:
         return (relative.parent / same[0]).as_posix()
     if same:
-        raise VideoError(f"{name}: is it {' or '.join(same)}? Give the suffix as well")
+        folders = [f"{entry}/" if (folder / entry).is_dir() else entry for entry in same]
+        raise VideoError(f"{name}: is it {' or '.join(folders)}? Give the suffix as well, and a folder's name with / behind it")
     stems = {os.path.splitext(unicodedata.normalize("NFC", entry))[0]: entry for entry in entries}
     near = difflib.get_close_matches(os.path.splitext(wanted)[0], stems, n=1)
     hint = f"; the nearest there is {stems[near[0]]}" if near else "" if entries else "; there is no such folder, or it is empty"
@@ -82,7 +86,7 @@ def check_video(path: Path, *, decode: bool = False) -> VideoFacts:
         return _check_folder(path, decode)
     height, width = read_video(path, np.array([0])).shape[1:3]
     with open_container(path) as container:
-        stream = container.streams.video[0]
+        stream = video_stream(container)
         times, end, complete = [], 0.0, True
         try:
             for packet in container.demux():
@@ -97,15 +101,19 @@ def check_video(path: Path, *, decode: bool = False) -> VideoFacts:
         rate, stated = stream.average_rate, stream.frames
         if container.format.name == "avi" and not _ends_early(path):
             stated = 0
+        if "mov" in container.format.name and stream.index_entries:  # without the stretches that an edit list leaves out
+            stated = len(stream.index_entries)
     if len(times) < stated or not complete:
         raise VideoError(f"{path}: its header states {stated} frames, it holds {len(times) - (not complete)} whole ones; it was cut short: copy it again")
-    if end - begin < 0.95 * length:
-        raise VideoError(f"{path}: its header states {length:.2f} s, it ends after {end - begin:.2f} s; it was cut short: copy it again")
+    reach = end if "matroska" in container.format.name else end - begin  # whose duration counts from 0
+    if reach < 0.95 * length:
+        raise VideoError(f"{path}: its header states {length:.2f} s, it ends after {reach:.2f} s; it was cut short: copy it again")
+    frames = count_frames(path)
     if decode:
-        _decode_all(path, len(times))
+        _decode_all(path, frames)
     steps = np.diff(np.sort([time for time in times if time is not None]))
     variable = len(steps) > 0 and bool(steps.max() > 1.5 * steps.min())
-    return VideoFacts(len(times), height, width, None if variable or not rate else float(rate), variable)
+    return VideoFacts(frames, height, width, None if variable or not rate else float(rate), variable)
 
 
 def _ends_early(path: Path) -> bool:
@@ -137,7 +145,7 @@ def _decode_all(path: Path, frames: int) -> None:
     decoded = 0
     try:
         with open_container(path) as container:
-            for _ in container.decode(video=0):
+            for _ in container.decode(video_stream(container)):
                 decoded += 1
     except (av.error.FFmpegError, OSError) as error:
         raise VideoError(f"{path}: decoding stopped after {decoded} of {frames} frames ({one_line(error)}); is the file complete?") from None

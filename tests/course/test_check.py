@@ -16,7 +16,7 @@ from corelib.metrics import DEFINITION
 def row(seed, rho, *, dataset="dives", **changes):
     return {
         "dataset": dataset, "system": "core", "with_difficulty": True, "recipe": "smoke", "exemplars": 10, "split": "test", "selected_on": "val",
-        "seed": seed, "spearman": rho, "rl2_x100": 2 - rho, "dataset_sha256": "a" * 64,
+        "seed": seed, "spearman": rho, "rl2_x100": 2 - rho, "table_sha256": "a" * 64,
     } | changes  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def test_what_cannot_be_compared_says_which_and_ends_with_3(reference, tmp_path)
     cases = {
         "profile laptop": course(tmp_path / "profile", FIVE[:1], profile="laptop"),
         "definition 999": course(tmp_path / "definition", FIVE[:1], definition=999),
-        "bbbbbbbbbbbb": course(tmp_path / "data", [row(0, 0.92, dataset_sha256="b" * 64)]),
+        "bbbbbbbbbbbb": course(tmp_path / "data", [row(0, 0.92, table_sha256="b" * 64)]),
         "did not finish": course(tmp_path / "part", [row(0, 0.9, system="mlp")]),
     }
     for word, folder in cases.items():
@@ -99,7 +99,7 @@ def test_a_reference_needs_five_seeds_of_one_profile_and_one_dataset(tmp_path):
     assert len(make_reference([few, rest])["experiments"]) == 1  # seeds may come from several runs
     for wrong, word in (
         (course(tmp_path / "a", FIVE[4:], profile="laptop"), "one profile"),
-        (course(tmp_path / "b", [FIVE[4] | {"dataset_sha256": "b"}]), "different data"),
+        (course(tmp_path / "b", [FIVE[4] | {"table_sha256": "b"}]), "different data"),
         (course(tmp_path / "c", [FIVE[4] | {"spearman": None}]), "not defined"),
         (course(tmp_path / "d", FIVE[4:], definition=0), "another definition"),
     ):
@@ -135,6 +135,6 @@ def test_every_reference_that_is_shipped_is_of_five_seeds_of_a_profile_and_of_th
     for path in shipped:
         reference = read_reference(path)
         assert reference["profile"] == path.stem and reference["metrics"] == DEFINITION
-        assert all(len(entry["seeds"]) >= 5 and entry["dataset_sha256"] for entry in reference["experiments"])
+        assert all(len(entry["seeds"]) >= 5 and entry["table_sha256"] for entry in reference["experiments"])
         systems = {(entry["dataset"], entry["system"], entry["with_difficulty"]) for entry in reference["experiments"]}
         assert {("dives", system, known) for system in ("core", "mlp") for known in (False, True)} <= systems

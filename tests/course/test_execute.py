@@ -198,6 +198,33 @@ def test_a_kernel_that_does_not_start_is_told_with_the_notebook(source, tmp_path
         run_course("tiny", source=source)
 
 
+SLOW_LAST_ANSWER = """
+import time
+session = get_ipython().kernel.session
+send = session.send
+def late(stream, kind, *more, **options):
+    sent = send(stream, kind, *more, **options)
+    if kind == "kernel_info_reply":  # what papermill asks for last; on a busy machine the kernel is not done with it at once
+        time.sleep(1)
+    return sent
+session.send = late
+"""
+
+
+def test_a_kernel_that_still_handles_a_message_at_the_end_is_not_interrupted(source, capfd):
+    write_notebook(source / "00_first.ipynb", SLOW_LAST_ANSWER)
+    run_course("tiny", source=source)
+    said = capfd.readouterr()
+    assert "KeyboardInterrupt" not in said.out + said.err and "IPKernelApp" not in said.err
+
+
+def test_a_kernel_whose_cell_takes_too_long_ends_without_a_page_of_errors(source, capfd):
+    write_notebook(source / "00_first.ipynb", "import time; time.sleep(60)")
+    with pytest.raises(NotebookError, match="--cell-timeout"):
+        run_course("tiny", source=source, cell_timeout=1)
+    assert "IPKernelApp" not in capfd.readouterr().err
+
+
 def full_disk(*arguments, **options):
     raise OSError(errno.ENOSPC, "No space left on device")
 

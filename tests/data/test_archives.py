@@ -81,6 +81,34 @@ def test_neither_rights_nor_owners_come_from_the_archive(tmp_path):
     assert not found.st_mode & (stat.S_ISUID | stat.S_IXUSR | stat.S_IWOTH) and found.st_mtime > 1e9
 
 
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+@pytest.mark.parametrize("card", [b"{}", b"not json", b'{"name": "../.."}'])
+def test_an_archive_of_a_dataset_is_unpacked_whatever_its_card_says(tmp_path, kind, card):
+    files = {"dataset.json": card, "samples.csv": b"id\n", "a.avi": b"x"}
+    path = write_zip(tmp_path / "a.zip", files) if kind == "zip" else write_tar(tmp_path / "a.tar", files)
+    assert unpack(path, tmp_path / "out") == (3, sum(map(len, files.values())))
+    assert content_of(tmp_path / "out") == files
+
+
+@pytest.mark.parametrize("name", ["", ".", "\0"])
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_a_member_without_a_name_is_refused(tmp_path, kind, name):
+    if kind == "zip":
+        path = write_zip(tmp_path / "a.zip", {"b.avi": b"x", zipfile.ZipInfo("?"): b"y"})
+        content = bytearray(path.read_bytes())
+        for header, length, start in ((b"PK\x03\x04", 26, 30), (b"PK\x01\x02", 28, 46)):
+            place = content.rindex(header)
+            content[place + length] = len(name)
+            content[place + start : place + start + 1] = name.encode()
+        end = content.rindex(b"PK\x05\x06")  # where the directory begins, and its size, when the name got shorter
+        content[end + 12] -= 1 - len(name)
+        content[end + 16] -= 1 - len(name)
+        path.write_bytes(content)
+    else:
+        path = write_tar(tmp_path / "a.tar", [(entry("b", size=1), b"x"), (entry(name, size=1), b"y")])
+    assert "has no name" in refusal(path, tmp_path)
+
+
 OUTSIDE = ("../escaped", "set/../../escaped", "/tmp/escaped", "..\\escaped", "C:\\escaped", "C:escaped", "\\\\host\\share\\escaped", "set/..")
 
 

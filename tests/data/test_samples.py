@@ -57,6 +57,25 @@ def test_the_checksum_changes_with_the_table_and_only_then(tmp_path):
     assert SampleTable.load(written(tmp_path / "f", samples)).sha256 != first
 
 
+def test_the_checksum_covers_the_pictures_in_the_datasets_own_folder(tmp_path):
+    first = SampleTable.load(written(tmp_path / "d", good()))
+    medium = tmp_path / "d" / "b.mp4"
+    facts = os.stat(medium)
+    medium.write_bytes(b"vidio")
+    os.utime(medium, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    again = SampleTable.load(tmp_path / "d")
+    assert again.sha256 != first.sha256 and again.table_sha256 == first.table_sha256
+    medium.unlink()
+    medium.mkdir()
+    sums = []
+    for frame in (b"one", b"two"):
+        (medium / "1.jpg").write_bytes(frame)
+        sums.append(SampleTable.load(tmp_path / "d").sha256)
+    assert len({*sums, first.sha256, again.sha256}) == 4
+    elsewhere = written(tmp_path / "e", good(), INFO | {"raw_root": "../d"})
+    assert SampleTable.load(elsewhere).sha256 == SampleTable.load(elsewhere).table_sha256  # not read
+
+
 CASES = {
     "duplicate id": ("id", {0: "b"}, ["line 2 (id b): id is 'b'; ids must be unique", "line 3 (id b)"]),
     "no id": ("id", {2: None}, ["line 4 (id nan)"]),
