@@ -6,10 +6,11 @@
     python kit.py setup                                     nothing more than the set-up, which the others begin with
     python kit.py lock                                      compile requirements.lock from pyproject.toml
 
-What follows is handed on: to `corelib course run`, pytest, JupyterLab. Needs Python with venv; everything else goes
-into .venv, again only when requirements.lock or pyproject.toml have changed, or where files of a package are missing
-or of another size than its RECORD says (hashing 5 GB each time would take too long). A set-up that was killed goes on
-where it was. Written so plainly that old interpreters understand it and can be turned away.
+What follows is handed on: to `corelib course run`, pytest, JupyterLab. Needs Python with venv;
+everything else goes into .venv, again only when requirements.lock or pyproject.toml have changed,
+or where files of a package are missing or of another size than its RECORD says (hashing 5 GB each
+time would take too long). A set-up that was killed goes on where it was. Written so plainly that
+old interpreters understand it and can be turned away.
 """
 
 from __future__ import print_function
@@ -28,16 +29,21 @@ import sys
 import time
 
 VENV = ".venv"
-PYTHON = os.path.join(VENV, "Scripts", "python.exe") if os.name == "nt" else os.path.join(VENV, "bin", "python")
-PACKAGES = os.path.join(VENV, "Lib" if os.name == "nt" else os.path.join("lib", "python3*"), "site-packages")
-DONE = os.path.join(VENV, ".installed")  # the folders of all that was installed, and of what SOURCES
+PYTHON = (
+    os.path.join(VENV, "Scripts", "python.exe")
+    if os.name == "nt"
+    else os.path.join(VENV, "bin", "python")
+)
+LIBRARY = "Lib" if os.name == "nt" else os.path.join("lib", "python3*")
+PACKAGES = os.path.join(VENV, LIBRARY, "site-packages")
+DONE = os.path.join(VENV, ".installed")  # what was installed, and from which SOURCES
 LOCK = ".venv.lock"  # beside .venv, which may be made anew under it
 HANDED_ON = []  # file descriptors that the steps of the set-up keep open
 SOURCES = ("requirements.lock", "pyproject.toml")
 ARGUMENTS = {
     "setup": None,
     "run": ["-m", "corelib", "course", "run"],
-    # Most tests wait for one process that computes on one core: two at a time, each file's in one process.
+    # Most tests wait for one process on one core: two at a time, each file's in one process.
     "test": ["-m", "pytest", "-n", "2", "--dist", "loadfile"],
     "lab": ["-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", "--LabApp.default_url=/lab/tree/notebooks"],
     "lock": ["-m", "uv", "pip", "compile", "-q", "--universal", "--python-version", "3.11", "--extra", "test",
@@ -66,7 +72,10 @@ def check_python():
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
     except ImportError:
-        sys.exit("error: %s has no venv module; install it (Debian, Ubuntu: apt install python3-venv)" % sys.executable)
+        sys.exit(
+            "error: %s has no venv module; install it (Debian, Ubuntu: apt install python3-venv)"
+            % sys.executable
+        )
 
 
 def shortcomings(packages=PACKAGES):
@@ -83,7 +92,7 @@ def shortcomings(packages=PACKAGES):
 
 
 def first_wrong_file(folder):
-    """The first file of a distribution that is missing or has another size than its RECORD says, or None."""
+    """The first file of a distribution that is missing or not as long as RECORD says, or None."""
     packages, name = os.path.split(folder)
     record = name + "/RECORD"
     try:
@@ -126,10 +135,11 @@ def installed():
 def is_sound():
     """Whether .venv is there, with pip and a Python of the range: then it is kept, and made anew otherwise."""
     low, high = python_range()
-    # Without its pyvenv.cfg it would be the Python that it was made by, and packages would go there.
+    # Without its pyvenv.cfg it would be the Python that made it, and packages would go there.
     script = (
-        "import os, sys, pip; sys.exit(not ((3, %d) <= sys.version_info[:2] < (3, %d) and os.path.samefile(sys.prefix, %r)))"
-        % (low, high, os.path.abspath(VENV))
+        "import os, sys, pip; there = os.path.samefile(sys.prefix, %r); "
+        "sys.exit(not (there and (3, %d) <= sys.version_info[:2] < (3, %d)))"
+        % (os.path.abspath(VENV), low, high)
     )
     return os.path.exists(PYTHON) and holds("pip") and succeeds([PYTHON, "-c", script])
 
@@ -149,17 +159,21 @@ def do(command):
     """Run a step of the set-up; stop where it fails."""
     if subprocess.call(command, **({"pass_fds": HANDED_ON} if HANDED_ON else {})) != 0:
         sys.exit(
-            "error: the set-up stopped at: %s\nThe lines above say why; the same command goes on from here, "
-            "or from the beginning once %s is removed." % (" ".join(command), os.path.abspath(VENV))
+            "error: the set-up stopped at: %s\nThe lines above say why; the same command goes on "
+            "from here, or from the beginning once %s is removed."
+            % (" ".join(command), os.path.abspath(VENV))
         )
 
 
 def remove(folder):
-    """Take a distribution's description away: the installers then see it as missing and install it over what is there."""
+    """Take a distribution's description away: the installers then install it over what is there."""
     try:
         shutil.rmtree(folder)
     except EnvironmentError as error:
-        sys.exit("error: %s cannot be removed (%s); end what runs from %s and try again" % (folder, error.strerror, VENV))
+        sys.exit(
+            "error: %s cannot be removed (%s); end what runs from %s and try again"
+            % (folder, error.strerror, VENV)
+        )
 
 
 def prepare_venv():
@@ -170,9 +184,11 @@ def prepare_venv():
         check_python()
         print("Setting up %s (once; a few GB, as PyTorch is large) ..." % VENV)
         sys.stdout.flush()
-        do([getattr(sys, "_base_executable", sys.executable), "-m", "venv", "--clear", VENV])  # it may be .venv's own
+        base = getattr(sys, "_base_executable", sys.executable)  # this one may be .venv's own
+        do([base, "-m", "venv", "--clear", VENV])
     if not (holds("uv") and succeeds([PYTHON, "-m", "uv", "--version"])):
-        do([PYTHON, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--force-reinstall", "uv"])
+        pip = [PYTHON, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        do(pip + ["--force-reinstall", "uv"])
 
 
 def digest_of_sources():
@@ -184,13 +200,13 @@ def digest_of_sources():
 
 
 def is_installed():
-    """Whether .venv holds everything that an earlier set-up noted for these SOURCES, each file of it.
+    """Whether .venv holds all that an earlier set-up noted for these SOURCES, each file of it.
 
     What was exchanged by hand for another version stays.
     """
     if not (os.path.exists(PYTHON) and os.path.exists(DONE)):
         return False
-    with io.open(DONE, encoding="utf-8") as file:
+    with open(DONE) as file:
         noted = file.read().splitlines()
     if noted[-1:] != [digest_of_sources()]:  # last, so that a note torn in its middle is none
         return False
@@ -205,16 +221,18 @@ def is_installed():
 
 @contextlib.contextmanager
 def only_one():
-    """Wait until no other set-up is at work here. The lock ends with this process and the steps that it started."""
+    """Wait until no other set-up is at work here. The lock ends with this process and its steps."""
     with open(LOCK, "a") as file:
         waiting = False
         while is_taken(file):
             if not waiting:
-                print("Another set-up is at work on %s; waiting until it has ended ..." % os.path.abspath(VENV))
+                place = os.path.abspath(VENV)
+                print("Another set-up is at work on %s; waiting until it has ended ..." % place)
                 sys.stdout.flush()
             waiting = True
             time.sleep(0.2)
-        if os.name != "nt" and sys.version_info[0] > 2:  # a step outlives a kill of this process alone
+        # A step outlives a kill of this process alone.
+        if os.name != "nt" and sys.version_info[0] > 2:
             HANDED_ON.append(file.fileno())
         try:
             yield
@@ -239,7 +257,7 @@ def is_taken(file):
 
 
 def install():
-    """What requirements.lock names, then corelib itself, unless that is what .venv holds already."""
+    """What requirements.lock names and corelib itself, unless .venv holds that already."""
     if is_installed():
         return
     with only_one():
@@ -250,19 +268,23 @@ def install():
         install_packages()
         short = shortcomings()
         if short:  # uv links the files of its cache: one that was cut short is short there too
-            print("%s: files are missing after the installation; once more, not from uv's cache ..." % ", ".join(map(name_of, short)))
+            names = [name_of(folder) for folder in short]
+            print(
+                "Files are still missing; without uv's cache once more: %s ..." % ", ".join(names)
+            )
             sys.stdout.flush()
-            do([PYTHON, "-m", "uv", "cache", "clean", "-q"] + [name_of(folder) for folder in short])
+            do([PYTHON, "-m", "uv", "cache", "clean", "-q"] + names)
             install_packages()
             short = shortcomings()
         for folder, path in short.items():
             sys.exit(
-                "error: %s: %s is missing or incomplete, again after it was installed anew; see that the disk has room and "
-                "nothing else works on %s, remove that folder and try again" % (os.path.basename(folder), path, os.path.abspath(VENV))
+                "error: %s: %s is missing or incomplete, again after it was installed anew; see "
+                "that the disk has room and nothing else works on %s, remove that folder and try again"
+                % (os.path.basename(folder), path, os.path.abspath(VENV))
             )
-        with io.open(DONE, "w", encoding="utf-8") as file:
+        with open(DONE, "w") as file:
             lines = ["%d %s" % (size, folder) for folder, size in sorted(installed().items())]
-            file.write(u"\n".join(lines + [digest_of_sources()]))
+            file.write("\n".join(lines + [digest_of_sources()]))
 
 
 def install_packages():
@@ -297,7 +319,8 @@ def main():
     except KeyboardInterrupt:
         sys.exit("\nstopped; the same command goes on from here")
     if asked == "test":
-        os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process of torch's threads beside another's wait for each other
+        # Threads of two processes on the same cores would wait for each other.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     if ARGUMENTS[asked]:
         start([PYTHON] + ARGUMENTS[asked] + sys.argv[2:])
 

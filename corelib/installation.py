@@ -56,8 +56,10 @@ def package_problem() -> str | None:
 
 
 def files_problem() -> str | None:
-    """Which distributions of requirements.lock are here without all their files, or None; kit.py tells, so that it
-    is None too where corelib does not run from its repository."""
+    """Which distributions of requirements.lock are here without all their files, or None.
+
+    kit.py tells, so that it is None too where corelib does not run from its repository.
+    """
     if not (ROOT / "kit.py").is_file():
         return None
     spec = importlib.util.spec_from_file_location("kit", ROOT / "kit.py")
@@ -116,14 +118,18 @@ def describe_reinstall(*names: str) -> str:
         return kits
     lock = _lock()
     pins = [f"{name}=={lock[name]}" if name in lock else name for name in names]
-    return f'run "{sys.executable}" -m pip install --force-reinstall {"--no-deps " if lock else ""}{" ".join(pins)}'
+    options = "--force-reinstall --no-deps" if lock else "--force-reinstall"
+    return f'run "{sys.executable}" -m pip install {options} {" ".join(pins)}'
 
 
 def _lock() -> dict[str, str]:
-    """{name: version} of requirements.lock, empty where corelib does not run from its repository. As text: pip takes no
-    name without hashes beside those of a lock with hashes."""
+    """{name: version} of requirements.lock, empty where corelib does not run from its repository.
+
+    Needed because pip takes no bare name beside a lock with hashes, not even as constraints.
+    """
     lock = ROOT / "requirements.lock"
-    return dict(re.findall(r"^([a-z0-9-]+)==([^ ]+)", lock.read_text(encoding="utf-8"), re.MULTILINE)) if lock.is_file() else {}
+    text = lock.read_text(encoding="utf-8") if lock.is_file() else ""
+    return dict(re.findall(r"^([a-z0-9-]+)==([^ ]+)", text, re.MULTILINE))
 
 
 def _described() -> tuple[str, list[str]]:

@@ -3,7 +3,6 @@
 import importlib.metadata
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -124,14 +123,25 @@ def test_a_distribution_without_all_its_files_is_named(tmp_path, monkeypatch):
         (tmp_path / f"{name}.py").write_bytes(bytes(size))
         for file in ("METADATA", "WHEEL", "INSTALLER"):
             (info / file).touch()
-        files = [f"{name}.py", *(f"{info.name}/{file}" for file in ("METADATA", "WHEEL", "INSTALLER", "RECORD"))]
-        (info / "RECORD").write_text("".join(f"{file},,{4 if file.endswith('.py') else ''}\n" for file in files))
+        described = [f"{info.name}/{file},,\n" for file in ("METADATA", "WHEEL", "INSTALLER", "RECORD")]
+        (info / "RECORD").write_text(f"{name}.py,,4\n" + "".join(described))
     monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
     said = files_problem()
-    assert said.startswith("files are missing or incomplete in jedi==1.0 (jedi.py): ") and "\n" not in said
+    assert said.startswith("files are missing or incomplete in jedi==1.0 (jedi.py): ")
+    assert "\n" not in said
     assert "selenium" not in said and "someone" not in said
     (tmp_path / "selenium.py").unlink()
     (tmp_path / "jedi.py").write_bytes(bytes(4))
     assert "in selenium==1.0 (selenium.py): " in files_problem()
     (tmp_path / "selenium.py").write_bytes(bytes(4))
     assert files_problem() is None
+
+
+def test_a_reinstallation_takes_the_lock_s_versions(tmp_path, monkeypatch):
+    # As names with versions: pip refuses a bare name beside hashes, were they only constraints.
+    (tmp_path / "requirements.lock").write_text(f"av==18.1.0 \\\n    --hash=sha256:{'0' * 64}\ntqdm==4.70.1\n")
+    monkeypatch.setattr(corelib.installation, "ROOT", tmp_path)
+    run_pip = f'run "{sys.executable}" -m pip install --force-reinstall'
+    assert describe_reinstall("av", "tqdm") == f"{run_pip} --no-deps av==18.1.0 tqdm==4.70.1"
+    (tmp_path / "requirements.lock").unlink()
+    assert describe_reinstall("av") == f"{run_pip} av"
