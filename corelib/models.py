@@ -86,6 +86,31 @@ class StepProjection(nn.Module):
         return self.project(averaged.transpose(1, 2)).flatten(1)
 
 
+class Dropout(nn.Module):
+    """In training each number becomes zero with probability `rate`, and the others grow by 1 / (1 - rate).
+
+    The mask comes from a generator of the module's own, on the CPU: nobody else's draws move it, and every
+    device and process draws the same. `seed_dropout` starts it anew.
+    """
+
+    def __init__(self, rate: float):
+        super().__init__()
+        self.rate, self.generator = rate, torch.Generator()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        kept = torch.rand(x.shape, generator=self.generator) >= self.rate
+        return x * kept.to(x.device) / (1 - self.rate)
+
+
+def seed_dropout(model: nn.Module, seed: int) -> None:
+    """Start the masks of every Dropout of a model at a seed."""
+    for module in model.modules():
+        if isinstance(module, Dropout):
+            module.generator.manual_seed(seed)
+
+
 class CoRe(nn.Module):
     """Contrastive regression: the score of a query is an exemplar's score plus the difference the tree reads.
 
@@ -102,7 +127,7 @@ class CoRe(nn.Module):
         super().__init__()
         self.encoder, self.groups, self.exemplar_score = encoder, groups, exemplar_score
         self.tree = RegressionTree(2 * encoder.out_features + 1, depth=depth, width=tree_width, start=start)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.decoding, self.loss_kind = decoding, loss
         self.register_buffer("theta", torch.tensor(float(theta)))
 
@@ -191,7 +216,7 @@ class DirectDifference(nn.Module):
         super().__init__()
         self.encoder, self.exemplar_score = encoder, exemplar_score
         self.mlp = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(2 * encoder.out_features + 1, hidden), nn.ReLU(),
+            Dropout(dropout), nn.Linear(2 * encoder.out_features + 1, hidden), nn.ReLU(),
             nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1),
         )  # fmt: skip
         self.register_buffer("theta", torch.tensor(float(theta)))
@@ -229,7 +254,7 @@ class Baseline(nn.Module):
         self.encoder = encoder
         D = encoder.out_features
         self.mlp = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(D, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1)
+            Dropout(dropout), nn.Linear(D, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1)
         )  # fmt: skip
         self.register_buffer("mean", torch.tensor(float(mean)))
         self.register_buffer("deviation", torch.tensor(float(deviation) or 1.0))

@@ -32,7 +32,7 @@ RANGES = {
     "exemplars": (1, 10**6), "passes": (1, 1000),
     "depth": (2, 10), "tree_width": (1, 1024), "theta": (1e-9, 1e9), "tie_tolerance": (0.0, 1e9),
     "learning_rate": (1e-30, 1e30), "encoder_rate_factor": (0.0, 1e30), "weight_decay": (0.0, 1e30), "clip_gradient": (0.0, 1e30),
-    "epochs": (1, 10**5), "batch": (1, 10**5), "accumulate": (1, 10**5),
+    "epochs": (1, 10**5), "least_steps": (0, 10**7), "batch": (1, 10**5), "accumulate": (1, 10**5),
     "validation_fraction": (0.0, 0.9), "validate_every": (1, 10**5),
 }  # fmt: skip
 
@@ -99,6 +99,7 @@ class Recipe:
     schedule: str = "onecycle"  # onecycle | constant
     clip_gradient: float = 1.0  # largest gradient norm; 0 does not clip
     epochs: int = 20
+    least_steps: int = 0  # optimizer steps; where the epochs give fewer, each goes through the data more often
     batch: int = 16  # videos ("batch" pairing and mlp) or pairs ("two")
     accumulate: int = 1  # batches an optimizer step
     divide_accumulated: bool = True  # divide the loss by `accumulate`
@@ -226,13 +227,14 @@ RECIPES = {
     # precomputed features instead of videos
     "features": {
         "encoder": "projection", "dropout": 0.3, "depth": 4, "tree_width": 32, "batch": 16,
-        "passes": 1, "epochs": 30, "validate_every": 15, "refit": True, "precision": "fp32",
+        "passes": 1, "epochs": 30, "least_steps": 300, "validate_every": 15, "refit": True, "precision": "fp32",
     },
 }  # fmt: skip
 
 
 def named(name: str, /, **changes) -> Recipe:
-    """A named recipe (smoke, laptop, gpu, paper, features) with some knobs changed.
+    """A named recipe (smoke, laptop, gpu, paper, features) with some knobs changed. With epochs among them,
+    these alone count: least_steps is then 0 unless it is named too.
 
     Raises RecipeError for an unknown name or knob, naming the nearest valid one.
     """
@@ -242,6 +244,8 @@ def named(name: str, /, **changes) -> Recipe:
     values = {"name": name, **RECIPES[name]}
     if name == "paper" and _as_field("with_difficulty", changes.get("with_difficulty", False)):
         values["theta"] = 30.0
+    if "epochs" in changes:  # who names a number of epochs means it
+        values["least_steps"] = 0
     return Recipe(**values).replace(**changes)
 
 

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterable
 
 import numpy as np
+from scipy.stats import theilslopes
 
 from corelib.data.leakage import find_leaks
 from corelib.data.samples import DatasetError, SampleTable
@@ -46,6 +47,37 @@ def check_training(
     return find_leaks(table) + (_check_groups(ids, targets, groups, train) if recipe.system == "core" else []) + _check_validation(targets[val])
 
 
+def too_few(table: SampleTable, recipe: Recipe) -> DatasetError:
+    """The error of a table without two training rows: how many rows are for what, and what to do."""
+    counts = ", ".join(f"{len(table.rows(split))} {split}" for split in ("train", "val", "test"))
+    has = "samples.csv has" if recipe.fold is None else f"testing on fold {recipe.fold} leaves"
+    return DatasetError(
+        f"{table.folder}: training needs two samples or more with the split train; {has} {counts}. "
+        "Prepare more samples, or give more of them the split train"
+    )
+
+
+def teaches(recipe: Recipe, targets: np.ndarray, groups: np.ndarray, rows: np.ndarray) -> bool:
+    """Whether there is something to learn from `rows`: scores that differ, for pairs within a group; targets, groups [N]."""
+    parts = members(groups, rows).values() if recipe.system == "core" else [rows]
+    return any(np.ptp(targets[part]) > 0 for part in parts)
+
+
+def check_losses(losses: list[float]) -> list[str]:
+    """Whether a training ended while its loss was clearly falling, given the loss of every epoch.
+
+    Clearly: by the cautious end of the slope over the last third of the epochs (Theil and Sen's, with its 95 %
+    interval, which no single epoch moves), it fell at half its pace over all of them or faster. Fewer than six
+    epochs show no trend.
+    """
+    if len(losses) < 6:
+        return []
+    whole, last = theilslopes(losses), theilslopes(losses[-max(4, -(-len(losses) // 3)) :])
+    if whole.high_slope >= 0 or last.high_slope > whole.slope / 2:
+        return []
+    return [f"the training ended after {len(losses)} epochs while its loss was still falling: set epochs or least_steps higher, or a higher learning_rate"]
+
+
 def _check_groups(ids: np.ndarray, targets: np.ndarray, groups: np.ndarray, train: np.ndarray) -> list[str]:
     found = members(groups, train)
     alone = [rows[0] for rows in found.values() if len(rows) == 1]
@@ -64,9 +96,11 @@ def _check_groups(ids: np.ndarray, targets: np.ndarray, groups: np.ndarray, trai
 
 
 def _check_validation(targets: np.ndarray) -> list[str]:
+    if len(targets) == 0:
+        return ["there are too few training samples to hold some back for validation: no epoch can be chosen, and the last is kept"]
     if len(targets) == 1:
         return ["the validation part is a single sample, which has no order: no epoch can be chosen by it, and the last is kept"]
-    if len(targets) and np.ptp(targets) == 0:
+    if np.ptp(targets) == 0:
         return [f"all {len(targets)} validation scores are equal: no epoch can be chosen by them, and the last is kept"]
     return []
 

@@ -17,26 +17,31 @@ from corelib.checkpoints import best_epoch, follow_checkpoint, load_checkpoint, 
 from corelib.data.samples import DatasetError, SampleTable
 from corelib.evaluation import Evaluation, PredictionError, autocast, evaluate, group_labels, open_inputs, pick_precision
 from corelib.files import json_text, only_one, remove_unfinished, write_atomically
-from corelib.models import build_model, freeze_batchnorm
+from corelib.models import build_model, freeze_batchnorm, seed_dropout
 from corelib.pairs import PairBatch, epoch_batches
 from corelib.recipe import Recipe
 from corelib.runs import Run, RunError, check_same, describe, environment, load_weights_into, pick_device, read_description
-from corelib.soundness import TrainingError, advice, check_training, not_finite, warn_once
+from corelib.soundness import TrainingError, advice, check_losses, check_training, not_finite, teaches, too_few, warn_once
 
 VALIDATION = ("val_spearman", "val_rl2_x100", "val_residual_90")  # nine in ten validation errors are smaller than the last
 
 
 def training_rows(table: SampleTable, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
     """(rows to fit, rows to choose the epoch on). The latter are the dataset's val rows or, where it
-    has none, a part of the training split drawn by the seed. A recipe that refits fits both and leaves
-    none. Test rows are in neither."""
+    has none, a part of the training split drawn by the seed: of few rows fewer, down to none, so that
+    what is left can be learnt from. A recipe that refits fits both and leaves none. Test rows are in
+    neither. Raises DatasetError for fewer than two training rows."""
     train, val = table.rows("train"), table.rows("val")
+    if len(train) < 2:
+        raise too_few(table, recipe)
     if len(val) == 0:
         order = np.random.default_rng([recipe.seed, 1]).permutation(train)
-        held = max(2, round(recipe.validation_fraction * len(train)))
+        targets, groups = table.target(recipe.with_difficulty, recipe.target_unit), group_labels(table, recipe)
+        # of three rows one would be held back, which has no order to choose an epoch by
+        held = min(max(2, round(recipe.validation_fraction * len(train))), len(train) - 2) if len(train) > 3 else 0
+        while held and not teaches(recipe, targets, groups, order[held:]):
+            held -= 1
         val, train = np.sort(order[:held]), np.sort(order[held:])
-    if len(train) < 2:
-        raise DatasetError(f"{table.folder}: {len(train)} training sample(s) are too few to form a pair")
     return (np.union1d(train, val), val[:0]) if recipe.refit else (train, val)
 
 
@@ -48,12 +53,18 @@ def training_doubts(table: SampleTable, recipe: Recipe) -> list[str]:
 
 
 def plan_epoch(recipe: Recipe, rows: np.ndarray, groups: np.ndarray, epoch: int) -> list[PairBatch]:
-    """The batches of one epoch; they depend on the recipe's seed and the epoch alone."""
+    """The batches of one epoch; of the chance in it, they depend on the recipe's seed and the epoch alone.
+
+    An epoch of few rows goes through them until it has had its share of recipe.least_steps."""
     rng = np.random.default_rng([recipe.seed, 2, epoch])
     pairing = recipe.pairing if recipe.system == "core" else "single"
     passes = recipe.passes if pairing == "batch" else 1
-    drawn = [epoch_batches(rows, groups, batch=recipe.batch, pairing=pairing, rng=rng) for _ in range(passes)]
-    return [batch for batches in drawn for batch in batches]
+    least = math.ceil(recipe.least_steps / recipe.epochs) * recipe.accumulate
+    batches: list[PairBatch] = []
+    while passes > 0 or 0 < len(batches) < least:
+        batches += epoch_batches(rows, groups, batch=recipe.batch, pairing=pairing, rng=rng)
+        passes -= 1
+    return batches
 
 
 def make_optimizer(model, recipe: Recipe, steps: int):
@@ -106,6 +117,7 @@ def train_epoch(step_of, source, plan: list[PairBatch], targets, recipe, optimiz
         generator = torch.Generator().manual_seed(own_seed)  # of augmentation alone, whatever the number of workers
         inputs = source.to_inputs(raw, generator, own.start)[: own.stop - own.start]
         wanted = torch.as_tensor(targets[batch.rows], dtype=torch.float32, device=device)
+        seed_dropout(step_of, int(np.random.default_rng([recipe.seed, 4, epoch, step]).integers(2**62)))
         loss = step_of(inputs, wanted, torch.as_tensor(batch.pairs, device=device))
         if not torch.isfinite(loss):
             raise not_finite(f"the loss became {loss.item()}", epoch, step, schedule, batch.rows, ids)
@@ -188,7 +200,7 @@ def _fit(table: SampleTable, recipe: Recipe, out: Path, device: torch.device, *,
     if not (out / "recipe.json").is_file():
         raise TrainingError(f"{out}: process {distributed.rank()} does not see the folder that process 0 writes to; put it on a file system that all machines share")
     choice = None
-    if recipe.refit:
+    if recipe.refit and len(training_rows(table, recipe.replace(refit=False))[1]):  # else there is nothing to choose by
         show = {"workers": workers, "resume": resume, "progress": progress, "notebook": notebook, "tensorboard": tensorboard}
         choice = _fit(table, recipe.replace(refit=False), out / "choice", device, **show)
     step_of = distributed.join(TrainingStep(model, recipe, device))
@@ -202,10 +214,9 @@ def _fit(table: SampleTable, recipe: Recipe, out: Path, device: torch.device, *,
         if distributed.rank() == 0:
             follow_checkpoint(out, model, history)
     show = {"disable": not progress or None, "desc": out.name, "unit": "step"}
-    with tqdm(total=sum(planned), initial=sum(planned[:first]), **show) as bar, torch.random.fork_rng():
+    with tqdm(total=sum(planned), initial=sum(planned[:first]), **show) as bar:
         for epoch in range(first, recipe.epochs):
             started = time.perf_counter()
-            torch.manual_seed(1_000_003 * recipe.seed + epoch)  # dropout; the same after a resume
             plan = plan_epoch(recipe, train, groups, epoch)
             row = {"epoch": epoch, "loss": train_epoch(
                 step_of, source, plan, targets, recipe, optimizer, schedule, epoch=epoch, device=device,
@@ -215,7 +226,7 @@ def _fit(table: SampleTable, recipe: Recipe, out: Path, device: torch.device, *,
             row |= {"encoded": sum(len(batch.rows) for batch in plan)}
             if choice:  # what this epoch was worth when some rows were held back
                 row |= choice.history.loc[epoch, list(VALIDATION)].to_dict()
-            elif (epoch + 1) % recipe.validate_every == 0 or epoch + 1 == recipe.epochs:
+            elif len(val) and ((epoch + 1) % recipe.validate_every == 0 or epoch + 1 == recipe.epochs):
                 try:
                     judged = evaluate(model, source, table, recipe, queries=val, pool=train, device=device, workers=workers, intervals=False, warn=False)  # fmt: skip
                 except PredictionError as error:
@@ -251,9 +262,12 @@ def _finish(out, table, recipe, model, source, history, device, workers, noteboo
     load_weights_into(model, out / "best.safetensors")
     chosen, final, residual = best_epoch(history)["epoch"], history[-1]["epoch"], best_epoch(history)["val_residual_90"]
     best = evaluate(model, source, table, recipe, **test_rows(table), **show) if last and chosen != final else last
-    if not any(math.isfinite(row["val_spearman"]) for row in history):
-        doubts = [*doubts, "the validation part gave no rank correlation in any epoch, so none was chosen by it: the last is kept"]
-        warn_once(doubts[-1:] if distributed.rank() == 0 else [])
+    held = training_rows(table, recipe.replace(refit=False))[1]
+    found = check_losses([row["loss"] for row in history])
+    if len(held) and not any(math.isfinite(row["val_spearman"]) for row in history):
+        found.append("the validation part gave no rank correlation in any epoch, so none was chosen by it: the last is kept")
+    warn_once(found if distributed.rank() == 0 else [])
+    doubts = [*doubts, *found]
     rows = []
     for judged, epoch, chosen_on in ((best, chosen, "val"), (last, final, "last")):
         if judged:

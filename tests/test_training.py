@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 
 from corelib import evaluation, training
+from corelib.data import clips
 from corelib.data.dive_dataset import make_dives
 from corelib.data.features import write_bank
 from corelib.data.samples import SampleTable, write_table
@@ -254,9 +255,27 @@ def test_the_chosen_weights_are_those_of_the_best_validation_epoch(dives, tmp_pa
     assert run.metrics[0]["residual_90"] == run.history["val_residual_90"][best] == pytest.approx(error.quantile(0.9))
 
 
-def test_workers_read_ahead_and_change_nothing(dives, runs, tmp_path):
-    run = fit(dives, named("smoke", with_difficulty=True), tmp_path / "run", device="cpu", progress=False, workers=2)
-    assert_equal_runs(run, runs["core", True])
+@pytest.mark.parametrize("system", ["core", "mlp"])
+def test_workers_resumes_and_others_random_numbers_change_nothing(dives, tmp_path, monkeypatch, system):
+    recipe = named("smoke", system=system, dropout=0.4, epochs=3)
+    alone = fit(dives, recipe, tmp_path / "alone", device="cpu", progress=False)
+    draw, original = torch.rand, clips.VideoClips.fetch
+    monkeypatch.setattr(clips.VideoClips, "fetch", lambda *arguments: (draw(3), original(*arguments))[1])
+    for workers in (0, 1, 2):
+        torch.manual_seed(workers)
+        straight = fit(dives, recipe, tmp_path / f"straight {workers}", device="cpu", progress=False, workers=workers)
+        assert_equal_runs(straight, alone)
+        half, save = tmp_path / f"resumed {workers}", training.save_epoch
+
+        def save_once(*arguments):
+            save(*arguments)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(training, "save_epoch", save_once)
+        with pytest.raises(KeyboardInterrupt):
+            fit(dives, recipe, half, device="cpu", progress=False, workers=workers)
+        monkeypatch.setattr(training, "save_epoch", save)
+        assert_equal_runs(fit(dives, recipe, half, device="cpu", progress=False, workers=workers), alone)
 
 
 def test_tensorboard_shows_the_history(dives, tmp_path):
