@@ -129,7 +129,7 @@ def _lock() -> dict[str, str]:
     """
     lock = ROOT / "requirements.lock"
     text = lock.read_text(encoding="utf-8") if lock.is_file() else ""
-    return dict(re.findall(r"^([a-z0-9-]+)==([^ ]+)", text, re.MULTILINE))
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE))
 
 
 def _described() -> tuple[str, list[str]]:
