@@ -31,6 +31,6 @@ python:
 		{ echo "error: no $(PYTHON) found; install Python, or name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
 
 clean:
-	@rm -rf .venv build .pytest_cache .hypothesis *.egg-info
+	@rm -rf .venv .venv.lock build .pytest_cache .hypothesis *.egg-info
 	@find . \( -name .git -o -name datasets -o -name runs \) -prune -o \
 		-name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 
 from corelib.commands import Command, Place
-from corelib.installation import InstallationError, describe_reinstall, installed_packages, package_problem, python_problem, torch_problem
+from corelib.installation import InstallationError, describe_reinstall, files_problem, installed_packages, package_problem, python_problem, torch_problem
 
 PATIENCE = 300  # seconds for all checks of a child together
 ROOM = 1  # GB on the disk; dives, caches, runs and pages of the whole course take .6 at the profile laptop
@@ -34,8 +34,8 @@ def look_at_python() -> str:
 
 
 def look_at_packages() -> str:
-    """The packages that corelib needs, each in its range of pyproject.toml."""
-    if problem := package_problem():
+    """The packages that corelib needs, each in its range of pyproject.toml and with all of its files."""
+    if problem := package_problem() or files_problem():
         raise InstallationError(problem)
     return ", ".join(f"{name} {found}" for name, found, _, _ in installed_packages())
 

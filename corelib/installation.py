@@ -4,8 +4,11 @@ where anything else is missing or broken."""
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import platform
+import re
 import sys
+import sysconfig
 from importlib import metadata
 from pathlib import Path
 
@@ -52,6 +55,32 @@ def package_problem() -> str | None:
     return f"{', '.join(outside)}: {_kits_python() or _install()}" if outside else None
 
 
+def files_problem() -> str | None:
+    """Which distributions of requirements.lock are here without all their files, or None.
+
+    kit.py tells, so that it is None too where corelib does not run from its repository.
+    """
+    if not (ROOT / "kit.py").is_file():
+        return None
+    spec = importlib.util.spec_from_file_location("kit", ROOT / "kit.py")
+    kit = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(kit)
+    locked = {name.replace("-", "_") for name in _lock()} | {"corelib"}
+    found = {}
+    for folder, path in sorted(kit.shortcomings(sysconfig.get_path("purelib")).items()):
+        name, _, version = Path(folder).name.removesuffix(".dist-info").partition("-")
+        if re.sub(r"[-_.]+", "_", name).lower() in locked:
+            found[f"{name}=={version}"] = path
+    if not found:
+        return None
+    few = ", ".join(f"{name} ({path})" for name, path in list(found.items())[:3])
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    mend = f'run "{sys.executable}" -m pip install --ignore-installed --no-deps {" ".join(found)}'
+    if Path(sys.prefix).resolve() == (ROOT / ".venv").resolve():
+        mend = "run `make setup` (without make: python kit.py setup), which installs them again"
+    return f"files are missing or incomplete in {few}{more}: {_kits_python() or mend}"
+
+
 def torch_problem() -> str | None:
     """Why torch or torchvision cannot be imported, or None."""
     for name in ("torch", "torchvision"):
@@ -87,9 +116,20 @@ def describe_reinstall(*names: str) -> str:
     in a Python beside the kit's own, that it is not the one to mend."""
     if kits := _kits_python():
         return kits
+    lock = _lock()
+    pins = [f"{name}=={lock[name]}" if name in lock else name for name in names]
+    options = "--force-reinstall --no-deps" if lock else "--force-reinstall"
+    return f'run "{sys.executable}" -m pip install {options} {" ".join(pins)}'
+
+
+def _lock() -> dict[str, str]:
+    """{name: version} of requirements.lock, empty where corelib does not run from its repository.
+
+    Needed because pip takes no bare name beside a lock with hashes, not even as constraints.
+    """
     lock = ROOT / "requirements.lock"
-    pinned = f'-c "{lock}" ' if lock.is_file() else ""
-    return f'run "{sys.executable}" -m pip install --force-reinstall {pinned}{" ".join(names)}'
+    text = lock.read_text(encoding="utf-8") if lock.is_file() else ""
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE))
 
 
 def _described() -> tuple[str, list[str]]:

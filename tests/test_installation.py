@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from corelib.installation import (
     check_installation,
     describe_missing,
     describe_reinstall,
+    files_problem,
     installed_packages,
     package_problem,
 )
@@ -112,3 +114,34 @@ def test_torch_and_torchvision_that_do_not_match_end_a_command_in_one_line(tmp_p
     pair = [importlib.metadata.version(name) for name in ("torch", "torchvision")]
     assert line.startswith(f"error: torch {pair[0]} and torchvision {pair[1]} do not match (RuntimeError: operator torchvision::nms")
     assert MENDED in line
+
+
+def test_a_distribution_without_all_its_files_is_named(tmp_path, monkeypatch):
+    for name, size in (("jedi", 9), ("selenium", 4), ("someone_elses", 9)):  # RECORD states 4 bytes
+        info = tmp_path / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (tmp_path / f"{name}.py").write_bytes(bytes(size))
+        for file in ("METADATA", "WHEEL", "INSTALLER"):
+            (info / file).touch()
+        described = [f"{info.name}/{file},,\n" for file in ("METADATA", "WHEEL", "INSTALLER", "RECORD")]
+        (info / "RECORD").write_text(f"{name}.py,,4\n" + "".join(described))
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
+    said = files_problem()
+    assert said.startswith("files are missing or incomplete in jedi==1.0 (jedi.py): ")
+    assert "\n" not in said
+    assert "selenium" not in said and "someone" not in said
+    (tmp_path / "selenium.py").unlink()
+    (tmp_path / "jedi.py").write_bytes(bytes(4))
+    assert "in selenium==1.0 (selenium.py): " in files_problem()
+    (tmp_path / "selenium.py").write_bytes(bytes(4))
+    assert files_problem() is None
+
+
+def test_a_reinstallation_takes_the_lock_s_versions(tmp_path, monkeypatch):
+    # As names with versions: pip refuses a bare name beside hashes, were they only constraints.
+    (tmp_path / "requirements.lock").write_text(f"av==18.1.0 \\\n    --hash=sha256:{'0' * 64}\ntqdm==4.70.1\n")
+    monkeypatch.setattr(corelib.installation, "ROOT", tmp_path)
+    run_pip = f'run "{sys.executable}" -m pip install --force-reinstall'
+    assert describe_reinstall("av", "tqdm") == f"{run_pip} --no-deps av==18.1.0 tqdm==4.70.1"
+    (tmp_path / "requirements.lock").unlink()
+    assert describe_reinstall("av") == f"{run_pip} av"
