@@ -47,7 +47,7 @@ def whole(bank, tmp_path_factory):
 @pytest.fixture
 def run(whole, tmp_path):
     """A copy that may be damaged."""
-    return shutil.copytree(whole, whole.parent / tmp_path.name / "run")
+    return shutil.copytree(whole, tmp_path / "run")  # as deep as the first: it names its dataset by a relative path
 
 
 def again(bank, run, **options):
