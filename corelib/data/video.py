@@ -105,12 +105,17 @@ def _counted(path: str, size: int, changed: int) -> int:
     with open_container(path) as container:
         stream = video_stream(container)
         try:
-            packets = [packet for packet in container.demux(stream) if packet.size]
+            packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
         except (av.error.FFmpegError, OSError) as error:
             raise VideoError(f"{path}: reading stopped ({_reason(error)}); is the file complete?") from None
-        if packets and packets[0].is_keyframe:
-            return sum(not packet.is_discard for packet in packets)
-    return _decode(Path(path), set())[1]  # a recording that begins between two key frames: some cannot be decoded
+        timed = container.format.name != "avi"  # whose packets need no time
+    # What is shown before the first key frame, or at no time, may refer to frames that were cut away: only a decoder
+    # can tell.
+    times = [packet.pts for packet in packets]
+    known = [time for time in times if time is not None]
+    if packets and packets[0].is_keyframe and not (timed and (len(known) < len(times) or min(known) < times[0])):
+        return len(packets)
+    return _decode(Path(path), set())[1]
 
 
 def frame_names(folder: str | Path) -> tuple[str, ...]:

@@ -79,6 +79,28 @@ def test_what_an_edit_list_hides_is_neither_counted_nor_read(side, tmp_path, lef
     assert np.array_equal(agreeing(tmp_path / "trim.mp4"), read_video(side)[left_out:])
 
 
+def test_a_cut_at_an_open_group_of_pictures_is_counted_as_it_is_decoded(tmp_path):
+    with av.open(str(tmp_path / "whole.mkv"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = W, H, "yuv420p"
+        stream.options = {"g": "10", "x264-params": "open-gop=1:bframes=3:b-adapt=0:scenecut=0"}
+        for picture in np.random.default_rng(0).integers(0, 255, (T, H, W, 3), np.uint8):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    cut, keys, written = tmp_path / "cut.mkv", 0, 0
+    with av.open(str(tmp_path / "whole.mkv")) as source, av.open(str(cut), "w") as container:
+        stream = container.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            keys += packet.is_keyframe
+            if keys > 1 and packet.dts is not None:
+                packet.stream = stream
+                container.mux(packet)
+                written += 1
+    assert len(agreeing(tmp_path / "whole.mkv")) == T
+    assert 0 < count_frames(cut) == len(read_video(cut)) < written, "some refer to what was cut away"
+    assert check_video(cut).frames == count_frames(cut)
+
+
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
 def test_a_video_that_begins_late_is_whole(tmp_path, suffix):
     path = tmp_path / f"late{suffix}"
