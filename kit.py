@@ -44,7 +44,7 @@ ARGUMENTS = {
     "setup": None,
     "run": ["-m", "corelib", "course", "run"],
     # Most tests wait for one process on one core: two at a time, each file's in one process.
-    "test": ["-m", "pytest", "-n", "2", "--dist", "loadfile"],
+    "test": ["-m", "pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"],
     "lab": ["-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", "--LabApp.default_url=/lab/tree/notebooks"],
     "lock": ["-m", "uv", "pip", "compile", "-q", "--universal", "--python-version", "3.11", "--extra", "test",
              "--generate-hashes", "--no-emit-index-url", "--no-annotate", "--no-header",

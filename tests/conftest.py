@@ -13,6 +13,12 @@ settings.register_profile("untimed", deadline=None)  # a busy machine is no fail
 settings.load_profile("untimed")
 
 SCRIPTS = Path(__file__).parents[1] / "data_scripts"
+LONGEST = ("test_notebooks.py", "test_browser.py", "test_interruption.py")
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take minutes first, so that several processes end together."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(autouse=True)
