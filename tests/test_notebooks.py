@@ -37,7 +37,8 @@ def test_the_course_runs_at_smoke(executed):
     dives = {(row["system"], row["with_difficulty"]) for row in rows if row["dataset"] == "dives"}
     assert dives == {("mlp", False), ("mlp", True), ("core", False), ("core", True)}
     for row in rows:
-        assert -1 <= row["spearman"] <= 1
+        constant = any("as good as a constant" in sentence for sentence in row["warnings"])
+        assert row["spearman"] is None if constant else -1 <= row["spearman"] <= 1
         assert row["rl2_x100"] >= 0
 
 

@@ -158,17 +158,19 @@ def test_predictions_are_scores_whatever_the_unit(small_dives, tmp_path):
 
 
 class _Rows(Inputs):
+    item_shape, item_type = (1,), torch.float32
+
     def __init__(self, count):
         self.count = count
 
     def __len__(self):
         return self.count
 
-    def __getitem__(self, row):
-        return torch.tensor([float(row)])
+    def name(self, row):
+        return f"row {row}"
 
-    def to_inputs(self, raw, generator=None):
-        return raw
+    def fetch(self, row, threads=None):
+        return np.array([row], np.float32)
 
 
 def test_the_range_of_percent_is_checked(small_dives, tmp_path):

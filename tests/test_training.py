@@ -248,7 +248,7 @@ def test_test_rows_are_not_looked_at_before_the_training_ends(dives, tmp_path, m
 
 
 def test_the_chosen_weights_are_those_of_the_best_validation_epoch(dives, tmp_path):
-    run = train(dives, tmp_path / "run", system="mlp", epochs=4, learning_rate=0.01)
+    run = train(dives, tmp_path / "run", epochs=4, learning_rate=0.01)
     best = run.metrics[0]["epoch"]
     assert best == run.history["val_spearman"].idxmax()
     judged = evaluation.evaluate(
@@ -285,7 +285,7 @@ def test_workers_resumes_and_others_random_numbers_change_nothing(dives, tmp_pat
 def test_tensorboard_shows_the_history(dives, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    run = fit(dives, named("smoke", system="mlp"), tmp_path / "run", device="cpu", progress=False, tensorboard=True)
+    run = fit(dives, named("smoke"), tmp_path / "run", device="cpu", progress=False, tensorboard=True)
     shown = EventAccumulator(str(run.folder / "tensorboard"))
     shown.Reload()
     for name in ("loss", "val_spearman"):

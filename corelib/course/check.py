@@ -164,7 +164,7 @@ def compare(run: CourseResults, reference: Mapping) -> pd.DataFrame:
         for seed, row in sorted(found.get(key, {}).items()):
             if row.get("table_sha256") != entry["table_sha256"]:
                 raise NotComparable(
-                    f"{_name(key)}: the run's dataset is {_short(row.get('dataset_sha256'))}, the reference's {_short(entry['dataset_sha256'])}"
+                    f"not comparable: {_name(key)}: the run's dataset is {_short(row.get('table_sha256'))}, the reference's {_short(entry['table_sha256'])}"
                 )
             for measure in MEASURES:
                 measured, expected = row[measure], entry[measure]

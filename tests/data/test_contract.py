@@ -211,8 +211,8 @@ def test_damaged_feature_banks_are_refused_in_words_or_read(tmp_path):
         path.write_bytes(data)
         try:
             table = SampleTable.load(folder)
-            assert FeatureSteps(table)[0].isfinite().all() and len(table.samples) == 4
+            assert all(FeatureSteps(table)[row].eq(1).all() for row in range(4))
         except DatasetError as error:
             refused += 1
             assert all(line.isprintable() for line in str(error).splitlines())
-    assert 100 < refused < 195
+    assert refused > 100
