@@ -15,7 +15,7 @@ try:
     import click
 
     from corelib import __version__
-    from corelib.commands import READERS, WORKERS, Commands, Place, warn
+    from corelib.commands import Commands, Place, warn, workers_option
     from corelib.course.cli import course
     from corelib.doctor import doctor
     from corelib.recipe import named, parse_exemplars, parse_knobs, parse_seeds
@@ -52,7 +52,7 @@ main.add_command(doctor)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--out", type=Place(path_type=Path), help="run folder, or the folder of several runs [default: names from recipe and data under runs/]")
 @click.option("--device", default="auto", show_default=True)
-@click.option("--workers", type=WORKERS, default=READERS, help="threads that decode videos ahead  [default: one a core, at most 8]")
+@workers_option
 @click.option("--resume/--restart", default=True, show_default=True, help="go on with an interrupted run, or start anew")
 @click.option("--tensorboard", is_flag=True, help="write the history for TensorBoard too, into RUN/tensorboard")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON document and nothing else")
@@ -92,7 +92,7 @@ def train(datasets, system, recipe, knobs, with_difficulty, seed, out, device, w
 @click.option("--split", default="test", show_default=True)
 @click.option("--exemplars", default=None, help="how many exemplars vote, or 'all' [default: the recipe's]")
 @click.option("--device", default="auto", show_default=True)
-@click.option("--workers", type=WORKERS, default=READERS, help="threads that decode videos ahead  [default: one a core, at most 8]")
+@workers_option
 @click.option("--json", "as_json", is_flag=True, help="print one JSON document and nothing else")
 def evaluate(runs, dataset, split, exemplars, device, workers, as_json) -> None:
     """Evaluate trained RUNs (or all in a folder of runs) from their folders.
@@ -163,7 +163,7 @@ def score(run, videos, difficulty, group, exemplars, as_json) -> None:
 @click.option("--executor", type=click.Choice(["local", "slurm"]), default="local", show_default=True)
 @click.option("--jobs", type=click.IntRange(1, 1000), default=1, show_default=True, help="runs at a time on this machine; a cluster's queue decides for itself")
 @click.option("--device", default="auto", show_default=True)
-@click.option("--workers", type=WORKERS, default=READERS, help="threads a run that decode videos ahead  [default: one a core, at most 8]")
+@workers_option
 @click.option("--minutes", type=click.IntRange(1, 60 * 24 * 365), default=60 * 12, show_default=True, help="time limit of a run on the cluster")
 @click.option("--slurm", "slurm_options", multiple=True, metavar="KEY=VALUE", help="an option of the cluster, as slurm_partition=gpu; may be repeated")
 @click.option("--no-wait", is_flag=True, help="hand the runs in and return; call again to gather them")

@@ -17,7 +17,12 @@ from corelib.messages import INTERRUPTED, describe_os_error, one_line, tell_inte
 
 SEED = click.IntRange(0, 2**32 - 1)
 WORKERS = click.IntRange(0, 256)
-READERS = min(8, os.cpu_count() or 1)  # threads that read ahead where nobody says how many
+workers_option = click.option(
+    "--workers",
+    type=WORKERS,
+    default=min(8, os.cpu_count() or 1),
+    help="threads that decode videos ahead  [default: one a core, at most 8]",
+)
 # What a program imports next may take seconds, in which Ctrl-C would print a page.
 sys.excepthook = tell_interruption
 HELP_ITSELF = getattr(

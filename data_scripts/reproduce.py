@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from corelib.commands import READERS, SEED, WORKERS, Command, Place
+from corelib.commands import SEED, Command, Place, workers_option
 from corelib.data.samples import SampleTable
 from corelib.protocols import FISHER_MEAN, protocol_table, protocol_text, train_protocol
 from corelib.recipe import Recipe, RecipeError, named, parse_knobs
@@ -97,7 +97,7 @@ def _line(row: dict) -> str:
 @click.option("--datasets", default="datasets", type=Place(file_okay=False, path_type=Path), help="Where the prepared datasets lie.")
 @click.option("--runs", default="runs", type=Place(file_okay=False, path_type=Path), help="Where the runs lie.")
 @click.option("--device", default="auto")
-@click.option("--workers", type=WORKERS, default=READERS, help="Threads that decode videos ahead.")
+@workers_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def main(benchmark, raw, prepare_options, recipe, systems, seeds, weights, knobs, datasets, runs, device, workers, as_json):
     if weights != "none" and not Path(weights).is_file():

@@ -36,6 +36,9 @@ class NotComparable(KitError, ValueError):
 
     exit_code = 3
 
+    def __str__(self) -> str:
+        return f"not comparable: {super().__str__()}"
+
 
 @dataclass(frozen=True)
 class CourseResults:
@@ -148,15 +151,15 @@ def compare(run: CourseResults, reference: Mapping) -> pd.DataFrame:
     another definition of the metrics or other data, and for a run that lacks experiments on a dataset that it has.
     """
     if run.profile != reference["profile"]:
-        raise NotComparable(f"not comparable: the run has profile {run.profile}, the reference {reference['profile']}")
+        raise NotComparable(f"the run has profile {run.profile}, the reference {reference['profile']}")
     if run.environment.get("metrics") != reference["metrics"]:
-        raise NotComparable(f"not comparable: the run's metrics are of definition {run.environment.get('metrics')}, the reference's of {reference['metrics']}")
+        raise NotComparable(f"the run's metrics are of definition {run.environment.get('metrics')}, the reference's of {reference['metrics']}")
     known = {tuple(entry[key] for key in EXPERIMENT): entry for entry in reference["experiments"]}
     found = experiments(run.rows)
     datasets = {key[0] for key in found}
     missing = [_name(key) for key in known if key not in found and key[0] in datasets]
     if missing or not datasets & {key[0] for key in known}:
-        raise NotComparable(f"not comparable: the run did not finish, or is another one: of {len(known)} experiments it lacks {'; '.join(missing) or 'all'}")
+        raise NotComparable(f"the run did not finish, or is another one: of {len(known)} experiments it lacks {'; '.join(missing) or 'all'}")
     lines = []
     for key, entry in known.items():
         if key not in found:
@@ -164,7 +167,7 @@ def compare(run: CourseResults, reference: Mapping) -> pd.DataFrame:
         for seed, row in sorted(found.get(key, {}).items()):
             if row.get("table_sha256") != entry["table_sha256"]:
                 raise NotComparable(
-                    f"not comparable: {_name(key)}: the run's dataset is {_short(row.get('table_sha256'))}, the reference's {_short(entry['table_sha256'])}"
+                    f"{_name(key)}: the run's dataset is {_short(row.get('table_sha256'))}, the reference's {_short(entry['table_sha256'])}"
                 )
             for measure in MEASURES:
                 measured, expected = row[measure], entry[measure]

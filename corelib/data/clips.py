@@ -131,7 +131,9 @@ class VideoClips(Inputs):
         self.item_shape = self._decode(0).shape
         refuse_crop(recipe.crop, *self.item_shape[1:3], f"{self.media[0]}: ")  # before all of them are decoded
         self.checked = np.zeros(len(samples), bool)  # rows of the cache whose checksum was right
-        self.cache = None if cache is False else self._open_cache(cache is True, progress)
+        self.cache = None
+        if cache is not False:
+            self.cache = self._open_cache(cache is True, progress)
 
     def __len__(self) -> int:
         return len(self.media)
@@ -202,7 +204,7 @@ class VideoClips(Inputs):
         return _map_cache(path, store, len(self))
 
     def _fill(self, cache: np.ndarray, progress: bool) -> None:
-        self.cache, problems = None, []
+        problems = []
 
         def store(row: int) -> None:
             try:
@@ -246,9 +248,14 @@ def files_of(medium: Path, start: int | None, end: int | None, *, before: int) -
     if not medium.is_dir():
         return [str(medium)]
     names = frame_names(medium)
-    start = 0 if start is None or start is pd.NA else max(0, int(start) - before)
-    end = len(names) if end is None or end is pd.NA else int(end) + before
-    return [f"{medium}/{name}" for name in names[start:end]]
+    start, end = _frame_range(start, end, len(names))
+    return [f"{medium}/{name}" for name in names[max(0, start - before) : end + before]]
+
+
+def _frame_range(start: int | None, end: int | None, available: int) -> tuple[int, int]:
+    """(first frame, frame behind the last) of a sample whose table may leave both blank."""
+    whole = start is None or start is pd.NA, end is None or end is pd.NA
+    return 0 if whole[0] else int(start), available if whole[1] else int(end)
 
 
 def _map_cache(path: Path, store: np.dtype, videos: int) -> np.ndarray | None:
@@ -283,8 +290,7 @@ def load_clip(
     threads  as read_video takes them
     """
     available = count_frames(path)
-    end = available if end is None or end is pd.NA else int(end)
-    start = 0 if start is None or start is pd.NA else int(start)
+    start, end = _frame_range(start, end, available)
     if available == 0 or end > available:
         raise VideoError(f"{path}: has {available} frames, the sample ends at {end}")
     numbers = frame_numbers(start, end, available, frames=recipe.frames, choice=recipe.frame_choice, margin=margin)

@@ -24,22 +24,18 @@ STALL = 60.0  # seconds without a finished sample after which the ones under way
 
 
 class Inputs:
-    """A source of model inputs: `fetch` gives one sample's raw tensor, `to_inputs` makes a batch of them ready.
+    """A source of model inputs, read sample by sample: what VideoClips is.
 
-    item_shape, item_type  of a raw tensor, the same for every row
+    A source has
+    item_shape, item_type    of a sample's raw tensor, the same for every row
+    fetch(row, threads)      its raw numbers, an array to be copied; threads: that may decode it, None for all there are
+    name(row)                the file that it is read from, for messages
+    and may make a batch of raw tensors ready in a `to_inputs` of its own.
     """
 
     in_features: int | None = None  # of a feature bank
     item_shape: tuple[int, ...]
     item_type: torch.dtype
-
-    def fetch(self, row: int, threads: int | None = None) -> np.ndarray:
-        """One sample's raw numbers, to be copied; threads: that may decode it, None for as many as there are."""
-        raise NotImplementedError
-
-    def name(self, row: int) -> str:
-        """The file that a row is read from, for messages."""
-        raise NotImplementedError
 
     def __getitem__(self, row: int) -> Tensor:
         return torch.from_numpy(np.array(self.fetch(int(row))))

@@ -105,17 +105,30 @@ def _counted(path: str, size: int, changed: int) -> int:
     with open_container(path) as container:
         stream = video_stream(container)
         try:
-            packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
+            packets = [facts_of(packet) for packet in container.demux(stream) if packet.size]
         except (av.error.FFmpegError, OSError) as error:
             raise VideoError(f"{path}: reading stopped ({_reason(error)}); is the file complete?") from None
-        timed = container.format.name != "avi"  # whose packets need no time
-    # What is shown before the first key frame, or at no time, may refer to frames that were cut away: only a decoder
-    # can tell.
-    times = [packet.pts for packet in packets]
-    known = [time for time in times if time is not None]
-    if packets and packets[0].is_keyframe and not (timed and (len(known) < len(times) or min(known) < times[0])):
-        return len(packets)
-    return _decode(Path(path), set())[1]
+        count = count_shown(packets, container)
+    return _decode(Path(path), set())[1] if count is None else count
+
+
+def facts_of(packet: av.Packet) -> tuple[int | None, bool, bool]:
+    """What is remembered of a packet, without the bytes in it: its time, whether it is a key frame, and hidden."""
+    return packet.pts, packet.is_keyframe, packet.is_discard
+
+
+def count_shown(packets: list[tuple], container: av.container.InputContainer) -> int | None:
+    """How many frames are decoded from the packets of a stream (`facts_of` each); None where only a decoder can tell.
+
+    What is shown before the first key frame, or at no time, may refer to frames that were cut away.
+    """
+    shown = [(time, key) for time, key, hidden in packets if not hidden]
+    if not shown or not shown[0][1]:
+        return None
+    times = [time for time, _ in shown if time is not None]
+    if container.format.name != "avi" and (len(times) < len(shown) or min(times) < shown[0][0]):
+        return None  # packets of an .avi need no time
+    return len(shown)
 
 
 def frame_names(folder: str | Path) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ import av
 import numpy as np
 
 from corelib.data.video import (
-    VIDEO_SUFFIXES, VideoError, count_frames, frame_names, open_container, open_image, read_video, video_stream,
+    VIDEO_SUFFIXES, VideoError, count_frames, count_shown, facts_of, frame_names, open_container, open_image, read_video,
+    video_stream,
 )  # fmt: skip
 from corelib.messages import one_line
 
@@ -87,31 +88,32 @@ def check_video(path: Path, *, decode: bool = False) -> VideoFacts:
     height, width = read_video(path, np.array([0])).shape[1:3]
     with open_container(path) as container:
         stream = video_stream(container)
-        times, end, complete = [], 0.0, True
+        packets, end, complete = [], 0.0, True
         try:
             for packet in container.demux():
                 if packet.pts is not None:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 if packet.stream is stream and packet.size:
-                    times.append(packet.pts)
+                    packets.append(facts_of(packet))
                     complete = not packet.is_corrupt
         except (av.error.FFmpegError, OSError) as error:
-            raise VideoError(f"{path}: reading stopped after {len(times)} frames ({one_line(error)}); is the file complete?") from None
+            raise VideoError(f"{path}: reading stopped after {len(packets)} frames ({one_line(error)}); is the file complete?") from None
         begin, length = ((value or 0) / av.time_base for value in (container.start_time, container.duration))
         rate, stated = stream.average_rate, stream.frames
         if container.format.name == "avi" and not _ends_early(path):
             stated = 0
         if "mov" in container.format.name and stream.index_entries:  # without the stretches that an edit list leaves out
             stated = len(stream.index_entries)
-    if len(times) < stated or not complete:
-        raise VideoError(f"{path}: its header states {stated} frames, it holds {len(times) - (not complete)} whole ones; it was cut short: copy it again")
+        frames = count_shown(packets, container)
+    if len(packets) < stated or not complete:
+        raise VideoError(f"{path}: its header states {stated} frames, it holds {len(packets) - (not complete)} whole ones; it was cut short: copy it again")
     reach = end if "matroska" in container.format.name else end - begin  # whose duration counts from 0
     if reach < 0.95 * length:
         raise VideoError(f"{path}: its header states {length:.2f} s, it ends after {reach:.2f} s; it was cut short: copy it again")
-    frames = count_frames(path)
+    frames = count_frames(path) if frames is None else frames
     if decode:
         _decode_all(path, frames)
-    steps = np.diff(np.sort([time for time in times if time is not None]))
+    steps = np.diff(np.sort([time for time, _, _ in packets if time is not None]))
     variable = len(steps) > 0 and bool(steps.max() > 1.5 * steps.min())
     return VideoFacts(frames, height, width, None if variable or not rate else float(rate), variable)
 
