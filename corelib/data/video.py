@@ -20,6 +20,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -176,6 +177,9 @@ def _missing_numbers(names: list[str]) -> str:
     if found is None:
         return ""
     begin, end = found[1], found[3] + os.path.splitext(names[0])[1]
+    last = names[-1][len(begin) : len(names[-1]) - len(end)]
+    if last.isdecimal() and int(last) - int(found[2]) == len(names) - 1:
+        return ""  # as many as there can be: a whole competition is not looked at one by one
     numbers = [name[len(begin) : len(name) - len(end)] for name in names if name.startswith(begin) and name.endswith(end)]
     if len(numbers) < max(3, len(names)) or not all(map(str.isdecimal, numbers)):
         return ""  # not one text with one number
@@ -289,6 +293,7 @@ def _decode(path: Path, wanted: set[int] | None, threads: int | None = None) -> 
     last = max(wanted) if wanted else None
     frames: dict[int, np.ndarray] = {}
     seen, first = 0, None
+    colours = VideoReformatter()  # one for all frames: making one takes as long as decoding a small picture
     with open_container(path) as container:
         stream = video_stream(container)
         if threads:
@@ -297,7 +302,7 @@ def _decode(path: Path, wanted: set[int] | None, threads: int | None = None) -> 
             for number, frame in enumerate(container.decode(stream)):
                 seen = number + 1
                 if wanted is None or number in wanted:
-                    image = _upright(frame, path)
+                    image = _upright(frame, colours.reformat(frame, format="rgb24").to_ndarray(), path)
                     first = image if first is None else first
                     if image.shape != first.shape:
                         raise VideoError(f"{path}: frames differ in size: {first.shape}, and from frame {number} on {image.shape}")
@@ -311,12 +316,11 @@ def _decode(path: Path, wanted: set[int] | None, threads: int | None = None) -> 
     return frames, seen
 
 
-def _upright(frame: av.VideoFrame, path: Path) -> np.ndarray:
-    """A frame as players show it, uint8 [H, W, 3]: turned and mirrored as its display matrix says.
+def _upright(frame: av.VideoFrame, image: np.ndarray, path: Path) -> np.ndarray:
+    """A frame's picture as players show it, uint8 [H, W, 3]: turned and mirrored as its display matrix says.
 
     The matrix takes a pixel (x, y) of the stored picture to (a x + c y, b x + d y); numbers are 16.16 fixed point.
     """
-    image = frame.to_ndarray(format="rgb24")
     note = frame.side_data.get("DISPLAYMATRIX")
     if note is None:
         return image
