@@ -104,3 +104,32 @@ def write_jigsaws(raw: Path, dives: SampleTable) -> dict[str, list[int]]:
     folds = {task: [jigsaws_trials(task)[fold::4] for fold in range(4)] for task in JIGSAWS_TASKS}
     (raw.parent / "splits.pkl").write_bytes(pickle.dumps(folds, protocol=2))
     return items
+
+
+FINEDIVING_PICKLES = ("FineDiving_coarse_annotation.pkl", "train_split.pkl", "test_split.pkl")
+FINEDIVING_EVENTS = ("FINADivingWorldCup2021_Men3m_final_r1", "FullMen10m_replays 2")
+
+
+def write_finediving(raw: Path, dives: SampleTable) -> tuple[dict, dict]:
+    """Two events, a folder a dive, frames numbered by competition; returns (annotations, {split: entries})."""
+    annotations, splits = {}, {"train": [], "test": []}
+    for row, (sample, marks) in enumerate(zip(dives.samples.itertuples(), dives.marks(), strict=True)):
+        event, place, start = FINEDIVING_EVENTS[row % 2], row // 2, 500 + 90 * (row // 2)
+        folder = raw / event / str(place)
+        folder.mkdir(parents=True)
+        for number, picture in enumerate(read_video(dives.root / sample.media)):
+            Image.fromarray(picture).save(folder / f"{start + number:05d}.jpg", quality=95)
+        annotations[event, place] = {
+            "action_type": sample.group.lower() if row % 3 else sample.group,
+            "sub-action_types": {}, "start_frame": start, "end_frame": start + 19,
+            "dive_score": np.float64(sample.score), "difficulty": sample.difficulty, "judge_scores": list(marks),
+        }  # fmt: skip
+        splits[sample.split].append((event, place))
+    write_finediving_pickles(raw / "Annotations", annotations, splits)
+    return annotations, splits
+
+
+def write_finediving_pickles(folder: Path, annotations: dict, splits: dict) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in zip(FINEDIVING_PICKLES, (annotations, splits["train"], splits["test"]), strict=True):
+        (folder / name).write_bytes(pickle.dumps(content, protocol=2))

@@ -16,10 +16,11 @@ from corelib.data.video import read_video
 from corelib.evaluation import encode, open_inputs, score_video
 from corelib.recipe import named
 from corelib.training import fit
+from tests.official_layouts import (
+    FINEDIVING_EVENTS, FINEDIVING_PICKLES, write_finediving, write_finediving_pickles,
+)  # fmt: skip
 
 SCRIPT = Path(__file__).parents[1] / "data_scripts" / "prepare_finediving.py"
-FILES = ("FineDiving_coarse_annotation.pkl", "train_split.pkl", "test_split.pkl")
-EVENTS = ("FINADivingWorldCup2021_Men3m_final_r1", "FullMen10m_replays 2")
 
 
 @pytest.fixture(scope="module")
@@ -70,28 +71,9 @@ def test_the_real_dive_gets_a_feature_and_a_score_with_its_exemplars(real, small
 
 @pytest.fixture(scope="module")
 def official(tmp_path_factory, small_dives):
-    """28 procedural dives as FineDiving lays them out: two events, a folder a dive, frames numbered by competition."""
+    """The small dives in FineDiving's layout: (its folder, annotations, {split: entries})."""
     raw = tmp_path_factory.mktemp("fine") / "raw"
-    annotations, splits = {}, {"train": [], "test": []}
-    for row, (sample, marks) in enumerate(zip(small_dives.samples.itertuples(), small_dives.marks(), strict=True)):
-        event, place, start = EVENTS[row % 2], row // 2, 500 + 90 * (row // 2)
-        folder = raw / event / str(place)
-        folder.mkdir(parents=True)
-        for number, picture in enumerate(read_video(small_dives.root / sample.media)):
-            Image.fromarray(picture).save(folder / f"{start + number:05d}.jpg", quality=95)
-        annotations[event, place] = {
-            "action_type": sample.group.lower() if row % 3 else sample.group, "sub-action_types": {}, "start_frame": start,
-            "end_frame": start + 19, "dive_score": np.float64(sample.score), "difficulty": sample.difficulty, "judge_scores": list(marks),
-        }  # fmt: skip
-        splits[sample.split].append((event, place))
-    write_pickles(raw / "Annotations", annotations, splits)
-    return raw, annotations, splits
-
-
-def write_pickles(folder, annotations, splits):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in zip(FILES, (annotations, splits["train"], splits["test"]), strict=True):
-        (folder / name).write_bytes(pickle.dumps(content, protocol=2))
+    return raw, *write_finediving(raw, small_dives)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +118,7 @@ def test_a_training_pairs_by_the_dive_number(prepared, tmp_path, system):
 
 def test_a_split_is_drawn_where_none_is_given_and_says_so(official, tmp_path, script):
     raw, annotations, _ = official
-    path = raw / "Annotations" / FILES[0]
+    path = raw / "Annotations" / FINEDIVING_PICKLES[0]
     result = prepare(tmp_path / "nowhere", tmp_path / "out", "--annotations", path, "--frames", raw, "--split-seed", 1)
     assert result.returncode == 0 and "the split is not the official one, it was drawn with seed 1" in result.stdout, result.stderr
     table = SampleTable.load(tmp_path / "out")
@@ -146,7 +128,7 @@ def test_a_split_is_drawn_where_none_is_given_and_says_so(official, tmp_path, sc
     assert other.eq("test").sum() == 14 and other.tolist() != table.samples["split"].tolist()
     with pytest.raises(DatasetError, match="from 0 to below 1"):
         script.read_finediving(path, test_share=1)
-    assert prepare(raw, tmp_path / "half", "--train", raw / "Annotations" / FILES[1]).returncode == 2
+    assert prepare(raw, tmp_path / "half", "--train", raw / "Annotations" / FINEDIVING_PICKLES[1]).returncode == 2
 
 
 def test_all_dives_may_be_learnt_from(official, tmp_path):
@@ -182,12 +164,12 @@ def broken(official, tmp_path, change, *more):
     splits = {name: list(keys) for name, keys in splits.items()}
     change(annotations, splits)
     folder = tmp_path / "changed" / "Annotations"
-    write_pickles(folder, annotations, splits)
+    write_finediving_pickles(folder, annotations, splits)
     return prepare(folder.parent, tmp_path / "out", "--frames", raw, *more)
 
 
 def test_all_wrong_annotations_are_listed_at_once(official, tmp_path):
-    first, second = EVENTS
+    first, second = FINEDIVING_EVENTS
 
     def change(annotations, splits):
         annotations[first, 0]["dive_score"] = "sixty"
@@ -217,14 +199,14 @@ def test_all_wrong_annotations_are_listed_at_once(official, tmp_path):
 def test_folders_that_are_not_whole_are_listed_at_once(official, tmp_path):
     raw = tmp_path / "raw"
     shutil.copytree(official[0], raw)
-    gone, empty, short, long = ((raw / EVENTS[0] / str(place)) for place in range(4))
+    gone, empty, short, long = ((raw / FINEDIVING_EVENTS[0] / str(place)) for place in range(4))
     shutil.rmtree(gone)
     for file in empty.iterdir():
         file.unlink()
     next(short.iterdir()).unlink()
     shutil.copy(next(long.iterdir()), long / "99999.jpg")
-    annotations = dict(official[1]) | {("absent", 0): official[1][EVENTS[0], 0]}
-    write_pickles(raw / "Annotations", annotations, {"train": official[2]["train"] + [("absent", 0)], "test": official[2]["test"]})
+    annotations = dict(official[1]) | {("absent", 0): official[1][FINEDIVING_EVENTS[0], 0]}
+    write_finediving_pickles(raw / "Annotations", annotations, {"train": official[2]["train"] + [("absent", 0)], "test": official[2]["test"]})
     result = prepare(raw, tmp_path / "out")
     assert result.returncode == 2 and not (tmp_path / "out").exists()
     for text in ("4 problem(s)", "absent: no such folder; 1 annotated", f"{gone}: no such folder of frames", f"{empty}: no .jpg", f"{short} holds 19 frames, annotated are 20"):
@@ -233,8 +215,8 @@ def test_folders_that_are_not_whole_are_listed_at_once(official, tmp_path):
 
 def test_more_or_fewer_frames_than_annotated_are_flagged_when_wished(official, tmp_path, script):
     def change(annotations, splits):
-        annotations[EVENTS[0], 0]["end_frame"] += 5
-        annotations[EVENTS[0], 1]["end_frame"] -= 5
+        annotations[FINEDIVING_EVENTS[0], 0]["end_frame"] += 5
+        annotations[FINEDIVING_EVENTS[0], 1]["end_frame"] -= 5
 
     result = broken(official, tmp_path, change, "--keep-incomplete")
     assert result.returncode == 0, result.stderr
@@ -244,7 +226,7 @@ def test_more_or_fewer_frames_than_annotated_are_flagged_when_wished(official, t
 
 def test_what_cannot_be_right_is_flagged_and_kept(official, tmp_path, script):
     def change(annotations, splits):
-        dives = [annotations[EVENTS[0], place] for place in range(5)]
+        dives = [annotations[FINEDIVING_EVENTS[0], place] for place in range(5)]
         dives[0]["action_type"] = "100b"
         dives[1]["dive_score"] += 1
         dives[2] |= {"judge_scores": [7.5, 7.5, 7.0], "difficulty": 3.0, "dive_score": 66.0}  # three judges, all count
@@ -261,7 +243,7 @@ def test_what_cannot_be_right_is_flagged_and_kept(official, tmp_path, script):
 
 
 def test_a_pickle_that_wants_more_than_numbers_is_refused(official, tmp_path, script):
-    path = tmp_path / "Annotations" / FILES[0]
+    path = tmp_path / "Annotations" / FINEDIVING_PICKLES[0]
     path.parent.mkdir()
     path.write_bytes(b"cposix\nsystem\n(S'echo opened'\ntR.")
     with pytest.raises(DatasetError, match="posix.system"):
@@ -271,4 +253,4 @@ def test_a_pickle_that_wants_more_than_numbers_is_refused(official, tmp_path, sc
         script.read_finediving(path)
     path.unlink()
     result = prepare(tmp_path, tmp_path / "out")
-    assert result.returncode == 2 and f"{FILES[0]}: no such file" in result.stderr
+    assert result.returncode == 2 and f"{FINEDIVING_PICKLES[0]}: no such file" in result.stderr
