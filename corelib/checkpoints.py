@@ -1,7 +1,8 @@
 """The checkpoint of an epoch: last.pt, and the files that follow from it.
 
-last.pt is written first and holds all that the next epoch needs. best.safetensors and history.csv tell what it
-tells, and are written again when a training goes on from it: a kill may fall between any two of the three.
+last.pt is written first and holds all that the next epoch needs. best.safetensors and history.csv
+tell what it tells, and are written again when a training goes on from it: a kill may fall between
+any two of the three.
 """
 
 from __future__ import annotations
@@ -24,9 +25,13 @@ def save_epoch(out: Path, model, optimizer, schedule, history: list[dict], secon
     Raises NoSpaceError when it does not fit; the folder then holds the epoch before.
     """
     state = {
-        "model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
-        "epoch": history[-1]["epoch"], "history": history, "seconds": seconds,
-    }  # fmt: skip
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "schedule": schedule.state_dict(),
+        "epoch": history[-1]["epoch"],
+        "history": history,
+        "seconds": seconds,
+    }
     buffer = io.BytesIO()
     torch.save(sign(state), buffer)
     write_atomically(out / "last.pt", buffer.getvalue())
@@ -34,7 +39,8 @@ def save_epoch(out: Path, model, optimizer, schedule, history: list[dict], secon
 
 
 def follow_checkpoint(out: Path, model, history: list[dict]) -> None:
-    """history.csv and, when last.pt's epoch is the best so far on the validation part, best.safetensors."""
+    """history.csv and, when last.pt's epoch is the best so far on the validation part,
+    best.safetensors."""
     if history[-1] is best_epoch(history):
         save_weights(model, out / "best.safetensors")
     write_atomically(out / "history.csv", _csv(history))
@@ -47,18 +53,23 @@ def load_checkpoint(path: Path, device: torch.device) -> dict:
     """
     with _reading(path), path.open("rb") as file:
         saved = check_signed(dict(torch.load(file, map_location=device, weights_only=True)))
-        if missing := {"model", "optimizer", "schedule", "epoch", "history", "seconds"} - set(saved):
+        if missing := {"model", "optimizer", "schedule", "epoch", "history", "seconds"} - set(
+            saved
+        ):
             raise KeyError(f"it lacks {', '.join(sorted(missing))}")
         if [row["epoch"] for row in saved["history"]] != list(range(saved["epoch"] + 1)):
             raise ValueError("its history is not that of the epochs up to its own")
     return saved
 
 
-def restore(path: Path, device: torch.device, model, optimizer, schedule) -> tuple[list[dict], float]:
-    """Bring model, optimizer and schedule to where a checkpoint was saved: (history, seconds) up to there.
+def restore(
+    path: Path, device: torch.device, model, optimizer, schedule
+) -> tuple[list[dict], float]:
+    """Bring model, optimizer and schedule to where a checkpoint was saved: (history, seconds) up to
+    there.
 
-    Raises RunError as `load_checkpoint`, for a checkpoint of something else, and where the weights of the best epoch,
-    which no later file repeats, are damaged or gone.
+    Raises RunError as `load_checkpoint`, for a checkpoint of something else, and where the weights
+    of the best epoch, which no later file repeats, are damaged or gone.
     """
     saved = load_checkpoint(path, device)
     with _reading(path):
@@ -76,13 +87,20 @@ def restore(path: Path, device: torch.device, model, optimizer, schedule) -> tup
 
 
 def _reading(path: Path):
-    return reading(path, "a checkpoint to go on from", "start anew with --restart (in Python resume=False)")
+    return reading(
+        path, "a checkpoint to go on from", "start anew with --restart (in Python resume=False)"
+    )
 
 
 def best_epoch(history: list[dict]) -> dict:
-    """The epoch with the highest validation Spearman (the lower R-l2 among equals); the last where none is defined."""
+    """The epoch with the highest validation Spearman (the lower R-l2 among equals); the last where
+    none is defined."""
     judged = [row for row in history if math.isfinite(row["val_spearman"])]
-    return max(judged, key=lambda row: (row["val_spearman"], -row["val_rl2_x100"])) if judged else history[-1]
+    return (
+        max(judged, key=lambda row: (row["val_spearman"], -row["val_rl2_x100"]))
+        if judged
+        else history[-1]
+    )
 
 
 def _csv(rows: list[dict]) -> str:

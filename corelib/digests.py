@@ -1,7 +1,8 @@
-"""Digests inside files of tensors: a bit that flips on a disk or in a copy is refused, and never learnt from.
+"""Digests inside files of tensors: a bit that flips on a disk or in a copy is refused, and never
+learnt from.
 
-safetensors keep none of their own, and torch.load reads past the checksums of its zip files. Files without a digest,
-which other programs and earlier versions write, are read as they are.
+safetensors keep none of their own, and torch.load reads past the checksums of its zip files. Files
+without a digest, which other programs and earlier versions write, are read as they are.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class DamagedError(KitError, ValueError):
 
 
 def digest(value: object) -> str:
-    """SHA-256 of tensors (their types, shapes and bytes) and plain values in dictionaries and lists, 64 characters.
+    """SHA-256 of tensors (their types, shapes and bytes) and plain values in dictionaries and
+    lists, 64 characters.
 
     The order of a dictionary's keys and the device of a tensor make no difference.
     """
@@ -68,19 +70,27 @@ def check_signed(content: dict) -> dict:
 
 
 def pack_tensors(tensors: dict[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
-    """A safetensors file with a digest of the tensors and metadata; the same content gives the same bytes."""
+    """A safetensors file with a digest of the tensors and metadata; the same content gives the same
+    bytes."""
     metadata = dict(metadata or {})
-    packed = memoryview(safetensors.torch.save(tensors, metadata | {KEY: digest([tensors, metadata])}))
+    packed = memoryview(
+        safetensors.torch.save(tensors, metadata | {KEY: digest([tensors, metadata])})
+    )
     start = 8 + int.from_bytes(packed[:8], "little")
-    header = json.dumps(json.loads(bytes(packed[8:start])), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)  # tensors begin at multiples of 8; the library orders metadata by chance
+    header = json.dumps(
+        json.loads(bytes(packed[8:start])), sort_keys=True, separators=(",", ":")
+    ).encode()
+    header += b" " * (
+        -len(header) % 8
+    )  # tensors begin at multiples of 8; the library orders metadata by chance
     return b"".join([len(header).to_bytes(8, "little"), header, packed[start:]])
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, checked where `pack_tensors` wrote it.
 
-    Raises DamagedError, safetensors.SafetensorError for a file that is none, and OSError with the file's name.
+    Raises DamagedError, safetensors.SafetensorError for a file that is none, and OSError with the
+    file's name.
     """
     with Path(path).open("rb"):  # what the library says of a file that cannot be opened has no name
         pass

@@ -1,7 +1,8 @@
 """python -m corelib doctor: what is installed, what works, and what to do about what does not.
 
-Each check is a function that says what it found, or raises. Those that need packages run in a child process, so that
-the doctor speaks where one of them is missing, broken, or takes its process down with it.
+Each check is a function that says what it found, or raises. Those that need packages run in a child
+process, so that the doctor speaks where one of them is missing, broken, or takes its process down
+with it.
 """
 
 from __future__ import annotations
@@ -19,11 +20,26 @@ from pathlib import Path
 import click
 
 from corelib.commands import Command, Place
-from corelib.installation import InstallationError, describe_reinstall, files_problem, installed_packages, package_problem, python_problem, torch_problem
+from corelib.installation import (
+    InstallationError,
+    describe_reinstall,
+    files_problem,
+    installed_packages,
+    package_problem,
+    python_problem,
+    torch_problem,
+)
 
 PATIENCE = 300  # seconds for all checks of a child together
-ROOM = 1  # GB on the disk; dives, caches, runs and pages of the whole course take .6 at the profile laptop
-REAL_DATA = ("fisv", "mtl_aqa", "jigsaws", "finediving_sample", "i3d_weights")  # folders that CORE_AQA_DATA may hold
+# GB on the disk; dives, caches, runs and pages of the whole course take .6 at the profile laptop
+ROOM = 1
+REAL_DATA = (
+    "fisv",
+    "mtl_aqa",
+    "jigsaws",
+    "finediving_sample",
+    "i3d_weights",
+)  # folders that CORE_AQA_DATA may hold
 
 
 def look_at_python() -> str:
@@ -34,7 +50,8 @@ def look_at_python() -> str:
 
 
 def look_at_packages() -> str:
-    """The packages that corelib needs, each in its range of pyproject.toml and with all of its files."""
+    """The packages that corelib needs, each in its range of pyproject.toml and with all of its
+    files."""
     if problem := package_problem() or files_problem():
         raise InstallationError(problem)
     return ", ".join(f"{name} {found}" for name, found, _, _ in installed_packages())
@@ -47,7 +64,10 @@ def try_torch() -> str:
     import torch
 
     feature = _feature(torch.float32)
-    return f"torch {torch.__version__}, {torch.get_num_threads()} threads; a small I3D gives a feature of {len(feature)} numbers"
+    return (
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads; a small I3D gives a feature"
+        f" of {len(feature)} numbers"
+    )
 
 
 def try_bf16() -> str:
@@ -60,7 +80,11 @@ def try_bf16() -> str:
     if not torch.allclose(exact, short, atol=0.05, rtol=0.05):
         raise ArithmeticError("bf16 gives other features than fp32")
     chosen = pick_precision("auto", torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    return "works, and precision=auto takes it" if chosen == "bf16" else "works; without hardware for it here, precision=auto takes fp32"
+    return (
+        "works, and precision=auto takes it"
+        if chosen == "bf16"
+        else "works; without hardware for it here, precision=auto takes fp32"
+    )
 
 
 def try_gpu() -> str:
@@ -72,11 +96,20 @@ def try_gpu() -> str:
         if (square @ square).sum().item() != 64**3 * 4:
             raise ArithmeticError("the GPU multiplies wrongly")
         properties = torch.cuda.get_device_properties(0)
-        return f"{properties.name}, {properties.total_memory / 1e9:.0f} GB, CUDA {torch.version.cuda}"
-    listed = shutil.which("nvidia-smi") and subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
+        return (
+            f"{properties.name}, {properties.total_memory / 1e9:.0f} GB, CUDA {torch.version.cuda}"
+        )
+    listed = shutil.which("nvidia-smi") and subprocess.run(
+        ["nvidia-smi", "-L"], capture_output=True, text=True
+    )
     if listed and listed.returncode == 0 and listed.stdout.strip():
-        built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
-        raise RuntimeError(f"{listed.stdout.splitlines()[0].strip()} is here, and torch {torch.__version__}, {built}, cannot use it")
+        built = (
+            f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
+        )
+        raise RuntimeError(
+            f"{listed.stdout.splitlines()[0].strip()} is here, and torch {torch.__version__},"
+            f" {built}, cannot use it"
+        )
     return "none that torch can use; trainings take the CPU"
 
 
@@ -86,7 +119,13 @@ def try_images() -> str:
     from torchvision.io import decode_jpeg, encode_jpeg
 
     picture = torch.arange(0, 256, 4, dtype=torch.uint8).expand(3, 64, 64)
-    error = (decode_jpeg(encode_jpeg(picture.contiguous(), quality=95)).int() - picture.int()).abs().float().mean().item()
+    error = (
+        (decode_jpeg(encode_jpeg(picture.contiguous(), quality=95)).int() - picture.int())
+        .abs()
+        .float()
+        .mean()
+        .item()
+    )
     if error > 3:
         raise ArithmeticError(f"a JPEG comes back {error:.0f} grey levels off")
     return "a JPEG was encoded and decoded"
@@ -126,23 +165,34 @@ def try_kernel() -> str:
     import nbformat
     from nbclient import NotebookClient
 
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import sys\nprint(sys.prefix)")])
-    executed = NotebookClient(notebook, timeout=60, startup_timeout=60, kernel_name="python3").execute()
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell("import sys\nprint(sys.prefix)")]
+    )
+    executed = NotebookClient(
+        notebook, timeout=60, startup_timeout=60, kernel_name="python3"
+    ).execute()
     prefix = executed.cells[0].outputs[0].text.strip()
     if prefix != sys.prefix:
-        raise RuntimeError(f"the kernel python3 starts another Python ({prefix}) than this one ({sys.prefix})")
+        raise RuntimeError(
+            f"the kernel python3 starts another Python ({prefix}) than this one ({sys.prefix})"
+        )
     return "a kernel started and ran a cell"
 
 
 def look_at_real_data(folder: str) -> str:
     """What CORE_AQA_DATA names; the course does without."""
     if not folder:
-        return "CORE_AQA_DATA is not set; where the course takes real data, it says what is missing (README, Real data)"
+        return (
+            "CORE_AQA_DATA is not set; where the course takes real data, it says what is missing"
+            " (README, Real data)"
+        )
     if not Path(folder).is_dir():
         raise NotADirectoryError(f"CORE_AQA_DATA is {folder}, which is no folder")
     found = [name for name in REAL_DATA if Path(folder, name).is_dir()]
     if not found:
-        raise FileNotFoundError(f"{folder} (CORE_AQA_DATA) holds none of {', '.join(f'{name}/' for name in REAL_DATA)}")
+        raise FileNotFoundError(
+            f"{folder} (CORE_AQA_DATA) holds none of {', '.join(f'{name}/' for name in REAL_DATA)}"
+        )
     return f"{folder}: {', '.join(found)}"
 
 
@@ -159,7 +209,14 @@ REMEDIES = {
     "run folder": "free some space, or name another folder with --out",
     "real data": "correct CORE_AQA_DATA or unset it (README, Real data)",
 }  # fmt: skip
-IN_A_CHILD = {"torch": try_torch, "bf16": try_bf16, "GPU": try_gpu, "images": try_images, "video": try_video, "kernel": try_kernel}
+IN_A_CHILD = {
+    "torch": try_torch,
+    "bf16": try_bf16,
+    "GPU": try_gpu,
+    "images": try_images,
+    "video": try_video,
+    "kernel": try_kernel,
+}
 
 
 def examine(runs: str = "runs") -> list[dict]:
@@ -172,17 +229,30 @@ def examine(runs: str = "runs") -> list[dict]:
 
 
 def _examine_in_children(names: list[str]) -> list[dict]:
-    """The checks by name, in one child process; where it ends or hangs within one, another takes the next."""
+    """The checks by name, in one child process; where it ends or hangs within one, another takes
+    the next."""
     program = "import sys; from corelib.doctor import print_checks; print_checks(sys.argv[1:])"
     found: list[dict] = []
     while len(found) < len(names):
         left = names[len(found) :]
         try:
-            child = subprocess.run([sys.executable, "-c", program, *left], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
-            printed, ending = child.stdout, f"the check ended its process (exit code {child.returncode})"
+            child = subprocess.run(
+                [sys.executable, "-c", program, *left],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                timeout=PATIENCE,
+            )
+            printed, ending = (
+                child.stdout,
+                f"the check ended its process (exit code {child.returncode})",
+            )
         except subprocess.TimeoutExpired as late:
             printed, ending = late.stdout or b"", f"no answer within {PATIENCE} s"
-        found += [json.loads(line) for line in printed.decode().splitlines() if line.startswith('{"check"')]
+        found += [
+            json.loads(line)
+            for line in printed.decode().splitlines()
+            if line.startswith('{"check"')
+        ]
         if len(found) < len(names):
             name = names[len(found)]
             found.append({"check": name, "ok": False, "said": f"{ending}: {REMEDIES[name]}"})
@@ -222,7 +292,9 @@ def _feature(dtype):
 
 
 @click.command(cls=Command)
-@click.option("--runs", type=Place(), default="runs", show_default=True, help="The folder that runs go to.")
+@click.option(
+    "--runs", type=Place(), default="runs", show_default=True, help="The folder that runs go to."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def doctor(runs: str, as_json: bool) -> None:
     """Say what is installed, what works, and what to do about what does not.
@@ -233,9 +305,13 @@ def doctor(runs: str, as_json: bool) -> None:
     well = all(finding["ok"] for finding in found)
     if as_json:
         rows = installed_packages() if importlib.util.find_spec("packaging") else []
-        packages = [dict(zip(("name", "installed", "needed", "ok"), row, strict=True)) for row in rows]
+        packages = [
+            dict(zip(("name", "installed", "needed", "ok"), row, strict=True)) for row in rows
+        ]
         click.echo(json.dumps({"ok": well, "checks": found, "packages": packages}))
     else:
         for finding in found:
-            click.echo(f"{'ok' if finding['ok'] else 'problem':<8} {finding['check']}: {finding['said']}")
+            click.echo(
+                f"{'ok' if finding['ok'] else 'problem':<8} {finding['check']}: {finding['said']}"
+            )
     raise SystemExit(0 if well else 1)

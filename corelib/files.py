@@ -4,7 +4,8 @@
     json_text              what a file of results says
     only_one               a lock that ends with its process, however that ends
 
-A process may be killed, and a disk be full, at any moment: what was there stays until what replaces it is complete.
+A process may be killed, and a disk be full, at any moment: what was there stays until what replaces
+it is complete.
 """
 
 from __future__ import annotations
@@ -27,30 +28,46 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-PATIENCE = 5.0  # seconds that a lock is waited for before it counts as held: one that was killed takes a moment to end
+# seconds that a lock is waited for before it counts as held: one that was killed takes a moment to
+# end
+PATIENCE = 5.0
 FULL = (errno.ENOSPC, errno.EDQUOT)
-NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EROFS)  # of a file system, or of a folder
+NO_LOCKS = (
+    errno.ENOSYS,
+    errno.ENOLCK,
+    errno.ENOTSUP,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+)  # of a file system, or of a folder
 
-MAIN_GUARD = 'in a script of your own, put what it does under if __name__ == "__main__": since the processes it starts read it too'
+MAIN_GUARD = (
+    'in a script of your own, put what it does under if __name__ == "__main__": since the processes'
+    " it starts read it too"
+)
 
 
 class NoSpaceError(OSError):
-    """A file does not fit on its disk; the message says how much was needed and how much is free."""
+    """A file does not fit on its disk; the message says how much was needed and how much is
+    free."""
 
 
 class BusyError(OSError):
-    """Another process is writing there at this moment; the message says what it does, and what to do."""
+    """Another process is writing there at this moment; the message says what it does, and what to
+    do."""
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:
-    """Write a file that is complete or not there. Raises NoSpaceError, what was there before kept."""
+    """Write a file that is complete or not there. Raises NoSpaceError, what was there before
+    kept."""
     content = content.encode() if isinstance(content, str) else content
     with new_file(path, size=len(content)) as scratch:
         scratch.write_bytes(content)
 
 
 def json_text(value, indent: int | None = None) -> str:
-    """A value as JSON, which knows no nan, no infinity and no numpy: such a number is null, an array a list."""
+    """A value as JSON, which knows no nan, no infinity and no numpy: such a number is null, an
+    array a list."""
     return json.dumps(_plain(value), indent=indent, allow_nan=False)
 
 
@@ -66,12 +83,15 @@ def _plain(value):
 
 @contextmanager
 def new_file(path: str | Path, *, size: int | None = None) -> Iterator[Path]:
-    """Yields a scratch file's path beside `path`, to write into; it takes its name when the block ends without an error.
+    """Yields a scratch file's path beside `path`, to write into; it takes its name when the block
+    ends without an error.
 
     size  how many bytes it will have, for the message, where that is known. Raises NoSpaceError.
     """
     path = Path(path)
-    scratch = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.unfinished{path.suffix}")  # writers go by the suffix
+    scratch = path.with_name(
+        f".{path.stem}.{secrets.token_hex(4)}.unfinished{path.suffix}"
+    )  # writers go by the suffix
     try:
         yield scratch
         with scratch.open("rb+") as file:
@@ -89,20 +109,27 @@ def new_file(path: str | Path, *, size: int | None = None) -> Iterator[Path]:
 
 
 @contextmanager
-def new_folder(folder: str | Path, *, overwrite: bool = False, doing: str = "writes") -> Iterator[Path]:
-    """Yields a scratch folder beside `folder`, to write into; it takes its name when the block ends without an error.
+def new_folder(
+    folder: str | Path, *, overwrite: bool = False, doing: str = "writes"
+) -> Iterator[Path]:
+    """Yields a scratch folder beside `folder`, to write into; it takes its name when the block ends
+    without an error.
 
-    doing  what this process does to the folder, in a word, for another one that has to wait until it is done
+    doing  what this process does to the folder, in a word, for another one that has to wait until
+           it is done
 
-    A kill at any moment leaves the new folder or, with `overwrite`, the old one (see `restore_folder`). Raises
-    FileExistsError when `folder` is there and `overwrite` is false, NoSpaceError when the disk is full.
+    A kill at any moment leaves the new folder or, with `overwrite`, the old one (see
+    `restore_folder`). Raises FileExistsError when `folder` is there and `overwrite` is false,
+    NoSpaceError when the disk is full.
     """
     folder = Path(folder)
     folder = folder.resolve() if folder.is_symlink() else folder
     with only_one(folder, doing, wait=True):
         _put_back(folder)
         if folder.exists() and not overwrite:
-            raise FileExistsError(f"{folder} exists already; pass --overwrite to replace it, or choose another --out.")
+            raise FileExistsError(
+                f"{folder} exists already; pass --overwrite to replace it, or choose another --out."
+            )
         shutil.rmtree(_aside(folder), ignore_errors=True)
         remove_unfinished(folder.parent, folder.name)
         scratch = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.unfinished")
@@ -125,36 +152,52 @@ def new_folder(folder: str | Path, *, overwrite: bool = False, doing: str = "wri
 
 
 def restore_folder(folder: str | Path) -> None:
-    """Give a folder its name back where `new_folder` was killed between taking it from the old and giving it to the new."""
+    """Give a folder its name back where `new_folder` was killed between taking it from the old and
+    giving it to the new."""
     folder = Path(folder)
     if not folder.exists() and _aside(folder).exists():
-        with only_one(folder, "replaces", wait=True):  # one that is about to give the name to the new folder
+        with only_one(
+            folder, "replaces", wait=True
+        ):  # one that is about to give the name to the new folder
             _put_back(folder)
 
 
 @contextmanager
 def only_one(path: str | Path, doing: str, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock of a file or folder; the system releases it when this process ends, were it by a kill.
+    """Hold the lock of a file or folder; the system releases it when this process ends, were it by
+    a kill.
 
     doing  what the holder does, as another process will read it: "trains into"
-    wait   for the holder to end, with a line that says so. Otherwise BusyError is raised after PATIENCE seconds.
-    Raises BusyError at once in a spawned process that is still reading its parent's script: the parent may hold the lock
-    and wait for that process.
+    wait   for the holder to end, with a line that says so. Otherwise BusyError is raised after
+           PATIENCE seconds.
+    Raises BusyError at once in a spawned process that is still reading its parent's script: the
+    parent may hold the lock and wait for that process.
     """
-    if getattr(current_process(), "_inheriting", False):  # by this, Python itself knows that it may start no processes yet
+    if getattr(
+        current_process(), "_inheriting", False
+    ):  # by this, Python itself knows that it may start no processes yet
         raise BusyError(f"{path}: {MAIN_GUARD}")
     path = Path(path)
     place = path.resolve()  # one lock by whatever name
     file = place.with_name(f".{place.name}.lock")
-    lock = FileLock(file, fallback_to_soft=False)  # a soft lock would outlive a process that is killed
+    lock = FileLock(
+        file, fallback_to_soft=False
+    )  # a soft lock would outlive a process that is killed
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=PATIENCE)
         except Timeout:
             if not wait:
-                raise BusyError(f"{path}: {_holder(file)} {doing} it at this moment; wait until that has ended, or stop it, or name another folder") from None
-            print(f"{path}: waiting for {_holder(file)}, which {doing} it ...", file=sys.stderr, flush=True)
+                raise BusyError(
+                    f"{path}: {_holder(file)} {doing} it at this moment; wait until that has ended,"
+                    " or stop it, or name another folder"
+                ) from None
+            print(
+                f"{path}: waiting for {_holder(file)}, which {doing} it ...",
+                file=sys.stderr,
+                flush=True,
+            )
             lock.acquire()
         with suppress(OSError):  # Windows lets nobody write into a locked file
             file.write_text(f"process {os.getpid()} on {platform.node()}")
@@ -163,18 +206,25 @@ def only_one(path: str | Path, doing: str, *, wait: bool = False) -> Iterator[No
             raise no_space(file, 0) from None
         if isinstance(error, BusyError) or error.errno not in NO_LOCKS:
             raise
-        warnings.warn(f"{place.parent}: no lock can be had there ({error.strerror}), so see to it yourself that one process at a time {doing} {place.name}", stacklevel=3)
+        warnings.warn(
+            f"{place.parent}: no lock can be had there ({error.strerror}), so see to it yourself"
+            f" that one process at a time {doing} {place.name}",
+            stacklevel=3,
+        )
     try:
         yield
     finally:
         if lock.is_locked:
-            if os.name == "posix":  # one who waits notices that the file is gone; Windows removes it by itself
+            if (
+                os.name == "posix"
+            ):  # one who waits notices that the file is gone; Windows removes it by itself
                 file.unlink(missing_ok=True)
             lock.release()
 
 
 def remove_unfinished(folder: str | Path, name: str | None = None) -> None:
-    """Remove the scratch files and folders that killed processes have left in a folder (those of `name` alone, if given).
+    """Remove the scratch files and folders that killed processes have left in a folder (those of
+    `name` alone, if given).
 
     For the holder of its lock: the scratch of a living process must not be taken away.
     """
@@ -192,7 +242,10 @@ def no_space(path: Path, size: int, *, at_least: bool = False) -> NoSpaceError:
     free = shutil.disk_usage(path.parent).free
     needed = f"more than {size / 1e6:.1f}" if at_least else f"{size / 1e6:.1f}"
     kept = "; the one that was there is kept" if path.exists() else ""
-    return NoSpaceError(f"{path}: the disk (or your quota) is full: {needed} MB needed, {free / 1e6:.1f} MB free{kept}. Make room and give the same command again.")
+    return NoSpaceError(
+        f"{path}: the disk (or your quota) is full: {needed} MB needed, {free / 1e6:.1f} MB"
+        f" free{kept}. Make room and give the same command again."
+    )
 
 
 def _aside(folder: Path) -> Path:

@@ -1,5 +1,5 @@
-"""Whether this Python has what corelib needs, said in one line. Imports the standard library alone, so that it speaks
-where anything else is missing or broken."""
+"""Whether this Python has what corelib needs, said in one line. Imports the standard library alone,
+so that it speaks where anything else is missing or broken."""
 
 from __future__ import annotations
 
@@ -18,15 +18,18 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class InstallationError(KitError, ImportError):
-    """What corelib needs is missing, out of its range or broken; the message is one line that says what to do."""
+    """What corelib needs is missing, out of its range or broken; the message is one line that says
+    what to do."""
 
     exit_code = 1
 
 
 def check_installation() -> None:
-    """Raise InstallationError unless corelib's packages are here, in their ranges, and torch and torchvision import.
+    """Raise InstallationError unless corelib's packages are here, in their ranges, and torch and
+    torchvision import.
 
-    The first cell of every notebook and the command line begin with it; torch's import is what takes its time.
+    The first cell of every notebook and the command line begin with it; torch's import is what
+    takes its time.
     """
     for find in (python_problem, package_problem, torch_problem):
         if problem := find():
@@ -42,16 +45,24 @@ def python_problem() -> str | None:
     except ModuleNotFoundError as error:  # tomllib came with Python 3.11
         return _too_old() if error.name == "tomllib" else describe_missing([error.name])
     if not SpecifierSet(allowed).contains(platform.python_version(), prereleases=True):
-        return f"{sys.executable} is Python {platform.python_version()}, and corelib needs {allowed}: {_other_kernel()}"
+        return (
+            f"{sys.executable} is Python {platform.python_version()}, and corelib needs {allowed}:"
+            f" {_other_kernel()}"
+        )
     return None
 
 
 def package_problem() -> str | None:
-    """Which packages that corelib needs are missing or outside the range of pyproject.toml, or None."""
+    """Which packages that corelib needs are missing or outside the range of pyproject.toml, or
+    None."""
     missing = [name for name, found, _, _ in installed_packages() if found is None]
     if missing:
         return describe_missing(missing)
-    outside = [f"{name} {found} is installed and {needed} needed" for name, found, needed, fits in installed_packages() if not fits]
+    outside = [
+        f"{name} {found} is installed and {needed} needed"
+        for name, found, needed, fits in installed_packages()
+        if not fits
+    ]
     return f"{', '.join(outside)}: {_kits_python() or _install()}" if outside else None
 
 
@@ -86,21 +97,35 @@ def torch_problem() -> str | None:
     for name in ("torch", "torchvision"):
         try:
             importlib.import_module(name)
-        except Exception as error:  # a broken build raises nearly anything: RuntimeError, OSError, AttributeError ...
+        # a broken build raises nearly anything: RuntimeError, OSError, AttributeError ...
+        except Exception as error:
             said = f"({type(error).__name__}: {' '.join(str(error).split())})"
-            pair = f"torch {_version('torch')} and torchvision {_version('torchvision')} do not match"
-            return f"{pair if name == 'torchvision' else f'torch {_version(name)} does not start'} {said}: {describe_reinstall('torch', 'torchvision')}"
+            pair = (
+                f"torch {_version('torch')} and torchvision {_version('torchvision')} do not match"
+            )
+            return (
+                f"{pair if name == 'torchvision' else f'torch {_version(name)} does not start'}"
+                f" {said}: {describe_reinstall('torch', 'torchvision')}"
+            )
     return None
 
 
 def installed_packages() -> list[tuple[str, str | None, str, bool]]:
-    """(name, version here or None, range of pyproject.toml, whether it lies in there) of each package that corelib needs."""
+    """(name, version here or None, range of pyproject.toml, whether it lies in there) of each
+    package that corelib needs."""
     from packaging.requirements import Requirement
 
     packages = []
     for needed in map(Requirement, _described()[1]):
         found = _version(needed.name)
-        packages.append((needed.name, found, str(needed.specifier), found is not None and needed.specifier.contains(found, prereleases=True)))
+        packages.append(
+            (
+                needed.name,
+                found,
+                str(needed.specifier),
+                found is not None and needed.specifier.contains(found, prereleases=True),
+            )
+        )
     return packages
 
 
@@ -108,12 +133,15 @@ def describe_missing(names: list[str]) -> str:
     """The line that says which packages are not here, and what to do."""
     few = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     verb = "is" if len(names) == 1 else "are"
-    return f"{few} {verb} not installed in {sys.executable}: {_kits_python() or f'{_install()}; or {_other_kernel()}'}"
+    return (
+        f"{few} {verb} not installed in {sys.executable}:"
+        f" {_kits_python() or f'{_install()}; or {_other_kernel()}'}"
+    )
 
 
 def describe_reinstall(*names: str) -> str:
-    """The line that installs packages anew, at the versions of requirements.lock where corelib runs from its repository;
-    in a Python beside the kit's own, that it is not the one to mend."""
+    """The line that installs packages anew, at the versions of requirements.lock where corelib runs
+    from its repository; in a Python beside the kit's own, that it is not the one to mend."""
     if kits := _kits_python():
         return kits
     lock = _lock()
@@ -133,15 +161,17 @@ def _lock() -> dict[str, str]:
 
 
 def _described() -> tuple[str, list[str]]:
-    """The range of Pythons and the requirements: from the repository where corelib runs from one, since the
-    installed metadata tell of the day of the installation."""
+    """The range of Pythons and the requirements: from the repository where corelib runs from one,
+    since the installed metadata tell of the day of the installation."""
     if (ROOT / "pyproject.toml").is_file():
         import tomllib
 
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         return project["requires-python"], project["dependencies"]
     texts = metadata.requires("corelib") or []
-    return metadata.metadata("corelib")["Requires-Python"], [text for text in texts if "extra ==" not in text]
+    return metadata.metadata("corelib")["Requires-Python"], [
+        text for text in texts if "extra ==" not in text
+    ]
 
 
 def _version(name: str) -> str | None:
@@ -152,12 +182,16 @@ def _version(name: str) -> str | None:
 
 
 def _kits_python() -> str | None:
-    """What to do where the set-up made the kit a Python of its own, and this is another one; else None."""
+    """What to do where the set-up made the kit a Python of its own, and this is another one; else
+    None."""
     own = ROOT / ".venv"
     python = own / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     if not python.is_file() or Path(sys.executable).parent.resolve() == python.parent.resolve():
         return None
-    return f'use the kit\'s own Python in place of {sys.executable}: "{python}" -m corelib doctor says whether that one is well'
+    return (
+        f'use the kit\'s own Python in place of {sys.executable}: "{python}" -m corelib doctor says'
+        " whether that one is well"
+    )
 
 
 def _install() -> str:
@@ -171,4 +205,7 @@ def _other_kernel() -> str:
 
 
 def _too_old() -> str:
-    return f"{sys.executable} is Python {platform.python_version()}, which is too old for corelib: {_other_kernel()}"
+    return (
+        f"{sys.executable} is Python {platform.python_version()}, which is too old for corelib:"
+        f" {_other_kernel()}"
+    )

@@ -1,7 +1,7 @@
 """Groups, exemplars and pairs: who is compared with whom.
 
-Functions of arrays alone: `groups` [N] holds one label a sample (difficulty, dive number, class ...;
-equal labels may be compared), rows are indices 0..N-1.
+Functions of arrays alone: `groups` [N] holds one label a sample (difficulty, dive number, class
+...; equal labels may be compared), rows are indices 0..N-1.
 """
 
 from __future__ import annotations
@@ -39,17 +39,21 @@ def pair_differences(targets: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 class PairDifferences:
-    """The differences of `pair_differences`, ranked without listing them: memory grows with the samples, not the pairs.
+    """The differences of `pair_differences`, ranked without listing them: memory grows with the
+    samples, not the pairs.
 
-    Within a group's sorted targets the pairs that differ by at most d are counted by one binary search a
-    sample; a difference of a given rank is found by halving the range of d until no double lies between.
+    Within a group's sorted targets the pairs that differ by at most d are counted by one binary
+    search a sample; a difference of a given rank is found by halving the range of d until no double
+    lies between.
 
     targets [N], groups [N]
     """
 
     def __init__(self, targets: np.ndarray, groups: np.ndarray):
         targets = np.asarray(targets, float)
-        self._groups = [np.unique(targets[rows], return_counts=True) for rows in members(groups).values()]
+        self._groups = [
+            np.unique(targets[rows], return_counts=True) for rows in members(groups).values()
+        ]
 
     def __len__(self) -> int:
         sizes = [int(counts.sum()) for _, counts in self._groups]
@@ -61,10 +65,14 @@ class PairDifferences:
 
     def root_mean_square(self) -> float:
         """sqrt(mean(d^2)) over all pairs; nan where there is none."""
-        # the squared differences of all pairs of n numbers add up to n times their squared deviations from the mean
+        # the squared differences of all pairs of n numbers add up to n times their squared
+        # deviations from the mean
         total = 0.0
         for values, counts in self._groups:
-            total += counts.sum() * (counts * np.square(values - np.average(values, weights=counts))).sum()
+            total += (
+                counts.sum()
+                * (counts * np.square(values - np.average(values, weights=counts))).sum()
+            )
         return float(np.sqrt(total / len(self))) if len(self) else float("nan")
 
     def count_up_to(self, difference: float) -> int:
@@ -72,25 +80,31 @@ class PairDifferences:
         pairs = 0
         for values, counts in self._groups:
             up_to = counts.cumsum()
-            others = up_to[_last_within(values, difference)] - up_to  # of each value: samples above it, near enough
+            others = (
+                up_to[_last_within(values, difference)] - up_to
+            )  # of each value: samples above it, near enough
             pairs += int((counts * others + counts * (counts - 1) // 2).sum())
         return pairs
 
     def at_ranks(self, ranks) -> np.ndarray:
-        """The differences of these ranks, 0 the smallest, as sorted differences indexed by `ranks` would give them."""
+        """The differences of these ranks, 0 the smallest, as sorted differences indexed by `ranks`
+        would give them."""
         return np.array([self._at_rank(int(rank)) for rank in ranks])
 
     def _at_rank(self, rank: int) -> float:
         low, high = 0.0, self.largest()
         if self.count_up_to(low) > rank:
             return low
-        while low < (middle := (low + high) / 2) < high:  # count_up_to(low) <= rank < count_up_to(high)
+        while (
+            low < (middle := (low + high) / 2) < high
+        ):  # count_up_to(low) <= rank < count_up_to(high)
             low, high = (low, middle) if self.count_up_to(middle) > rank else (middle, high)
         return high
 
 
 def _last_within(values: np.ndarray, difference: float) -> np.ndarray:
-    """For each of different rising numbers, the position of the last one that exceeds it by at most `difference`."""
+    """For each of different rising numbers, the position of the last one that exceeds it by at most
+    `difference`."""
     last = np.searchsorted(values, values + difference, side="right") - 1
     # value + difference is rounded; the subtraction has the last word, as in a list of differences
     while (over := values[last] - values > difference).any():
@@ -140,7 +154,10 @@ def epoch_batches(
         return [PairBatch(part, np.empty((0, 2), int)) for part in _split(order, batch)]
     partners = {label: found for label, found in members(groups, rows).items() if len(found) > 1}
     if not partners:
-        raise NoPairError("no two training samples share a group, so there is no pair to learn from; pair by something coarser")  # fmt: skip
+        raise NoPairError(
+            "no two training samples share a group, so there is no pair to learn from; pair by"
+            " something coarser"
+        )
     if pairing == "two":
         return _two_by_two(partners, groups, batch, rng)
     if pairing == "batch":
@@ -148,11 +165,15 @@ def epoch_batches(
     raise ValueError(f"pairing must be 'two', 'batch' or 'single', not {pairing!r}")
 
 
-def _two_by_two(partners: dict, groups: np.ndarray, batch: int, rng: np.random.Generator) -> list[PairBatch]:
+def _two_by_two(
+    partners: dict, groups: np.ndarray, batch: int, rng: np.random.Generator
+) -> list[PairBatch]:
     queries, exemplars = [], []
     for found in partners.values():
         own = np.arange(len(found))
-        other = (own + rng.integers(1, len(found), size=len(found))) % len(found)  # never its own place
+        other = (own + rng.integers(1, len(found), size=len(found))) % len(
+            found
+        )  # never its own place
         queries.append(found[own])
         exemplars.append(found[other])
     queries, exemplars = np.concatenate(queries), np.concatenate(exemplars)
@@ -164,13 +185,17 @@ def _two_by_two(partners: dict, groups: np.ndarray, batch: int, rng: np.random.G
     return batches
 
 
-def _all_within_batches(partners: dict, groups: np.ndarray, batch: int, rng: np.random.Generator) -> list[PairBatch]:
+def _all_within_batches(
+    partners: dict, groups: np.ndarray, batch: int, rng: np.random.Generator
+) -> list[PairBatch]:
     # A batch from one group alone would bend the batch statistics of the encoder, so it is made of
     # chunks of several groups, each large enough to give many pairs an encoding.
     size = max(2, batch // 2 if len(partners) > 1 else batch)
     chunks = []
     for found in partners.values():
-        count = max(1, min(round(len(found) / size), len(found) // 2))  # every chunk holds a pair at least
+        count = max(
+            1, min(round(len(found) / size), len(found) // 2)
+        )  # every chunk holds a pair at least
         chunks += np.array_split(rng.permutation(found), count)
     batches, waiting = [], []
     for index in rng.permutation(len(chunks)):
@@ -190,7 +215,8 @@ def _all_within_batches(partners: dict, groups: np.ndarray, batch: int, rng: np.
 
 
 def _split(order: np.ndarray, size: int) -> list[np.ndarray]:
-    """Cut into parts of `size`; a remainder of one joins the part before (batch statistics need two)."""
+    """Cut into parts of `size`; a remainder of one joins the part before (batch statistics need
+    two)."""
     parts = [order[start : start + size] for start in range(0, len(order), size)]
     if len(parts) > 1 and len(parts[-1]) == 1:
         parts[-2:] = [np.concatenate(parts[-2:])]
@@ -237,7 +263,9 @@ def draw_exemplars(
     difficulty is known. Raises NoPairError when the pool holds nobody but the query.
     """
     ids, groups, pool = np.asarray(ids), np.asarray(groups), np.asarray(pool)
-    pool = pool[np.argsort(ids[pool].astype(str), kind="stable")]  # the draw depends on who is in it, not on their order
+    pool = pool[
+        np.argsort(ids[pool].astype(str), kind="stable")
+    ]  # the draw depends on who is in it, not on their order
     fallbacks = {"nearest difficulty": 0, "any": 0, "fewer": 0}
     known = difficulty is not None and np.isfinite(difficulty).all()
     query_index, chosen = [], []
@@ -245,7 +273,9 @@ def draw_exemplars(
         rng = _generator(seed, ids[row])
         others = rng.permutation(pool[ids[pool] != ids[row]])
         if len(others) == 0:
-            raise NoPairError(f"sample {ids[row]} has no exemplar: the training split holds no other sample")
+            raise NoPairError(
+                f"sample {ids[row]} has no exemplar: the training split holds no other sample"
+            )
         own = others[groups[others] == groups[row]]
         wanted = len(own) if count is None else count
         if len(own) == 0 or (fill and len(own) < wanted):

@@ -1,4 +1,5 @@
-"""What all figures share: one style, one meaning for each colour, and a figure that needs no pyplot."""
+"""What all figures share: one style, one meaning for each colour, and a figure that needs no
+pyplot."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ GROUP_COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, BLACK)
 
 
 class Drawing(Figure):
-    """A matplotlib figure that a notebook shows as the last expression of a cell, whatever the backend.
+    """A matplotlib figure that a notebook shows as the last expression of a cell, whatever the
+    backend.
 
     It is not registered with pyplot, so nothing has to be closed and nothing is shown twice.
     """
@@ -39,13 +41,15 @@ class Drawing(Figure):
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Let a drawing function work in the course's style and leave the reader's own settings alone."""
+    """Let a drawing function work in the course's style and leave the reader's own settings
+    alone."""
 
     @functools.wraps(draw)
     def drawn_in_style(*arguments, **keywords):
         with matplotlib.style.context(STYLE, after_reset=True):
             figure = draw(*arguments, **keywords)
-            # Ticks take their style when they are first drawn: that has to happen inside the context.
+            # Ticks take their style when they are first drawn: that has to happen inside the
+            # context.
             both = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
             logarithmic = [axis for axis in both if axis.get_scale() == "log"]
             for axis in logarithmic:
@@ -70,12 +74,15 @@ def panels(
 
 
 def numbers(values: ArrayLike, name: str, length: int | None = None) -> np.ndarray:
-    """`values` as floats [N], N >= 1; raises ValueError when empty, not finite or not of the length wanted."""
+    """`values` as floats [N], N >= 1; raises ValueError when empty, not finite or not of the length
+    wanted."""
     values = np.asarray(values, dtype=float).reshape(-1)
     if values.size == 0:
         raise ValueError(f"{name} is empty; there is nothing to draw")
     if not np.isfinite(values).all():
-        raise ValueError(f"{name}[{int(np.flatnonzero(~np.isfinite(values))[0])}] is not a finite number")
+        raise ValueError(
+            f"{name}[{int(np.flatnonzero(~np.isfinite(values))[0])}] is not a finite number"
+        )
     if length is not None and values.size != length:
         raise ValueError(f"{name} has {values.size} values where {length} belong")
     return values
@@ -83,31 +90,44 @@ def numbers(values: ArrayLike, name: str, length: int | None = None) -> np.ndarr
 
 def limits(*values: np.ndarray, margin: float = 0.05) -> tuple[float, float]:
     """Axis limits that hold all values, with a margin; a constant gets room on both sides."""
-    low, high = (float(function([function(array) for array in values])) for function in (np.min, np.max))
+    low, high = (
+        float(function([function(array) for array in values])) for function in (np.min, np.max)
+    )
     room = margin * (high - low) or max(0.05 * abs(high), 0.5)
     return low - room, high + room
 
 
 def identity_line(axes: Axes, low: float, high: float) -> None:
     """The line on which predicted equals true; the artist's gid is "identity"."""
-    axes.plot([low, high], [low, high], color=BLACK, linewidth=1, linestyle=":", zorder=1, gid="identity")
+    axes.plot(
+        [low, high], [low, high], color=BLACK, linewidth=1, linestyle=":", zorder=1, gid="identity"
+    )
 
 
 def by_group(groups: ArrayLike | None, length: int) -> list[tuple[str, np.ndarray, str]]:
-    """(name, row mask [N], colour) of every group, the largest six by name and the rest together as "other"."""
+    """(name, row mask [N], colour) of every group, the largest six by name and the rest together as
+    "other"."""
     if groups is None:
         return [("", np.ones(length, dtype=bool), BLUE)]
     groups = np.asarray(groups).astype(str)
     if groups.size != length:
         raise ValueError(f"groups has {groups.size} values where {length} belong")
     names, counts = np.unique(groups, return_counts=True)
-    kept = names if len(names) <= len(GROUP_COLOURS) else np.sort(names[np.argsort(-counts, kind="stable")[:6]])
-    parts = [(str(name), groups == name, colour) for name, colour in zip(kept, GROUP_COLOURS, strict=False)]
+    kept = (
+        names
+        if len(names) <= len(GROUP_COLOURS)
+        else np.sort(names[np.argsort(-counts, kind="stable")[:6]])
+    )
+    parts = [
+        (str(name), groups == name, colour)
+        for name, colour in zip(kept, GROUP_COLOURS, strict=False)
+    ]
     rest = ~np.isin(groups, kept)
     return parts + ([(f"other ({len(names) - len(kept)})", rest, PALE)] if rest.any() else [])
 
 
 def system_look(system: str, with_difficulty: bool) -> tuple[str, str]:
-    """(label, colour) of a system, as in the paper's tables: CoRe, CoRe (w/ DD), I3D+MLP, I3D+MLP (w/ DD)."""
+    """(label, colour) of a system, as in the paper's tables: CoRe, CoRe (w/ DD), I3D+MLP, I3D+MLP
+    (w/ DD)."""
     label = SYSTEM_NAMES.get(system, system) + (" (w/ DD)" if with_difficulty else "")
     return label, SYSTEM_COLOURS.get(system, GREEN)

@@ -15,22 +15,50 @@ from tqdm.auto import tqdm
 from corelib import distributed
 from corelib.checkpoints import best_epoch, follow_checkpoint, restore, save_epoch
 from corelib.data.samples import SampleTable
-from corelib.evaluation import Evaluation, PredictionError, autocast, evaluate, group_labels, open_inputs, pick_precision
+from corelib.evaluation import (
+    Evaluation,
+    PredictionError,
+    autocast,
+    evaluate,
+    group_labels,
+    open_inputs,
+    pick_precision,
+)
 from corelib.files import json_text, only_one, remove_unfinished, write_atomically
 from corelib.models import build_model, freeze_batchnorm, seed_dropout
 from corelib.pairs import PairBatch, epoch_batches
 from corelib.recipe import Recipe
-from corelib.runs import Run, RunError, check_same, describe, environment, load_weights_into, pick_device, read_description
+from corelib.runs import (
+    Run,
+    RunError,
+    check_same,
+    describe,
+    environment,
+    load_weights_into,
+    pick_device,
+    read_description,
+)
 from corelib.soundness import (
-    TrainingError, advice, check_losses, check_training, not_finite, teaches, too_few, warn_once,
-)  # fmt: skip
+    TrainingError,
+    advice,
+    check_losses,
+    check_training,
+    not_finite,
+    teaches,
+    too_few,
+    warn_once,
+)
 
-VALIDATION = ("val_spearman", "val_rl2_x100", "val_residual_90")  # nine in ten validation errors are smaller than the last
+VALIDATION = (
+    "val_spearman",
+    "val_rl2_x100",
+    "val_residual_90",
+)  # nine in ten validation errors are smaller than the last
 
 
 def training_rows(table: SampleTable, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
-    """(rows to fit, rows to choose the epoch on). The latter are the dataset's val rows or, where it
-    has none, a part of the training split drawn by the seed: of few rows fewer, down to none, so
+    """(rows to fit, rows to choose the epoch on). The latter are the dataset's val rows or, where
+    it has none, a part of the training split drawn by the seed: of few rows fewer, down to none, so
     that what is left can be learnt from. A recipe that refits fits both and leaves none. Test rows
     are in neither. Raises DatasetError for fewer than two training rows."""
     train, val = table.rows("train"), table.rows("val")
@@ -50,10 +78,18 @@ def training_rows(table: SampleTable, recipe: Recipe) -> tuple[np.ndarray, np.nd
 
 
 def training_doubts(table: SampleTable, recipe: Recipe) -> list[str]:
-    """What is doubtful about training on a dataset by a recipe, in plain sentences. Raises as soundness.check_training."""
-    targets, groups = table.target(recipe.with_difficulty, recipe.target_unit), group_labels(table, recipe)
-    val = training_rows(table, recipe.replace(refit=False))[1]  # of a refit, what its choice looks at
-    return check_training(table, recipe, targets, groups, train=training_rows(table, recipe)[0], val=val)
+    """What is doubtful about training on a dataset by a recipe, in plain sentences. Raises as
+    soundness.check_training."""
+    targets, groups = (
+        table.target(recipe.with_difficulty, recipe.target_unit),
+        group_labels(table, recipe),
+    )
+    val = training_rows(table, recipe.replace(refit=False))[
+        1
+    ]  # of a refit, what its choice looks at
+    return check_training(
+        table, recipe, targets, groups, train=training_rows(table, recipe)[0], val=val
+    )
 
 
 def plan_epoch(recipe: Recipe, rows: np.ndarray, groups: np.ndarray, epoch: int) -> list[PairBatch]:
@@ -81,7 +117,9 @@ def make_optimizer(model, recipe: Recipe, steps: int):
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
     optimizer = kind(parts, weight_decay=recipe.weight_decay, fused=True)  # all tensors in one go
     if recipe.schedule == "onecycle":
-        return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rates, total_steps=steps, pct_start=0.2)
+        return optimizer, torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=rates, total_steps=steps, pct_start=0.2
+        )
     return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
 
 
@@ -93,7 +131,11 @@ class TrainingStep(torch.nn.Module):
 
     def __init__(self, model, recipe: Recipe, device: torch.device):
         super().__init__()
-        self.model, self.device, self.precision = model, device, pick_precision(recipe.precision, device)
+        self.model, self.device, self.precision = (
+            model,
+            device,
+            pick_precision(recipe.precision, device),
+        )
         self.encode = torch.compile(model.encode) if recipe.compile else model.encode
 
     def forward(self, inputs, targets, pairs):
@@ -102,37 +144,72 @@ class TrainingStep(torch.nn.Module):
         return self.model.loss(distributed.gather(features.float(), len(targets)), targets, pairs)
 
 
-def train_epoch(step_of, source, plan: list[PairBatch], targets, recipe, optimizer, schedule, *, epoch, device, ids=None, workers=0, bar=None) -> float:  # fmt: skip
+def train_epoch(
+    step_of,
+    source,
+    plan: list[PairBatch],
+    targets,
+    recipe,
+    optimizer,
+    schedule,
+    *,
+    epoch,
+    device,
+    ids=None,
+    workers=0,
+    bar=None,
+) -> float:
     """One pass over the planned batches; returns the mean loss.
 
     step_of  the TrainingStep; targets float64 [N] and ids [N] (for messages) of the whole table
-    Raises TrainingError on a loss or gradient that is not finite, before it reaches the weights, and on such weights.
+    Raises TrainingError on a loss or gradient that is not finite, before it reaches the weights,
+    and on such weights.
     """
     step_of.train()
     if recipe.batchnorm == "frozen":
         freeze_batchnorm(step_of)
-    shares = [distributed.share(len(batch.rows)) for batch in plan]  # all of it, where one process trains alone
+    shares = [
+        distributed.share(len(batch.rows)) for batch in plan
+    ]  # all of it, where one process trains alone
     # a share may be empty: one video is read all the same, and left out again
-    to_read = [batch.rows[own] if own.stop > own.start else batch.rows[:1] for batch, own in zip(plan, shares)]
+    to_read = [
+        batch.rows[own] if own.stop > own.start else batch.rows[:1]
+        for batch, own in zip(plan, shares)
+    ]
     raws = source.batches(to_read, workers=workers, device=device)
     losses = []
     for step, (batch, own, raw) in enumerate(zip(plan, shares, raws)):
         own_seed = int(np.random.default_rng([recipe.seed, 3, epoch, step]).integers(2**62))
-        generator = torch.Generator().manual_seed(own_seed)  # of augmentation alone, whatever the number of workers
+        generator = torch.Generator().manual_seed(
+            own_seed
+        )  # of augmentation alone, whatever the number of workers
         inputs = source.to_inputs(raw, generator, own.start)[: own.stop - own.start]
         wanted = torch.as_tensor(targets[batch.rows], dtype=torch.float32, device=device)
         own_seed = int(np.random.default_rng([recipe.seed, 4, epoch, step]).integers(2**62))
         seed_dropout(step_of, own_seed)
         loss = step_of(inputs, wanted, torch.as_tensor(batch.pairs, device=device))
         if not torch.isfinite(loss):
-            raise not_finite(f"the loss became {loss.item()}", epoch, step, schedule, batch.rows, ids)
-        parts = min(recipe.accumulate, len(plan) - step // recipe.accumulate * recipe.accumulate)  # in this update
+            raise not_finite(
+                f"the loss became {loss.item()}", epoch, step, schedule, batch.rows, ids
+            )
+        parts = min(
+            recipe.accumulate, len(plan) - step // recipe.accumulate * recipe.accumulate
+        )  # in this update
         (loss / parts if recipe.divide_accumulated else loss).backward()
         if (step + 1) % recipe.accumulate == 0 or step + 1 == len(plan):
-            norm = torch.nn.utils.clip_grad_norm_(step_of.parameters(), recipe.clip_gradient or math.inf)  # by inf: not at all
+            norm = torch.nn.utils.clip_grad_norm_(
+                step_of.parameters(), recipe.clip_gradient or math.inf
+            )  # by inf: not at all
             if not torch.isfinite(norm):
-                rows = np.concatenate([batch.rows for batch in plan[step // recipe.accumulate * recipe.accumulate : step + 1]])
-                raise not_finite(f"the gradient's norm became {norm.item()}", epoch, step, schedule, rows, ids)
+                rows = np.concatenate(
+                    [
+                        batch.rows
+                        for batch in plan[step // recipe.accumulate * recipe.accumulate : step + 1]
+                    ]
+                )
+                raise not_finite(
+                    f"the gradient's norm became {norm.item()}", epoch, step, schedule, rows, ids
+                )
             optimizer.step()
             schedule.step()
             optimizer.zero_grad(set_to_none=True)
@@ -145,19 +222,28 @@ def train_epoch(step_of, source, plan: list[PairBatch], targets, recipe, optimiz
 
 
 def fit(
-    table: SampleTable, recipe: Recipe, out: str | Path, *, device="auto", workers=0, resume=True, progress=True, notebook="",
+    table: SampleTable,
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    device="auto",
+    workers=0,
+    resume=True,
+    progress=True,
+    notebook="",
     tensorboard=False,
-) -> Run:  # fmt: skip
-    """Train a system by a recipe into a run folder, choose its epoch on the validation part, evaluate it.
+) -> Run:
+    """Train a system by a recipe into a run folder, choose its epoch on the validation part,
+    evaluate it.
 
     A finished run of the same recipe and data is loaded; an interrupted one is resumed (or started
     anew with resume=False). A recipe that refits first makes a run without refitting in out/choice,
-    then trains anew on all of its rows and keeps the epoch that was chosen there. Under torchrun several
-    processes train together, in a folder that all of them see.
+    then trains anew on all of its rows and keeps the epoch that was chosen there. Under torchrun
+    several processes train together, in a folder that all of them see.
     tensorboard  write the history to out/tensorboard too, to be watched while it grows
-    Raises RunError when the folder holds a run of something else, BusyError when another process trains into it,
-    DatasetError or NoPairError for data that cannot be learnt from, TrainingError when numbers go wrong; what is
-    doubtful is warned of and stands in metrics.json.
+    Raises RunError when the folder holds a run of something else, BusyError when another process
+    trains into it, DatasetError or NoPairError for data that cannot be learnt from, TrainingError
+    when numbers go wrong; what is doubtful is warned of and stands in metrics.json.
     """
     distributed.start(str(device))
     out, device, table = Path(out), pick_device(device), table.of_fold(recipe.fold)
@@ -165,7 +251,17 @@ def fit(
         return Run.load(out, table=table)
     with only_one(out, "trains into") if distributed.rank() == 0 else nullcontext():
         distributed.wait()  # so that all processes see one state of the folder
-        return _fit(table, recipe, out, device, workers=workers, resume=resume, progress=progress, notebook=notebook, tensorboard=tensorboard)
+        return _fit(
+            table,
+            recipe,
+            out,
+            device,
+            workers=workers,
+            resume=resume,
+            progress=progress,
+            notebook=notebook,
+            tensorboard=tensorboard,
+        )
 
 
 def _is_finished(out: Path, table: SampleTable, recipe: Recipe) -> bool:
@@ -174,13 +270,27 @@ def _is_finished(out: Path, table: SampleTable, recipe: Recipe) -> bool:
         before, _ = read_description(out)
         check_same(before, {"recipe": recipe.to_dict(), "dataset": describe(table, out)}, out)
     elif (out / "last.pt").is_file():
-        raise RunError(f"{out} holds a checkpoint without the recipe.json that says what of; choose another --out or delete it")
+        raise RunError(
+            f"{out} holds a checkpoint without the recipe.json that says what of; choose another"
+            " --out or delete it"
+        )
     if (out / "dataset.json").is_file():
         raise RunError(f"{out} is the folder of a prepared dataset; choose another --out")
     return all((out / name).is_file() for name in ("recipe.json", "metrics.json"))
 
 
-def _fit(table: SampleTable, recipe: Recipe, out: Path, device: torch.device, *, workers, resume, progress, notebook, tensorboard) -> Run:
+def _fit(
+    table: SampleTable,
+    recipe: Recipe,
+    out: Path,
+    device: torch.device,
+    *,
+    workers,
+    resume,
+    progress,
+    notebook,
+    tensorboard,
+) -> Run:
     if _is_finished(out, table, recipe) and resume:
         return Run.load(out, table=table)
     progress = progress and distributed.rank() == 0
@@ -189,24 +299,51 @@ def _fit(table: SampleTable, recipe: Recipe, out: Path, device: torch.device, *,
     with distributed.one_first():
         source = open_inputs(table, recipe, progress=progress)
     train, val = training_rows(table, recipe)
-    targets, groups = table.target(recipe.with_difficulty, recipe.target_unit), group_labels(table, recipe)
-    model = build_model(recipe, targets[train], groups[train], in_features=source.in_features).to(device)
+    targets, groups = (
+        table.target(recipe.with_difficulty, recipe.target_unit),
+        group_labels(table, recipe),
+    )
+    model = build_model(recipe, targets[train], groups[train], in_features=source.in_features).to(
+        device
+    )
     planned = [len(plan_epoch(recipe, train, groups, epoch)) for epoch in range(recipe.epochs)]
-    optimizer, schedule = make_optimizer(model, recipe, sum(math.ceil(n / recipe.accumulate) for n in planned))
+    optimizer, schedule = make_optimizer(
+        model, recipe, sum(math.ceil(n / recipe.accumulate) for n in planned)
+    )
     if distributed.rank() == 0:
-        out.mkdir(parents=True, exist_ok=True)  # only now: what cannot begin leaves no folder behind
+        out.mkdir(
+            parents=True, exist_ok=True
+        )  # only now: what cannot begin leaves no folder behind
         remove_unfinished(out)
-        for name in () if resume else ("metrics.json", "predictions.csv", "last.pt", "history.csv", "best.safetensors"):
-            (out / name).unlink(missing_ok=True)  # metrics.json first, since it says that a run is finished
+        for name in (
+            ()
+            if resume
+            else ("metrics.json", "predictions.csv", "last.pt", "history.csv", "best.safetensors")
+        ):
+            (out / name).unlink(
+                missing_ok=True
+            )  # metrics.json first, since it says that a run is finished
         described = {"recipe": recipe.to_dict(), "dataset": describe(table, out)}
         write_atomically(out / "recipe.json", json.dumps(described, indent=2) + "\n")
-        write_atomically(out / "environment.json", json.dumps(environment(device, table, recipe), indent=2) + "\n")
+        write_atomically(
+            out / "environment.json",
+            json.dumps(environment(device, table, recipe), indent=2) + "\n",
+        )
     distributed.wait()
     if not (out / "recipe.json").is_file():
-        raise TrainingError(f"{out}: process {distributed.rank()} does not see the folder that process 0 writes to; put it on a file system that all machines share")
+        raise TrainingError(
+            f"{out}: process {distributed.rank()} does not see the folder that process 0 writes to;"
+            " put it on a file system that all machines share"
+        )
     choice = None
     if recipe.refit and len(training_rows(table, recipe.replace(refit=False))[1]):
-        show = {"workers": workers, "resume": resume, "progress": progress, "notebook": notebook, "tensorboard": tensorboard}
+        show = {
+            "workers": workers,
+            "resume": resume,
+            "progress": progress,
+            "notebook": notebook,
+            "tensorboard": tensorboard,
+        }
         choice = _fit(table, recipe.replace(refit=False), out / "choice", device, **show)
     step_of = distributed.join(TrainingStep(model, recipe, device))
 
@@ -221,10 +358,23 @@ def _fit(table: SampleTable, recipe: Recipe, out: Path, device: torch.device, *,
         for epoch in range(first, recipe.epochs):
             started = time.perf_counter()
             plan = plan_epoch(recipe, train, groups, epoch)
-            row = {"epoch": epoch, "loss": train_epoch(
-                step_of, source, plan, targets, recipe, optimizer, schedule, epoch=epoch, device=device,
-                ids=table.samples["id"], workers=workers, bar=bar,
-            )}  # fmt: skip
+            row = {
+                "epoch": epoch,
+                "loss": train_epoch(
+                    step_of,
+                    source,
+                    plan,
+                    targets,
+                    recipe,
+                    optimizer,
+                    schedule,
+                    epoch=epoch,
+                    device=device,
+                    ids=table.samples["id"],
+                    workers=workers,
+                    bar=bar,
+                ),
+            }
             row |= dict.fromkeys(VALIDATION, float("nan")) | {"lr": schedule.get_last_lr()[-1]}
             row |= {"encoded": sum(len(batch.rows) for batch in plan)}
             last = epoch + 1 == recipe.epochs
@@ -232,11 +382,32 @@ def _fit(table: SampleTable, recipe: Recipe, out: Path, device: torch.device, *,
                 row |= choice.history.loc[epoch, list(VALIDATION)].to_dict()
             elif len(val) and (last or (epoch + 1) % recipe.validate_every == 0):
                 try:
-                    judged = evaluate(model, source, table, recipe, queries=val, pool=train, device=device, workers=workers, intervals=False, warn=False)  # fmt: skip
+                    judged = evaluate(
+                        model,
+                        source,
+                        table,
+                        recipe,
+                        queries=val,
+                        pool=train,
+                        device=device,
+                        workers=workers,
+                        intervals=False,
+                        warn=False,
+                    )
                 except PredictionError as error:
                     raise TrainingError(f"after epoch {epoch} {error}{advice(epoch)}") from None
-                residual = (judged.predictions["predicted"] - judged.predictions["true"]).abs().quantile(0.9)
-                row |= dict(zip(VALIDATION, (judged.summary["spearman"], judged.summary["rl2_x100"], float(residual)), strict=True))
+                residual = (
+                    (judged.predictions["predicted"] - judged.predictions["true"])
+                    .abs()
+                    .quantile(0.9)
+                )
+                row |= dict(
+                    zip(
+                        VALIDATION,
+                        (judged.summary["spearman"], judged.summary["rl2_x100"], float(residual)),
+                        strict=True,
+                    )
+                )
                 bar.set_postfix(loss=f"{row['loss']:.3f}", val_rho=f"{row['val_spearman']:.3f}")
             seconds += time.perf_counter() - started
             row["seconds"] = seconds
@@ -260,12 +431,25 @@ def _show_epoch(folder: Path, row: dict) -> None:
 
 
 def _finish(out, table, recipe, model, source, history, device, workers, notebook, doubts) -> Run:
-    """Evaluate the last and the chosen epoch on the test split, write predictions.csv and metrics.json."""
+    """Evaluate the last and the chosen epoch on the test split, write predictions.csv and
+    metrics.json."""
     show = {"device": device, "workers": workers}
-    last = evaluate(model, source, table, recipe, **test_rows(table), **show) if len(table.rows("test")) else None
+    last = (
+        evaluate(model, source, table, recipe, **test_rows(table), **show)
+        if len(table.rows("test"))
+        else None
+    )
     load_weights_into(model, out / "best.safetensors")
-    chosen, final, residual = best_epoch(history)["epoch"], history[-1]["epoch"], best_epoch(history)["val_residual_90"]
-    best = evaluate(model, source, table, recipe, **test_rows(table), **show) if last and chosen != final else last
+    chosen, final, residual = (
+        best_epoch(history)["epoch"],
+        history[-1]["epoch"],
+        best_epoch(history)["val_residual_90"],
+    )
+    best = (
+        evaluate(model, source, table, recipe, **test_rows(table), **show)
+        if last and chosen != final
+        else last
+    )
     held = training_rows(table, recipe.replace(refit=False))[1]
     found = check_losses([row["loss"] for row in history])
     if len(held) and not any(math.isfinite(row["val_spearman"]) for row in history):
@@ -278,11 +462,23 @@ def _finish(out, table, recipe, model, source, history, device, workers, noteboo
     rows = []
     for judged, epoch, chosen_on in ((best, chosen, "val"), (last, final, "last")):
         if judged:
-            row = metrics_row(table, recipe, judged, split="test", device=device, notebook=notebook, doubts=doubts)
-            rows.append(row | {"epoch": epoch, "selected_on": chosen_on, "seconds": history[-1]["seconds"], "residual_90": residual})  # fmt: skip
+            row = metrics_row(
+                table, recipe, judged, split="test", device=device, notebook=notebook, doubts=doubts
+            )
+            rows.append(
+                row
+                | {
+                    "epoch": epoch,
+                    "selected_on": chosen_on,
+                    "seconds": history[-1]["seconds"],
+                    "residual_90": residual,
+                }
+            )
     if distributed.rank() == 0:
         if best:
-            write_atomically(out / "predictions.csv", best.predictions.to_csv(index=False, lineterminator="\n"))
+            write_atomically(
+                out / "predictions.csv", best.predictions.to_csv(index=False, lineterminator="\n")
+            )
         write_atomically(out / "metrics.json", json_text(rows, indent=2) + "\n")
     distributed.wait()
     return Run(out, recipe, table, model.eval(), source, device)
@@ -293,26 +489,52 @@ def test_rows(table: SampleTable) -> dict:
     return {"queries": table.rows("test"), "pool": table.rows("train")}
 
 
-def metrics_row(table: SampleTable, recipe: Recipe, judged: Evaluation, *, split: str, device, notebook: str, doubts=()) -> dict:
+def metrics_row(
+    table: SampleTable,
+    recipe: Recipe,
+    judged: Evaluation,
+    *,
+    split: str,
+    device,
+    notebook: str,
+    doubts=(),
+) -> dict:
     """One row of metrics.json, as DESIGN's "A run" names its columns.
 
-    doubts  sentences about the training (training_doubts), which go before those about the evaluation
+    doubts  sentences about the training (training_doubts), which go before those about the
+            evaluation
     """
     return {
-        "dataset": table.name, "system": recipe.system, "with_difficulty": recipe.with_difficulty,
-        "recipe": recipe.name, "seed": recipe.seed, "fold": recipe.fold, "split": split, "n_train": len(training_rows(table, recipe)[0]),
-        "device": str(device), "notebook": notebook, "dataset_sha256": table.sha256, "table_sha256": table.table_sha256, "exemplars": recipe.exemplars if recipe.system == "core" else 0,
-        **judged.summary, "warnings": list(dict.fromkeys([*doubts, *judged.summary["warnings"]])),
-    }  # fmt: skip
+        "dataset": table.name,
+        "system": recipe.system,
+        "with_difficulty": recipe.with_difficulty,
+        "recipe": recipe.name,
+        "seed": recipe.seed,
+        "fold": recipe.fold,
+        "split": split,
+        "n_train": len(training_rows(table, recipe)[0]),
+        "device": str(device),
+        "notebook": notebook,
+        "dataset_sha256": table.sha256,
+        "table_sha256": table.table_sha256,
+        "exemplars": recipe.exemplars if recipe.system == "core" else 0,
+        **judged.summary,
+        "warnings": list(dict.fromkeys([*doubts, *judged.summary["warnings"]])),
+    }
 
 
 def run_folder(table: SampleTable, recipe: Recipe, runs: str | Path) -> Path:
-    """Where under `runs` the run of this recipe on this data lies; its name changes with any knob and with the data."""
-    difficulty, fold = "-dd" if recipe.with_difficulty else "", "" if recipe.fold is None else f"-fold{recipe.fold}"
+    """Where under `runs` the run of this recipe on this data lies; its name changes with any knob
+    and with the data."""
+    difficulty, fold = (
+        "-dd" if recipe.with_difficulty else "",
+        ("" if recipe.fold is None else f"-fold{recipe.fold}"),
+    )
     name = f"{table.name}{fold}-{recipe.system}{difficulty}-{recipe.name}-seed{recipe.seed}-{recipe.digest}-{table.sha256[:6]}"
     return Path(runs) / name
 
 
 def find_or_train(table: SampleTable, recipe: Recipe, runs: str | Path, **options) -> Run:
-    """The run of this recipe on this data under `runs`: loaded if there, resumed if interrupted, made if not."""
+    """The run of this recipe on this data under `runs`: loaded if there, resumed if interrupted,
+    made if not."""
     return fit(table, recipe, run_folder(table, recipe, runs), **options)

@@ -1,7 +1,7 @@
 """Score groups (intervals of the score difference) and the group-aware regression tree.
 
-Yu et al., "Group-aware Contrastive Regression for Action Quality Assessment" (ICCV 2021), section 3.3.
-K leaves stand for K intervals: first the negative ones, then their mirror images.
+Yu et al., "Group-aware Contrastive Regression for Action Quality Assessment" (ICCV 2021), section
+3.3. K leaves stand for K intervals: first the negative ones, then their mirror images.
 """
 
 from __future__ import annotations
@@ -16,53 +16,73 @@ from torch.nn import functional as F
 
 from corelib.pairs import NoPairError, PairDifferences
 
-NARROW = 1e-9  # of the outer edge: an interval of no more is empty. Scores divided by a difficulty tie but for their last digits
+# of the outer edge: an interval of no more is empty. Scores divided by a difficulty tie but for
+# their last digits
+NARROW = 1e-9
 
 
 def leaf_count(depth: int) -> int:
-    """Leaves of a tree of this depth, counted as the paper's configuration does: 2 ** (depth - 1)."""
+    """Leaves of a tree of this depth, counted as the paper's configuration does: 2 ** (depth -
+    1)."""
     if depth < 2:
         raise ValueError(f"a tree needs depth 2 or more (one split), not {depth}")
     return 2 ** (depth - 1)
 
 
-def quantile_edges(differences: np.ndarray | PairDifferences, depth: int, *, outer: float | None = None) -> np.ndarray:
+def quantile_edges(
+    differences: np.ndarray | PairDifferences, depth: int, *, outer: float | None = None
+) -> np.ndarray:
     """Edges [R + 1] of the R = leaf_count(depth) / 2 positive intervals.
 
-    differences  [n] absolute score differences of the training pairs, or PairDifferences where they are
-                 too many to list
+    differences  [n] absolute score differences of the training pairs, or PairDifferences where they
+                 are too many to list
     outer        the last edge; None takes the largest difference
 
     The inner edges are the quantiles d[int((n - 1) r / R)] of the sorted differences, so that the
     intervals hold about equally many pairs; the first edge is 0. Differences that pile up on one
-    value can make edges coincide: such an interval is empty (see ScoreGroups). Raises NoPairError when
-    there is no difference at all.
+    value can make edges coincide: such an interval is empty (see ScoreGroups). Raises NoPairError
+    when there is no difference at all.
     """
-    ranked = differences if isinstance(differences, PairDifferences) else np.sort(np.asarray(differences, float))
+    ranked = (
+        differences
+        if isinstance(differences, PairDifferences)
+        else np.sort(np.asarray(differences, float))
+    )
     n = len(ranked)
     if n == 0:
-        raise NoPairError("no two training samples share a group, so there is no difference to build intervals from; pair by something coarser")
+        raise NoPairError(
+            "no two training samples share a group, so there is no difference to build intervals"
+            " from; pair by something coarser"
+        )
     positive = leaf_count(depth) // 2
     ranks = np.array([int((n - 1) * r / positive) for r in range(positive + 1)])
     edges = ranked.at_ranks(ranks) if isinstance(ranked, PairDifferences) else ranked[ranks]
     edges[0] = 0.0
     edges[-1] = edges[-1] if outer is None else outer
     if edges[-1] <= 0:
-        raise NoPairError("all training scores are equal within their groups: there is no difference to learn")
+        raise NoPairError(
+            "all training scores are equal within their groups: there is no difference to learn"
+        )
     return np.minimum(edges, edges[-1])
 
 
-def equal_edges(differences: np.ndarray | PairDifferences, depth: int, *, outer: float | None = None) -> np.ndarray:
-    """Edges [R + 1] of positive intervals of equal width up to the largest difference (or `outer`): what
-    `quantile_edges` is compared with."""
+def equal_edges(
+    differences: np.ndarray | PairDifferences, depth: int, *, outer: float | None = None
+) -> np.ndarray:
+    """Edges [R + 1] of positive intervals of equal width up to the largest difference (or `outer`):
+    what `quantile_edges` is compared with."""
     if outer is None:
-        outer = differences.largest() if isinstance(differences, PairDifferences) else float(np.max(differences))
+        outer = (
+            differences.largest()
+            if isinstance(differences, PairDifferences)
+            else float(np.max(differences))
+        )
     return np.linspace(0.0, outer, leaf_count(depth) // 2 + 1)
 
 
 class Label(NamedTuple):
-    """leaf [P] int64; position [P] within it, 0 at its left and 1 at its right edge; inside [P] bool:
-    whether the difference lies in some interval at all."""
+    """leaf [P] int64; position [P] within it, 0 at its left and 1 at its right edge; inside [P]
+    bool: whether the difference lies in some interval at all."""
 
     leaf: Tensor
     position: Tensor
@@ -85,7 +105,13 @@ class ScoreGroups(nn.Module):
     def __init__(self, edges, *, tolerance: float = 1e-4, mirrored=True, closed=True, clamp=True):
         super().__init__()
         edges = torch.as_tensor(np.asarray(edges), dtype=torch.float64)
-        if edges.ndim != 1 or len(edges) < 2 or edges[0] != 0 or (edges.diff() < 0).any() or edges[-1] <= 0:
+        if (
+            edges.ndim != 1
+            or len(edges) < 2
+            or edges[0] != 0
+            or (edges.diff() < 0).any()
+            or edges[-1] <= 0
+        ):
             raise ValueError(f"edges must rise from 0, not {edges.tolist()}")
         self.register_buffer("edges", edges)
         self.tolerance, self.mirrored, self.closed, self.clamp = tolerance, mirrored, closed, clamp
@@ -117,7 +143,8 @@ class ScoreGroups(nn.Module):
         return torch.where(self.open, width, torch.ones_like(width))
 
     def label(self, difference: Tensor, flipped: Tensor | None = None) -> Label:
-        """Differences [P] -> their leaves and positions, so that decode(leaf, position) gives them back.
+        """Differences [P] -> their leaves and positions, so that decode(leaf, position) gives them
+        back.
 
         flipped [P] bool marks the second order of a pair; it matters only where `mirrored` is set:
         a zero difference then goes to the negative side.
@@ -127,13 +154,18 @@ class ScoreGroups(nn.Module):
         if self.clamp:
             beyond = int((delta.abs() > outer + self.tolerance).sum())
             if beyond:
-                warnings.warn(f"{beyond} difference(s) beyond the outer edge {outer:g} were moved to it", stacklevel=2)
+                warnings.warn(
+                    f"{beyond} difference(s) beyond the outer edge {outer:g} were moved to it",
+                    stacklevel=2,
+                )
             delta = delta.clamp(-outer, outer)
         inside = torch.ones_like(delta, dtype=torch.bool) if self.clamp else delta.abs() < outer
         negative = delta < -self.tolerance if self.tolerance else delta < 0
         if self.mirrored and flipped is not None:
             negative = negative | (flipped & (delta.abs() <= self.tolerance))
-        size = torch.where(negative, -delta, delta)  # the negative side is the mirror image of the positive
+        size = torch.where(
+            negative, -delta, delta
+        )  # the negative side is the mirror image of the positive
         interval = torch.searchsorted(self.edges, size + self.tolerance, right=True) - 1
         interval = self._nearest_open(interval.clamp(0, len(self.edges) - 2))
         half = len(self.edges) - 1
@@ -150,7 +182,8 @@ class ScoreGroups(nn.Module):
         return nearest[interval]
 
     def close_empty(self, log_probs: Tensor) -> Tensor:
-        """Leaf log-probabilities [P, K] with those of empty intervals shared out among the others."""
+        """Leaf log-probabilities [P, K] with those of empty intervals shared out among the
+        others."""
         empty = ~self.open
         if not self.closed or not bool(empty.any()):
             return log_probs
@@ -161,7 +194,8 @@ class ScoreGroups(nn.Module):
         return self.left[leaf] + self.scale[leaf] * position.double()
 
     def decode_most_probable(self, log_probs: Tensor, positions: Tensor) -> Tensor:
-        """Log-probabilities [P, K], positions [P, K] -> difference [P] of the most probable leaf (the paper)."""
+        """Log-probabilities [P, K], positions [P, K] -> difference [P] of the most probable leaf
+        (the paper)."""
         leaf = log_probs.argmax(dim=1)
         return self.decode(leaf, positions.gather(1, leaf[:, None])[:, 0])
 
@@ -176,7 +210,8 @@ class ScoreGroups(nn.Module):
 
 
 class NodeLinear(nn.Module):
-    """A linear layer of its own for every node of a level: [nodes, P, in] -> [nodes, P, out], one batch of matrix products."""
+    """A linear layer of its own for every node of a level: [nodes, P, in] -> [nodes, P, out], one
+    batch of matrix products."""
 
     def __init__(self, nodes: int, in_features: int, out_features: int):
         super().__init__()
@@ -187,7 +222,9 @@ class NodeLinear(nn.Module):
         nn.init.uniform_(self.bias, -bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias[:, None].to(x.dtype), x, self.weight.transpose(1, 2).to(x.dtype))
+        return torch.baddbmm(
+            self.bias[:, None].to(x.dtype), x, self.weight.transpose(1, 2).to(x.dtype)
+        )
 
 
 class RegressionTree(nn.Module):
@@ -198,9 +235,9 @@ class RegressionTree(nn.Module):
     one). Log-probabilities add up along the path. Every leaf regresses one position within its
     interval. Paper: figure 3; `width` is 256 there.
 
-    start  the hidden layers' initial weights. "torch": PyTorch's own, which shrink a signal to less than
-           half at every level, so that deep splits and positions learn late; "he": it keeps its size
-           (He et al., "Delving Deep into Rectifiers", ICCV 2015)
+    start  the hidden layers' initial weights. "torch": PyTorch's own, which shrink a signal to less
+           than half at every level, so that deep splits and positions learn late; "he": it keeps
+           its size (He et al., "Delving Deep into Rectifiers", ICCV 2015)
     """
 
     def __init__(self, in_features: int, *, depth: int = 5, width: int = 256, start: str = "he"):
@@ -214,18 +251,22 @@ class RegressionTree(nn.Module):
         self.position = NodeLinear(self.leaves, width, 1)
         if start == "he":
             for layer in (self.first, *self.children_features):
-                nn.init.kaiming_uniform_(layer.weight.view(-1, layer.weight.shape[-1]), nonlinearity="relu")
+                nn.init.kaiming_uniform_(
+                    layer.weight.view(-1, layer.weight.shape[-1]), nonlinearity="relu"
+                )
                 nn.init.zeros_(layer.bias)
 
     def levels(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
-        """x [P, in_features] -> log-probabilities of the nodes of every level, [P, 2], [P, 4] ... [P, K],
-        and the leaves' positions [P, K]."""
+        """x [P, in_features] -> log-probabilities of the nodes of every level, [P, 2], [P, 4] ...
+        [P, K], and the leaves' positions [P, K]."""
         return self.levels_after_first(self.first(x))
 
     def levels_after_first(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """`levels` behind the first linear layer: x [P, width] is what it gave."""
         x = F.relu(x)[None]  # [nodes, P, width], of the root alone
-        path = x.new_zeros(1, x.shape[1], dtype=torch.float32 if x.dtype == torch.bfloat16 else x.dtype)  # [nodes, P]
+        path = x.new_zeros(
+            1, x.shape[1], dtype=torch.float32 if x.dtype == torch.bfloat16 else x.dtype
+        )  # [nodes, P]
         levels = []
         for split, grow in zip(self.splits, self.children_features, strict=True):
             branch = F.log_softmax(split(x).to(path.dtype), dim=2)  # [nodes, P, 2]
@@ -240,6 +281,7 @@ class RegressionTree(nn.Module):
 
 
 def child_features(x: Tensor) -> Tensor:
-    """[nodes, P, 2 width] -> [2 nodes, P, width]: the first half goes to a node's first child, the second to its second."""
+    """[nodes, P, 2 width] -> [2 nodes, P, width]: the first half goes to a node's first child, the
+    second to its second."""
     nodes, P, both = x.shape
     return x.view(nodes, P, 2, both // 2).transpose(1, 2).reshape(2 * nodes, P, both // 2)

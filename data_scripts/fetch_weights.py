@@ -1,8 +1,9 @@
-"""Fetch the Kinetics weights of I3D from either public PyTorch release and keep them as safetensors.
+"""Fetch the Kinetics weights of I3D from either public PyTorch release and keep them as
+safetensors.
 
-The file is downloaded, or taken from --from-file, checked against the release's checksum (the SHA-1 by
-which Git names a file's content), loaded into the encoder tensor by tensor and written with its source,
-licence and expected input beside it. Nothing is written unless all of that succeeds.
+The file is downloaded, or taken from --from-file, checked against the release's checksum (the SHA-1
+by which Git names a file's content), loaded into the encoder tensor by tensor and written with its
+source, licence and expected input beside it. Nothing is written unless all of that succeeds.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ NOT_WEIGHTS = (
 
 
 def git_blob_sha1(path: str | Path) -> str:
-    """The SHA-1 of b"blob <size>\\0" and the content: what Git calls the file, 40 hexadecimal digits."""
+    """The SHA-1 of b"blob <size>\\0" and the content: what Git calls the file, 40 hexadecimal
+    digits."""
     path = Path(path)
     digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
     with path.open("rb") as file:
@@ -66,14 +68,18 @@ def git_blob_sha1(path: str | Path) -> str:
 
 
 def check_file(path: Path, release: Release) -> None:
-    """Raise WeightsError, saying what was expected and what came, unless `path` is the release's file to the byte."""
+    """Raise WeightsError, saying what was expected and what came, unless `path` is the release's
+    file to the byte."""
     blob = git_blob_sha1(path)
     if blob == release.blob:
         return
     with path.open("rb") as file:
         start = file.read(64).lstrip()
     size = path.stat().st_size
-    what = next((name for sign, name in NOT_WEIGHTS if start.startswith(sign)), "the content of something else, or of a part of the file")
+    what = next(
+        (name for sign, name in NOT_WEIGHTS if start.startswith(sign)),
+        "the content of something else, or of a part of the file",
+    )
     raise WeightsError(
         f"{path}: not {release.path} of github.com/{release.repository}\n"
         f"  expected: {SIZE}, git blob SHA-1 {release.blob}\n"
@@ -82,30 +88,48 @@ def check_file(path: Path, release: Release) -> None:
 
 
 def convert(path: Path, release: Release, out: Path) -> None:
-    """Write the release's file `path` as safetensors `out`, under the encoder's names; complete or not at all.
+    """Write the release's file `path` as safetensors `out`, under the encoder's names; complete or
+    not at all.
 
-    Raises WeightsError where the file is not the release's, or a tensor does not fit I3D(num_classes=400).
+    Raises WeightsError where the file is not the release's, or a tensor does not fit
+    I3D(num_classes=400).
     """
     check_file(path, release)
     i3d = I3D(num_classes=400)
     load_weights(i3d, path)
     metadata = {
-        "source": f"github.com/{release.repository}, {release.path}", "licence": release.licence,
-        "git_blob_sha1": release.blob, "trained_on": "Kinetics-400, RGB", "input": "RGB [B, 3, T, H, W], values from -1 to 1",
-        "batch_norm_eps": "0.001", "citation": "Carreira and Zisserman, Quo Vadis, Action Recognition? (CVPR 2017)",
-    }  # fmt: skip
-    write_atomically(out, pack_tensors({name: tensor.contiguous() for name, tensor in i3d.state_dict().items()}, metadata))
+        "source": f"github.com/{release.repository}, {release.path}",
+        "licence": release.licence,
+        "git_blob_sha1": release.blob,
+        "trained_on": "Kinetics-400, RGB",
+        "input": "RGB [B, 3, T, H, W], values from -1 to 1",
+        "batch_norm_eps": "0.001",
+        "citation": "Carreira and Zisserman, Quo Vadis, Action Recognition? (CVPR 2017)",
+    }
+    write_atomically(
+        out,
+        pack_tensors(
+            {name: tensor.contiguous() for name, tensor in i3d.state_dict().items()}, metadata
+        ),
+    )
 
 
 def download(url: str, path: Path) -> None:
-    """Download `url` to `path`, with a progress bar. Raises WeightsError with the reason and the way by hand."""
+    """Download `url` to `path`, with a progress bar. Raises WeightsError with the reason and the
+    way by hand."""
     try:
         pooch.get_logger().setLevel("WARNING")  # it would print a checksum that nobody asked for
-        pooch.retrieve(url, known_hash=None, fname=path.name, path=path.parent, downloader=pooch.HTTPDownloader(progressbar=True, timeout=30))
+        pooch.retrieve(
+            url,
+            known_hash=None,
+            fname=path.name,
+            path=path.parent,
+            downloader=pooch.HTTPDownloader(progressbar=True, timeout=30),
+        )
     except requests.RequestException as error:
         raise WeightsError(
-            f"{url}: the download failed ({_reason(error)}); run this again, or fetch the file in a browser, "
-            "on any machine, and name it with --from-file"
+            f"{url}: the download failed ({_reason(error)}); run this again, or fetch the file in a"
+            " browser, on any machine, and name it with --from-file"
         ) from None
 
 
@@ -122,7 +146,8 @@ def _reason(error: requests.RequestException) -> str:
 
 
 def release_of(path: Path) -> str | None:
-    """The checksum that the safetensors file `path` says it was made from; None where it says none or is no such file."""
+    """The checksum that the safetensors file `path` says it was made from; None where it says none
+    or is no such file."""
     try:
         with safetensors.safe_open(path, "pt") as file:
             return (file.metadata() or {}).get("git_blob_sha1")
@@ -131,10 +156,29 @@ def release_of(path: Path) -> str | None:
 
 
 @click.command(cls=Command, help=__doc__.splitlines()[0], context_settings={"show_default": True})
-@click.option("--release", "name", type=click.Choice(list(RELEASES)), default="hassony2", help="The same network, converted by two authors.")
-@click.option("--from-file", type=Place(dir_okay=False, path_type=Path), help="Take the release's file from here; nothing is downloaded.")
-@click.option("--mirror", metavar="URL", help="Another address of the release's file; the checksum stays the same.")
-@click.option("--out", type=Place(dir_okay=False, path_type=Path), help="[default: weights/i3d-RELEASE.safetensors]", show_default=False)
+@click.option(
+    "--release",
+    "name",
+    type=click.Choice(list(RELEASES)),
+    default="hassony2",
+    help="The same network, converted by two authors.",
+)
+@click.option(
+    "--from-file",
+    type=Place(dir_okay=False, path_type=Path),
+    help="Take the release's file from here; nothing is downloaded.",
+)
+@click.option(
+    "--mirror",
+    metavar="URL",
+    help="Another address of the release's file; the checksum stays the same.",
+)
+@click.option(
+    "--out",
+    type=Place(dir_okay=False, path_type=Path),
+    help="[default: weights/i3d-RELEASE.safetensors]",
+    show_default=False,
+)
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
 def main(name, from_file, mirror, out, overwrite):
     release, out = RELEASES[name], out or Path("weights") / f"i3d-{name}.safetensors"
@@ -147,8 +191,14 @@ def main(name, from_file, mirror, out, overwrite):
     with only_one(out, "fetches", wait=True):
         if out.exists() and not overwrite:
             if release_of(out) != release.blob:
-                raise WeightsError(f"{out} is there already and was not made from the release {name}; move it away, or pass --overwrite")
-            click.echo(f"{out} is there already, made from {release.path} of github.com/{release.repository}; nothing to do")
+                raise WeightsError(
+                    f"{out} is there already and was not made from the release {name}; move it"
+                    " away, or pass --overwrite"
+                )
+            click.echo(
+                f"{out} is there already, made from {release.path} of"
+                f" github.com/{release.repository}; nothing to do"
+            )
             return
         remove_unfinished(out.parent, out.name)
         if from_file:
@@ -156,11 +206,16 @@ def main(name, from_file, mirror, out, overwrite):
         else:
             url = mirror or release.url
             click.echo(f"from:  {url}\nsize:  {SIZE}\nterms: {release.licence}")
-            with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", suffix=".unfinished") as scratch:
+            with tempfile.TemporaryDirectory(
+                dir=out.parent, prefix=f".{out.name}.", suffix=".unfinished"
+            ) as scratch:
                 came = Path(scratch) / Path(release.path).name
                 download(url, came)
                 convert(came, release, out)
-    click.echo(f"{out}: 344 tensors of I3D, checksum {release.blob} verified\nuse it with: --set weights={out}")
+    click.echo(
+        f"{out}: 344 tensors of I3D, checksum {release.blob} verified\nuse it with: --set"
+        f" weights={out}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Turn AQA-7 (official split lists, frame folders or .avi) into one prepared dataset a class.
 
-RAW/Split_4/split_4_{train,test}_list.mat     consolidated_{train,test}_list: rows class 1..6, sample number, score
-RAW/<class>-out/{sample:03d}/img_{i:05d}.jpg   103 frames, from 1; or RAW/<class>-out/{sample:03d}.avi
+RAW/Split_4/split_4_{train,test}_list.mat     consolidated_{train,test}_list: rows class 1..6,
+sample number, score
+RAW/<class>-out/{sample:03d}/img_{i:05d}.jpg   103 frames, from 1; or
+RAW/<class>-out/{sample:03d}.avi
 """
 
 from __future__ import annotations
@@ -21,7 +23,14 @@ from corelib.data.video import VideoError, frame_names
 from corelib.data.video_check import check_video
 from corelib.messages import one_line
 
-CLASSES = ("diving", "gym_vault", "ski_big_air", "snowboard_big_air", "sync_diving_3m", "sync_diving_10m")  # 1..6; trampoline is left out
+CLASSES = (
+    "diving",
+    "gym_vault",
+    "ski_big_air",
+    "snowboard_big_air",
+    "sync_diving_3m",
+    "sync_diving_10m",
+)  # 1..6; trampoline is left out
 FRAMES = 103
 HDF5 = b"\x89HDF\r\n\x1a\n"
 # The class's lowest and highest score as the released CoRe has them
@@ -43,7 +52,8 @@ CARD = {
 
 
 def read_split(path: Path, split: str) -> tuple[list[tuple[int, int, float, int]], list[str]]:
-    """[(class 1..6, sample, score, row)] of one split list, and a line for every row that cannot be right."""
+    """[(class 1..6, sample, score, row)] of one split list, and a line for every row that cannot be
+    right."""
     name = f"consolidated_{split}_list"
     if not path.is_file():
         return [], [f"{path}: no such file; AQA-7's Split_4 holds it"]
@@ -63,25 +73,36 @@ def read_split(path: Path, split: str) -> tuple[list[tuple[int, int, float, int]
     if scipy.sparse.issparse(table):
         return [], [f"{path}: {name} is a sparse matrix; save it as a full one, full({name})"]
     if table.ndim != 2 or table.shape[1] != 3 or len(table) == 0 or table.dtype.kind not in "iuf":
-        return [], [f"{path}: {name} must be rows of three numbers (class, sample, score), not {table.dtype} {list(table.shape)}"]
+        return [], [
+            f"{path}: {name} must be rows of three numbers (class, sample, score), not"
+            f" {table.dtype} {list(table.shape)}"
+        ]
     rows, problems = [], []
     for number, (kind, sample, score) in enumerate(table.astype(float), 1):
         where = f"{path} row {number}"
         if kind not in range(1, 8):
-            problems.append(f"{where}: class {kind:g}; it must be 1..6 ({', '.join(CLASSES)}), or 7 for trampoline")
+            problems.append(
+                f"{where}: class {kind:g}; it must be 1..6 ({', '.join(CLASSES)}), or 7 for"
+                " trampoline"
+            )
         elif not (np.isfinite(sample) and 1 <= sample < 10**6 and sample == int(sample)):
             problems.append(f"{where}: sample number {sample:g}; it must be a whole number from 1")
         elif not np.isfinite(score):
-            problems.append(f"{where}: the score of class {kind:g} sample {sample:g} is {score:g}; it must be a finite number")
+            problems.append(
+                f"{where}: the score of class {kind:g} sample {sample:g} is {score:g}; it must be a"
+                " finite number"
+            )
         elif kind <= len(CLASSES):
             rows.append((int(kind), int(sample), float(score), number))
     return rows, problems
 
 
 def read_aqa7(raw: Path, classes=CLASSES) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """{class: its samples} of the official split, and a line for every wrong row, folder and video of those classes.
+    """{class: its samples} of the official split, and a line for every wrong row, folder and video
+    of those classes.
 
-    samples  id, split, score, media (relative to `raw`), class; train rows first, in the lists' order
+    samples  id, split, score, media (relative to `raw`), class; train rows first, in the lists'
+             order
     """
     rows, problems, seen = [], [], {}
     for split in ("train", "test"):
@@ -91,10 +112,21 @@ def read_aqa7(raw: Path, classes=CLASSES) -> tuple[dict[str, pd.DataFrame], list
         for kind, sample, score, number in found:
             where = f"{path} row {number}"
             if (kind, sample) in seen:
-                problems.append(f"{where}: {CLASSES[kind - 1]} {sample:03d} stands in {seen[kind, sample]} already")
+                problems.append(
+                    f"{where}: {CLASSES[kind - 1]} {sample:03d} stands in {seen[kind, sample]}"
+                    " already"
+                )
             else:
                 seen[kind, sample] = where
-                rows.append({"id": f"{CLASSES[kind - 1]}-{sample:03d}", "split": split, "score": score, "class": CLASSES[kind - 1], "sample": sample})
+                rows.append(
+                    {
+                        "id": f"{CLASSES[kind - 1]}-{sample:03d}",
+                        "split": split,
+                        "score": score,
+                        "class": CLASSES[kind - 1],
+                        "sample": sample,
+                    }
+                )
     samples = pd.DataFrame(rows, columns=["id", "split", "score", "class", "sample"])
     tables = {}
     for name in classes:
@@ -113,7 +145,9 @@ def _find_media(raw: Path, name: str, samples) -> tuple[list[str], list[str]]:
     """(media of each sample, what is wrong): a folder of frames is preferred to a video."""
     folder = raw / f"{name}-out"
     if not folder.is_dir():
-        return [""] * len(samples), [f"{folder}: no such folder; {len(samples)} samples of {name} should lie there"]
+        return [""] * len(samples), [
+            f"{folder}: no such folder; {len(samples)} samples of {name} should lie there"
+        ]
     media, problems = [], []
     for sample in samples:
         path = folder / f"{sample:03d}"
@@ -123,7 +157,10 @@ def _find_media(raw: Path, name: str, samples) -> tuple[list[str], list[str]]:
             if path.is_dir():
                 _check_frames(path)
             elif not path.is_file():
-                problems.append(f"{path.with_suffix('')}: neither this folder of frames nor {path.name} is there")
+                problems.append(
+                    f"{path.with_suffix('')}: neither this folder of frames nor {path.name} is"
+                    " there"
+                )
             else:
                 check_video(path)
         except VideoError as error:
@@ -132,25 +169,40 @@ def _find_media(raw: Path, name: str, samples) -> tuple[list[str], list[str]]:
 
 
 def _check_frames(folder: Path) -> None:
-    names, expected = frame_names(folder), [f"img_{number:05d}.jpg" for number in range(1, FRAMES + 1)]
+    names, expected = (
+        frame_names(folder),
+        [f"img_{number:05d}.jpg" for number in range(1, FRAMES + 1)],
+    )
     missing = sorted(set(expected) - set(names))
     if missing:
-        raise VideoError(f"{folder}: {len(missing)} of {FRAMES} frames are missing, the first is {missing[0]}")
+        raise VideoError(
+            f"{folder}: {len(missing)} of {FRAMES} frames are missing, the first is {missing[0]}"
+        )
     if len(names) > FRAMES:
-        raise VideoError(f"{folder}: {len(names)} images where {FRAMES} belong, for example {sorted(set(names) - set(expected))[0]}")
+        raise VideoError(
+            f"{folder}: {len(names)} images where {FRAMES} belong, for example"
+            f" {sorted(set(names) - set(expected))[0]}"
+        )
 
 
 def prepare_aqa7(
-    raw: Path, out: Path, *, classes=CLASSES, percent_range: str = "training", overwrite: bool = False
+    raw: Path,
+    out: Path,
+    *,
+    classes=CLASSES,
+    percent_range: str = "training",
+    overwrite: bool = False,
 ) -> list[tuple[Path, dict, pd.DataFrame, bool]]:
     """Write out/aqa7-<class> for every class; they point to the frames and copy none.
 
-    percent_range  the scores that a recipe with target_unit=percent calls 0 and 100: "training", the
-                   class's lowest and highest training score, or "paper", the constants of the released code
+    percent_range  the scores that a recipe with target_unit=percent calls 0 and 100: "training",
+                   the class's lowest and highest training score, or "paper", the constants of the
+                   released code
 
-    Returns (folder, card, samples, written) a class; a folder that holds the same already is kept, so an
-    interrupted command is completed by repeating it. Raises DatasetError that lists everything wrong with
-    all classes, before anything is written, and FileExistsError for folders that hold something else.
+    Returns (folder, card, samples, written) a class; a folder that holds the same already is kept,
+    so an interrupted command is completed by repeating it. Raises DatasetError that lists
+    everything wrong with all classes, before anything is written, and FileExistsError for folders
+    that hold something else.
     """
     tables, problems = read_aqa7(raw, classes)
     if problems:
@@ -160,26 +212,68 @@ def prepare_aqa7(
         learnt = table[table["split"] == "train"]["score"]
         low, high = PAPER_RANGE[name] if percent_range == "paper" else (learnt.min(), learnt.max())
         scores = (float(np.floor(table["score"].min())), float(np.ceil(table["score"].max())))
-        card = {"name": f"aqa7-{name.replace('_', '-')}", "title": f"AQA-7, {name.replace('_', ' ')}"} | CARD
-        card |= {"score_range": list(scores), "percent_range": [float(low), float(high)], "percent_range_from": percent_range, "raw_root": str(raw.resolve())}
+        card = {
+            "name": f"aqa7-{name.replace('_', '-')}",
+            "title": f"AQA-7, {name.replace('_', ' ')}",
+        } | CARD
+        card |= {
+            "score_range": list(scores),
+            "percent_range": [float(low), float(high)],
+            "percent_range_from": percent_range,
+            "raw_root": str(raw.resolve()),
+        }
         plan.append((out / card["name"], card, table))
     written = write_datasets(plan, overwrite=overwrite)
     return [(*entry, new) for entry, new in zip(plan, written, strict=True)]
 
 
 @click.command(cls=Command, help=__doc__.splitlines()[0], context_settings={"show_default": True})
-@click.option("--raw", required=True, type=Place(exists=True, file_okay=False, path_type=Path), help="AQA-7's folder, with Split_4/ and diving-out/ and so on.")
-@click.option("--out", required=True, type=Place(file_okay=False, path_type=Path), help="Folder that gets aqa7-diving/, aqa7-gym-vault/ and so on.")
-@click.option("--class", "classes", multiple=True, type=click.Choice(CLASSES), help="Only this one; may be repeated.  [default: all six]", show_default=False)
-@click.option("--range", "percent_range", type=click.Choice(["training", "paper"]), default="training", help="What target_unit=percent calls 0 and 100: of the training scores, or the released code's constants.")
-@click.option("--overwrite", is_flag=True, help="Replace datasets that differ from what would be written.")
+@click.option(
+    "--raw",
+    required=True,
+    type=Place(exists=True, file_okay=False, path_type=Path),
+    help="AQA-7's folder, with Split_4/ and diving-out/ and so on.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=Place(file_okay=False, path_type=Path),
+    help="Folder that gets aqa7-diving/, aqa7-gym-vault/ and so on.",
+)
+@click.option(
+    "--class",
+    "classes",
+    multiple=True,
+    type=click.Choice(CLASSES),
+    help="Only this one; may be repeated.  [default: all six]",
+    show_default=False,
+)
+@click.option(
+    "--range",
+    "percent_range",
+    type=click.Choice(["training", "paper"]),
+    default="training",
+    help=(
+        "What target_unit=percent calls 0 and 100: of the training scores, or the released code's"
+        " constants."
+    ),
+)
+@click.option(
+    "--overwrite", is_flag=True, help="Replace datasets that differ from what would be written."
+)
 def main(raw, out, classes, percent_range, overwrite):
     classes = tuple(dict.fromkeys(classes)) or CLASSES
-    results = prepare_aqa7(raw, out, classes=classes, percent_range=percent_range, overwrite=overwrite)
+    results = prepare_aqa7(
+        raw, out, classes=classes, percent_range=percent_range, overwrite=overwrite
+    )
     for folder, card, samples, written in results:
         counts = samples["split"].value_counts()
         low, high = card["percent_range"]
-        message = f"{folder}: {counts['train']} train, {counts['test']} test samples, scores {samples['score'].min():g} to {samples['score'].max():g}, percent of {low:g} to {high:g}"
+        message = (
+            f"{folder}: {counts['train']} train, {counts['test']} test samples, scores"
+            f" {samples['score'].min():g} to {samples['score'].max():g}, percent of {low:g} to"
+            f" {high:g}"
+        )
         click.echo(message if written else f"{message}; kept, it was finished already")
 
 

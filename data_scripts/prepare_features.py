@@ -31,19 +31,33 @@ FISV_COLUMNS = ("TES", "PCS", "deductions")
 FISV = {
     "source": "Fis-V: Video-Swin features released with GDLT (CVPR 2022)",
     "licence": "no licence file; ask the data set's authors",
-    "citation": "Xu et al., Learning to Score Figure Skating Sport Videos (2019); "
-    "Xu et al., Likert Scoring With Grade Decoupling (CVPR 2022)",
+    "citation": (
+        "Xu et al., Learning to Score Figure Skating Sport Videos (2019); "
+        "Xu et al., Likert Scoring With Grade Decoupling (CVPR 2022)"
+    ),
 }
 ROLES = ("id", "features", "score", "difficulty", "group", "split", "judges")
 
 
 def prepare_features(
-    features: Path, labels: Path, out: Path, columns: dict[str, str | None] | None = None, *,
-    name: str | None = None, title: str | None = None, source: str | None = None,
-    licence: str | None = None, citation: str | None = None,
-    score_range: tuple[float, float] | None = None, seed: int = 0, val_share: float = 0.1,
-    test_share: float = 0.2, steps: int = 32, overwrite: bool = False, progress: bool = True,
-) -> tuple[pd.DataFrame, dict]:  # fmt: skip
+    features: Path,
+    labels: Path,
+    out: Path,
+    columns: dict[str, str | None] | None = None,
+    *,
+    name: str | None = None,
+    title: str | None = None,
+    source: str | None = None,
+    licence: str | None = None,
+    citation: str | None = None,
+    score_range: tuple[float, float] | None = None,
+    seed: int = 0,
+    val_share: float = 0.1,
+    test_share: float = 0.2,
+    steps: int = 32,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> tuple[pd.DataFrame, dict]:
     """Write the prepared dataset `out`; returns (samples, what was found).
 
     features  folder of one file a sample, or one file of all (corelib/data/feature_files.py)
@@ -159,9 +173,14 @@ def _fisv_card(samples: pd.DataFrame, said: dict, score: str) -> dict:
     values = samples["score"]
     return said | {
         "score_range": [min(0.0, float(np.floor(values.min()))), float(np.ceil(values.max()))],
-        "protocol": "fixed", "pairing_key": None, "divided_by_difficulty": False, "frame_rate": None,
-        "frame_size": None, "left_out": [], "score_column": score,
-    }  # fmt: skip
+        "protocol": "fixed",
+        "pairing_key": None,
+        "divided_by_difficulty": False,
+        "frame_rate": None,
+        "frame_size": None,
+        "left_out": [],
+        "score_column": score,
+    }
 
 
 def _read_labels(path: Path, split: str, first: dict[str, str]) -> tuple[list[dict], list[str]]:

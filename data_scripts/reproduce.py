@@ -1,4 +1,5 @@
-"""Reproduce a benchmark of the CoRe paper: prepare, train, evaluate by its protocol, print the row beside the published one."""
+"""Reproduce a benchmark of the CoRe paper: prepare, train, evaluate by its protocol, print the row
+beside the published one."""
 
 from __future__ import annotations
 
@@ -15,35 +16,68 @@ from corelib.data.samples import SampleTable
 from corelib.protocols import FISHER_MEAN, protocol_table, protocol_text, train_protocol
 from corelib.recipe import Recipe, RecipeError, named, parse_knobs
 
-AQA7 = ("diving", "gym-vault", "ski-big-air", "snowboard-big-air", "sync-diving-3m", "sync-diving-10m")
+AQA7 = (
+    "diving",
+    "gym-vault",
+    "ski-big-air",
+    "snowboard-big-air",
+    "sync-diving-3m",
+    "sync-diving-10m",
+)
 TASKS = ("knot-tying", "needle-passing", "suturing")
-TEN_OF_160 = {"frames": 160, "frame_choice": "resample", "snippet_starts": tuple(range(0, 160, 16)), "temporal_shift": 0}
-# datasets: the prepared folders; prepare: options of its script; recipe: knobs on any recipe; paper: on the recipe
-# `paper`, which is MTL-AQA's; published: (system, with difficulty) -> rho, R-l2 x100 as the CoRe paper prints
-# them (JIGSAWS second hand); None where none is known
+TEN_OF_160 = {
+    "frames": 160,
+    "frame_choice": "resample",
+    "snippet_starts": tuple(range(0, 160, 16)),
+    "temporal_shift": 0,
+}
+# datasets: the prepared folders; prepare: options of its script; recipe: knobs on any recipe;
+# paper: on the recipe `paper`, which is MTL-AQA's; published: (system, with difficulty) -> rho,
+# R-l2 x100 as the CoRe paper prints them (JIGSAWS second hand); None where none is known
 BENCHMARKS = {
     "aqa7": {
-        "script": "prepare_aqa7.py", "datasets": [f"aqa7-{name}" for name in AQA7], "prepare": {"paper": ["--range", "paper"]},
-        "recipe": {}, "paper": {"target_unit": "percent", "batch": 2, "temporal_shift": 0},
+        "script": "prepare_aqa7.py",
+        "datasets": [f"aqa7-{name}" for name in AQA7],
+        "prepare": {"paper": ["--range", "paper"]},
+        "recipe": {},
+        "paper": {"target_unit": "percent", "batch": 2, "temporal_shift": 0},
         "published": {("mlp", False): (0.7601, 3.20), ("core", False): (0.8401, 2.12)},
     },
     "mtl-aqa": {
-        "script": "prepare_mtl_aqa.py", "datasets": ["mtl-aqa"], "prepare": {}, "recipe": {}, "paper": {},
-        "published": {("mlp", False): (0.9196, 0.465), ("mlp", True): (0.9381, 0.394),
-                      ("core", False): (0.9341, 0.365), ("core", True): (0.9512, 0.260)},
+        "script": "prepare_mtl_aqa.py",
+        "datasets": ["mtl-aqa"],
+        "prepare": {},
+        "recipe": {},
+        "paper": {},
+        "published": {
+            ("mlp", False): (0.9196, 0.465),
+            ("mlp", True): (0.9381, 0.394),
+            ("core", False): (0.9341, 0.365),
+            ("core", True): (0.9512, 0.260),
+        },
     },
     "jigsaws": {
-        "script": "prepare_jigsaws.py", "datasets": [f"jigsaws-{name}" for name in TASKS], "prepare": {},
-        "recipe": TEN_OF_160, "paper": {}, "published": {("mlp", False): None, ("core", False): (0.85, None)},
+        "script": "prepare_jigsaws.py",
+        "datasets": [f"jigsaws-{name}" for name in TASKS],
+        "prepare": {},
+        "recipe": TEN_OF_160,
+        "paper": {},
+        "published": {("mlp", False): None, ("core", False): (0.85, None)},
     },
-}  # fmt: skip
-NOTES = {"aqa7": "The Fisher-z mean of the paper's own six classes is .8433; the paper prints .8401."}
+}
+NOTES = {
+    "aqa7": "The Fisher-z mean of the paper's own six classes is .8433; the paper prints .8401."
+}
 
 
-def prepare(benchmark: str, raw: Path, folder: Path, *, recipe: str, options: tuple[str, ...] = ()) -> list[SampleTable]:
-    """Run the benchmark's preparation script, unless its datasets are there already; returns them loaded.
+def prepare(
+    benchmark: str, raw: Path, folder: Path, *, recipe: str, options: tuple[str, ...] = ()
+) -> list[SampleTable]:
+    """Run the benchmark's preparation script, unless its datasets are there already; returns them
+    loaded.
 
-    folder  where the prepared datasets lie; options: more arguments of the script, as `("--splits", FILE)`
+    folder  where the prepared datasets lie; options: more arguments of the script, as
+            `("--splits", FILE)`
 
     Raises SystemExit with the script's exit code when it fails: its own message says why.
     """
@@ -51,9 +85,18 @@ def prepare(benchmark: str, raw: Path, folder: Path, *, recipe: str, options: tu
     folders = [folder / name for name in plan["datasets"]]
     if not all((place / "dataset.json").is_file() for place in folders):
         out = folders[0] if len(folders) == 1 else folder
-        command = [sys.executable, str(Path(__file__).parent / plan["script"]), "--raw", str(raw), "--out", str(out)]
+        command = [
+            sys.executable,
+            str(Path(__file__).parent / plan["script"]),
+            "--raw",
+            str(raw),
+            "--out",
+            str(out),
+        ]
         command += plan["prepare"].get(recipe, []) + list(options)
-        click.echo("$ " + " ".join(["python", f"data_scripts/{plan['script']}", *command[2:]]), err=True)
+        click.echo(
+            "$ " + " ".join(["python", f"data_scripts/{plan['script']}", *command[2:]]), err=True
+        )
         code = subprocess.run(command, stdout=sys.stderr).returncode
         if code:
             raise SystemExit(code)
@@ -63,7 +106,9 @@ def prepare(benchmark: str, raw: Path, folder: Path, *, recipe: str, options: tu
 def benchmark_recipe(benchmark: str, recipe: str, **changes) -> Recipe:
     """The named recipe with the benchmark's own settings, and `changes` on top."""
     plan = BENCHMARKS[benchmark]
-    return named(recipe, **{**plan["recipe"], **(plan["paper"] if recipe == "paper" else {}), **changes})
+    return named(
+        recipe, **{**plan["recipe"], **(plan["paper"] if recipe == "paper" else {}), **changes}
+    )
 
 
 def compare(benchmark: str, rows: list[dict]) -> list[dict]:
@@ -71,15 +116,27 @@ def compare(benchmark: str, rows: list[dict]) -> list[dict]:
     table = protocol_table(rows)
     if len(BENCHMARKS[benchmark]["datasets"]) > 1:
         table = table[table["dataset"] == FISHER_MEAN]
-    return [{
-        "benchmark": benchmark, "system": row.system, "with_difficulty": bool(row.with_difficulty), "recipe": row.recipe, "seeds": int(row.seeds),
-        "spearman": row.spearman, "spearman_sd": row.spearman_sd, "rl2_x100": row.rl2_x100, "rl2_x100_sd": row.rl2_x100_sd,
-        "published": BENCHMARKS[benchmark]["published"][row.system, bool(row.with_difficulty)],
-    } for row in table.itertuples()]  # fmt: skip
+    return [
+        {
+            "benchmark": benchmark,
+            "system": row.system,
+            "with_difficulty": bool(row.with_difficulty),
+            "recipe": row.recipe,
+            "seeds": int(row.seeds),
+            "spearman": row.spearman,
+            "spearman_sd": row.spearman_sd,
+            "rl2_x100": row.rl2_x100,
+            "rl2_x100_sd": row.rl2_x100_sd,
+            "published": BENCHMARKS[benchmark]["published"][row.system, bool(row.with_difficulty)],
+        }
+        for row in table.itertuples()
+    ]
 
 
 def _line(row: dict) -> str:
-    system = ("CoRe" if row["system"] == "core" else "I3D+MLP") + (" (w/ DD)" if row["with_difficulty"] else "")
+    system = ("CoRe" if row["system"] == "core" else "I3D+MLP") + (
+        " (w/ DD)" if row["with_difficulty"] else ""
+    )
     rho, rl2 = row["published"] or (None, None)
     published = [f"{value:g}" if value is not None else "-" for value in (rho, rl2)]
     return f"{system:<18}{published[0]:<14}{row['spearman']:<14.4f}{published[1]:<14}{row['rl2_x100']:<14.4f}{row['seeds']}"
@@ -87,25 +144,88 @@ def _line(row: dict) -> str:
 
 @click.command(cls=Command, help=__doc__, context_settings={"show_default": True})
 @click.argument("benchmark", type=click.Choice(list(BENCHMARKS)))
-@click.option("--raw", required=True, type=Place(exists=True, file_okay=False, path_type=Path), help="The benchmark's folder, as its owners lay it out.")
-@click.option("--prepare", "prepare_options", default="", help="More options of the preparation script, in quotes.")
+@click.option(
+    "--raw",
+    required=True,
+    type=Place(exists=True, file_okay=False, path_type=Path),
+    help="The benchmark's folder, as its owners lay it out.",
+)
+@click.option(
+    "--prepare",
+    "prepare_options",
+    default="",
+    help="More options of the preparation script, in quotes.",
+)
 @click.option("--recipe", default="paper", help="paper, gpu, laptop or smoke.")
-@click.option("--system", "systems", type=click.Choice(["mlp", "core"]), multiple=True, default=("mlp", "core"))
+@click.option(
+    "--system",
+    "systems",
+    type=click.Choice(["mlp", "core"]),
+    multiple=True,
+    default=("mlp", "core"),
+)
 @click.option("--seed", "seeds", type=SEED, multiple=True, default=(0,), help="May be repeated.")
-@click.option("--weights", default="weights/i3d-hassony2.safetensors", help="Kinetics weights (data_scripts/fetch_weights.py), or none.")
-@click.option("--set", "knobs", multiple=True, metavar="KEY=VALUE", help="Change a knob of the recipe; may be repeated.")
-@click.option("--datasets", default="datasets", type=Place(file_okay=False, path_type=Path), help="Where the prepared datasets lie.")
-@click.option("--runs", default="runs", type=Place(file_okay=False, path_type=Path), help="Where the runs lie.")
+@click.option(
+    "--weights",
+    default="weights/i3d-hassony2.safetensors",
+    help="Kinetics weights (data_scripts/fetch_weights.py), or none.",
+)
+@click.option(
+    "--set",
+    "knobs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a knob of the recipe; may be repeated.",
+)
+@click.option(
+    "--datasets",
+    default="datasets",
+    type=Place(file_okay=False, path_type=Path),
+    help="Where the prepared datasets lie.",
+)
+@click.option(
+    "--runs",
+    default="runs",
+    type=Place(file_okay=False, path_type=Path),
+    help="Where the runs lie.",
+)
 @click.option("--device", default="auto")
 @workers_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
-def main(benchmark, raw, prepare_options, recipe, systems, seeds, weights, knobs, datasets, runs, device, workers, as_json):
+def main(
+    benchmark,
+    raw,
+    prepare_options,
+    recipe,
+    systems,
+    seeds,
+    weights,
+    knobs,
+    datasets,
+    runs,
+    device,
+    workers,
+    as_json,
+):
     if weights != "none" and not Path(weights).is_file():
-        raise RecipeError(f"no weights file {weights}: run `python data_scripts/fetch_weights.py`, or start from random numbers with --weights none")
-    changes = parse_knobs(knobs) | {"weights": "" if weights == "none" else str(Path(weights).resolve())}
+        raise RecipeError(
+            f"no weights file {weights}: run `python data_scripts/fetch_weights.py`, or start from"
+            " random numbers with --weights none"
+        )
+    changes = parse_knobs(knobs) | {
+        "weights": "" if weights == "none" else str(Path(weights).resolve())
+    }
     published = BENCHMARKS[benchmark]["published"]
-    plans = [benchmark_recipe(benchmark, recipe, **{**changes, "system": system, "with_difficulty": difficulty, "seed": seed})
-             for system, difficulty in published if system in systems for seed in seeds]  # fmt: skip
+    plans = [
+        benchmark_recipe(
+            benchmark,
+            recipe,
+            **{**changes, "system": system, "with_difficulty": difficulty, "seed": seed},
+        )
+        for system, difficulty in published
+        if system in systems
+        for seed in seeds
+    ]
     try:
         options = tuple(shlex.split(prepare_options))
     except ValueError as error:
@@ -113,14 +233,19 @@ def main(benchmark, raw, prepare_options, recipe, systems, seeds, weights, knobs
     tables = prepare(benchmark, raw, datasets, recipe=recipe, options=options)
     rows = []
     for plan in plans:
-        trained = train_protocol(tables, plan, runs=runs, device=device, workers=workers, progress=not as_json)
+        trained = train_protocol(
+            tables, plan, runs=runs, device=device, workers=workers, progress=not as_json
+        )
         rows += [run.metrics[0] for run in trained]
     compared = compare(benchmark, rows)
     if as_json:
         click.echo(json.dumps({"rows": rows, "compared": compared}))
         return
     click.echo(protocol_text(rows))
-    click.echo(f"\n{benchmark}, recipe {recipe}\n{'system':<18}{'rho':<14}{'':<14}{'R-l2 x100':<14}{'':<14}")
+    click.echo(
+        f"\n{benchmark}, recipe"
+        f" {recipe}\n{'system':<18}{'rho':<14}{'':<14}{'R-l2 x100':<14}{'':<14}"
+    )
     click.echo(f"{'':<18}{'published':<14}{'measured':<14}{'published':<14}{'measured':<14}seeds")
     click.echo("\n".join(map(_line, compared)))
     if benchmark in NOTES:

@@ -30,7 +30,8 @@ def nothing_said_yet():
 
 @pytest.fixture(scope="session")
 def data_script():
-    """data_script("prepare_aqa7") -> the module of that script; data_scripts/ is a folder of programs, no package."""
+    """data_script("prepare_aqa7") -> the module of that script; data_scripts/ is a folder of
+    programs, no package."""
 
     def load(name: str) -> ModuleType:
         spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
@@ -44,26 +45,34 @@ def data_script():
 
 @pytest.fixture(scope="session")
 def small_dives(tmp_path_factory):
-    """28 procedural dives (20 train, 8 test; 20 frames of 32 x 32; three dive numbers) as a loaded SampleTable."""
+    """28 procedural dives (20 train, 8 test; 20 frames of 32 x 32; three dive numbers) as a loaded
+    SampleTable."""
     from corelib.data.dive_dataset import make_dives
 
     folder = tmp_path_factory.mktemp("small") / "dives"
     numbers = ["103B", "407C", "5253B"]
-    return make_dives(folder, train=20, test=8, val=0, frames=20, size=32, workers=1, dive_numbers=numbers)
+    return make_dives(
+        folder, train=20, test=8, val=0, frames=20, size=32, workers=1, dive_numbers=numbers
+    )
 
 
 @pytest.fixture(scope="session")
 def aqa_data() -> Path:
-    """The folder with the real annotation files; tests that need it are skipped where it is not at hand."""
+    """The folder with the real annotation files; tests that need it are skipped where it is not at
+    hand."""
     value = os.environ.get("CORE_AQA_DATA")
     if not value:
         pytest.skip(
-            "real annotation files are missing: get them from the datasets' own releases (README, data) "
-            "and set CORE_AQA_DATA to the folder that holds mtl_aqa/, jigsaws/, fisv/, finediving_sample/, i3d_weights/"
+            "real annotation files are missing: get them from the datasets' own releases (README,"
+            " data) and set CORE_AQA_DATA to the folder that holds mtl_aqa/, jigsaws/, fisv/,"
+            " finediving_sample/, i3d_weights/"
         )
     folder = Path(value)
     if not folder.is_dir():
-        pytest.fail(f"CORE_AQA_DATA is {value}, which is not a folder; correct it, or unset it to skip these tests")
+        pytest.fail(
+            f"CORE_AQA_DATA is {value}, which is not a folder; correct it, or unset it to skip"
+            " these tests"
+        )
     return folder
 
 
@@ -78,7 +87,8 @@ def official_mtl_aqa(tmp_path_factory, small_dives):
 
 @pytest.fixture(scope="session")
 def official_aqa7(tmp_path_factory, small_dives):
-    """Ten of the small dives in each class of AQA-7's layout: (its folder, {class: {sample: score}})."""
+    """Ten of the small dives in each class of AQA-7's layout: (its folder, {class: {sample:
+    score}})."""
     from tests.official_layouts import write_aqa7
 
     raw = tmp_path_factory.mktemp("official") / "aqa-7"
@@ -87,7 +97,8 @@ def official_aqa7(tmp_path_factory, small_dives):
 
 @pytest.fixture(scope="session")
 def official_jigsaws(tmp_path_factory, small_dives):
-    """The small dives in JIGSAWS' layout: (its folder, {trial: six items}); splits.pkl lies beside the folder."""
+    """The small dives in JIGSAWS' layout: (its folder, {trial: six items}); splits.pkl lies beside
+    the folder."""
     from tests.official_layouts import write_jigsaws
 
     raw = tmp_path_factory.mktemp("jigsaws") / "raw"

@@ -1,6 +1,8 @@
-"""Processes that are killed at chosen moments: `python -m tests.kills`, which tests/test_interruption.py starts once.
+"""Processes that are killed at chosen moments: `python -m tests.kills`, which
+tests/test_interruption.py starts once.
 
-This process imports torch and computes nothing; each training is a fork of it (elsewhere than on Linux a new process).
+This process imports torch and computes nothing; each training is a fork of it (elsewhere than on
+Linux a new process).
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ def die() -> None:
 
 
 def die_at(moment: str, target: str) -> None:
-    """From now on this process is killed at a moment: (half, whole, named; file), (renamed, folder), (before or behind, call:n)."""
+    """From now on this process is killed at a moment: (half, whole, named; file), (renamed,
+    folder), (before or behind, call:n)."""
     if moment == "half":  # of the file's bytes are written
         write = Path.write_bytes
 
@@ -46,7 +49,11 @@ def die_at(moment: str, target: str) -> None:
             return write(path, content)
 
         Path.write_bytes = written
-    elif moment in ("whole", "named", "aside"):  # before and after a file or folder gets its name, or gives it away
+    elif moment in (
+        "whole",
+        "named",
+        "aside",
+    ):  # before and after a file or folder gets its name, or gives it away
         for function in ("replace", "rename"):
             setattr(os, function, _dying_rename(getattr(os, function), moment, target))
     else:
@@ -57,7 +64,10 @@ def die_at(moment: str, target: str) -> None:
 
 def _is_scratch_of(scratch: str, name: str) -> bool:
     stem, _, suffix = name.partition(".")
-    return re.fullmatch(rf"\.{re.escape(stem)}\.\w+\.unfinished\.{re.escape(suffix)}", scratch) is not None
+    return (
+        re.fullmatch(rf"\.{re.escape(stem)}\.\w+\.unfinished\.{re.escape(suffix)}", scratch)
+        is not None
+    )
 
 
 def _dying_rename(rename, moment: str, target: str):
@@ -90,7 +100,9 @@ def _dying_call(call, moment: str, number: int):
 def train(dataset: str, recipe: dict, out: str, moment: list[str] | None = None) -> None:
     if moment:
         die_at(*moment)
-    training.fit(SampleTable.load(dataset), Recipe.from_dict(recipe), out, device="cpu", progress=False)
+    training.fit(
+        SampleTable.load(dataset), Recipe.from_dict(recipe), out, device="cpu", progress=False
+    )
 
 
 def replace_dataset(folder: str, mark: int, moment: list[str] | None = None) -> None:
@@ -99,13 +111,19 @@ def replace_dataset(folder: str, mark: int, moment: list[str] | None = None) -> 
     if moment:
         die_at(*moment)
     with new_dataset(folder, overwrite=True) as scratch:
-        write_bank(scratch / "features.safetensors", np.full((len(table.samples), 1, 2), mark, np.float32), table.samples["id"].tolist())
+        write_bank(
+            scratch / "features.safetensors",
+            np.full((len(table.samples), 1, 2), mark, np.float32),
+            table.samples["id"].tolist(),
+        )
         write_table(scratch, table.info | {"mark": mark}, table.samples)
 
 
 def start(function, *arguments):
     """A process that runs a function of this module."""
-    process = get_context("fork" if sys.platform == "linux" else "spawn").Process(target=function, args=arguments)
+    process = get_context("fork" if sys.platform == "linux" else "spawn").Process(
+        target=function, args=arguments
+    )
     process.start()
     return process
 
@@ -116,10 +134,14 @@ def run(function, *arguments) -> int:
     return process.exitcode
 
 
-def kill_trainings(dataset: str, recipe: dict, out: str, moments: list[list[str]], seconds: list[float]) -> dict:
-    """Train alone, and once more killed at every moment and after so many seconds; each process goes on from the last one.
+def kill_trainings(
+    dataset: str, recipe: dict, out: str, moments: list[list[str]], seconds: list[float]
+) -> dict:
+    """Train alone, and once more killed at every moment and after so many seconds; each process
+    goes on from the last one.
 
-    Returns {alone: exit code, killed: those of the killed, left: the files after each of them, resumed: two exit codes}.
+    Returns {alone: exit code, killed: those of the killed, left: the files after each of them,
+    resumed: two exit codes}.
     """
     found = {"alone": run(train, dataset, recipe, f"{out}/alone"), "killed": [], "left": []}
     for moment in moments:
@@ -130,17 +152,26 @@ def kill_trainings(dataset: str, recipe: dict, out: str, moments: list[list[str]
         process.join(delay)
         process.kill()
         process.join()
-    found["resumed"] = [run(train, dataset, recipe, f"{out}/{name}") for name in ("killed", "by the clock")]
+    found["resumed"] = [
+        run(train, dataset, recipe, f"{out}/{name}") for name in ("killed", "by the clock")
+    ]
     return found
 
 
 def kill_preparations(folder: str, moments: list[list[str]]) -> list[dict]:
-    """Replace a dataset of features, killed at every moment; the mark that is found there after each, then the last one's."""
+    """Replace a dataset of features, killed at every moment; the mark that is found there after
+    each, then the last one's."""
     found = []
     for number, moment in enumerate([*moments, None], start=1):
         code = run(replace_dataset, folder, number, moment)
         table = SampleTable.load(folder)
-        found.append({"code": code, "mark": table.info["mark"], "features": np.unique(FeatureSteps(table).features).tolist()})
+        found.append(
+            {
+                "code": code,
+                "mark": table.info["mark"],
+                "features": np.unique(FeatureSteps(table).features).tolist(),
+            }
+        )
     return found
 
 
@@ -155,7 +186,8 @@ def _open_clips(dataset: str, recipe: dict, moment: list[str] | None) -> None:
 
 
 def train_into_one_folder(dataset: str, recipe: dict, out: str) -> dict:
-    """A second training beside a first one that is stopped in its first step, and after that one was killed."""
+    """A second training beside a first one that is stopped in its first step, and after that one
+    was killed."""
     files.PATIENCE = 0.2
     first = start(_train_slowly, dataset, recipe, out)
     while not Path(out, "in a step").exists():
@@ -176,12 +208,15 @@ def _train_slowly(dataset: str, recipe: dict, out: str) -> None:
 
 
 def fill_disk(dataset: str, recipe: dict, small: str, alone: str) -> dict:
-    """On a small file system: the cache of clips finds no room; a training finds none for its second checkpoint, and then some.
+    """On a small file system: the cache of clips finds no room; a training finds none for its
+    second checkpoint, and then some.
 
     Nothing where this user may not mount one.
     """
     Path(small).mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", small], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", small], capture_output=True
+    ).returncode:
         return {}
     shutil.copytree(dataset, f"{small}/dives", ignore=shutil.ignore_patterns("cache"))
     found = {"alone": run(train, dataset, recipe, alone)}
@@ -194,7 +229,10 @@ def fill_disk(dataset: str, recipe: dict, small: str, alone: str) -> dict:
     found["left"] = sorted(path.name for path in Path(small, "run").iterdir())
     Path(small, "ballast").unlink()
     found["room again"] = run(train, dataset, recipe, f"{small}/run")
-    found["equal"] = all(Path(small, "run", name).read_bytes() == Path(alone, name).read_bytes() for name in ("best.safetensors", "predictions.csv"))
+    found["equal"] = all(
+        Path(small, "run", name).read_bytes() == Path(alone, name).read_bytes()
+        for name in ("best.safetensors", "predictions.csv")
+    )
     return found
 
 

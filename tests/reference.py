@@ -28,7 +28,10 @@ sys.path.insert(0, str(TREE))  # run by its path
 
 DIVES = "--train 20 --val 0 --test 8 --frames 20 --size 32 --numbers 103B,407C,5253B --workers 1"
 SMALL = "--set epochs=3 --set exemplars=4 --set precision=fp32"
-TINY = "--set frames=16 --set snippet_starts=[0] --set crop=28 --set width=0.0625 --set tree_width=16 --set batch=6"
+TINY = (
+    "--set frames=16 --set snippet_starts=[0] --set crop=28 --set width=0.0625 --set tree_width=16"
+    " --set batch=6"
+)
 STATED = "--set resize=[32,32] --set temporal_shift=1"
 TIMES = ("seconds", "device", "notebook", "table_sha256")  # of metrics.json: not of the method
 
@@ -69,7 +72,8 @@ ASKED = {
 
 
 def write_raw(raw: Path, dives: Path) -> None:
-    """Every official layout, a folder of videos with a score sheet, and a folder of features, under `raw`."""
+    """Every official layout, a folder of videos with a score sheet, and a folder of features, under
+    `raw`."""
     from corelib.data.samples import SampleTable
     from tests import official_layouts as official
 
@@ -88,8 +92,12 @@ def write_raw(raw: Path, dives: Path) -> None:
     (raw / "npy").mkdir()
     rng, labels = np.random.default_rng(0), {"train": [], "test": []}
     for number in range(40):
-        np.save(raw / "npy" / f"{number}.npy", rng.standard_normal((20 + number, 12)).astype(np.float32))
-        labels["test" if number % 4 == 3 else "train"].append(f"{number} {20 + number * 0.37:.2f} {25 + number % 7} {number % 2}")
+        np.save(
+            raw / "npy" / f"{number}.npy", rng.standard_normal((20 + number, 12)).astype(np.float32)
+        )
+        labels["test" if number % 4 == 3 else "train"].append(
+            f"{number} {20 + number * 0.37:.2f} {25 + number % 7} {number % 2}"
+        )
     for split, lines in labels.items():
         (raw / f"{split}.txt").write_text("\n".join(lines) + "\n")
 
@@ -108,9 +116,15 @@ def record(tree: Path, raw: Path, work: Path) -> dict[str, str]:
                 found[str(path.relative_to(work))] = hashlib.sha256(content).hexdigest()
     video = sorted((prepared / "dives" / "videos").iterdir())[0].name
     for name, command in ASKED.items():
-        words = command.replace("OUT", str(runs)).replace("PREPARED", str(prepared)).replace("VIDEO", video)
+        words = (
+            command.replace("OUT", str(runs))
+            .replace("PREPARED", str(prepared))
+            .replace("VIDEO", video)
+        )
         said = json.loads(_call(tree, "-m", "corelib", *words.split()))
-        found[name] = hashlib.sha256(json.dumps(_of_method(said)).replace(str(work), "").encode()).hexdigest()
+        found[name] = hashlib.sha256(
+            json.dumps(_of_method(said)).replace(str(work), "").encode()
+        ).hexdigest()
     return found
 
 
@@ -122,12 +136,30 @@ def _prepare(tree: Path, raw: Path, prepared: Path, name: str, command: str) -> 
 
 def _train(tree: Path, prepared: Path, runs: Path, name: str, trained: tuple[str, str]) -> None:
     dataset, options = trained
-    _call(tree, "-m", "corelib", "train", str(prepared / dataset), "--out", str(runs / name), "--device", "cpu", *options.split(), "--json")
+    _call(
+        tree,
+        "-m",
+        "corelib",
+        "train",
+        str(prepared / dataset),
+        "--out",
+        str(runs / name),
+        "--device",
+        "cpu",
+        *options.split(),
+        "--json",
+    )
 
 
 def _call(tree: Path, *command: str) -> str:
-    variables = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(tree), "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run([sys.executable, *command], cwd=tree, env=variables, capture_output=True, text=True)
+    variables = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(tree),
+        "PYTHONWARNINGS": "ignore",
+    }
+    done = subprocess.run(
+        [sys.executable, *command], cwd=tree, env=variables, capture_output=True, text=True
+    )
     if done.returncode:
         sys.exit(f"{tree}: {' '.join(command)}\n{done.stderr}")
     return done.stdout
@@ -136,17 +168,23 @@ def _call(tree: Path, *command: str) -> str:
 def read(path: Path) -> bytes | None:
     """What of a file belongs to the method, as bytes; None for one of which nothing does."""
     if path.name in ("recipe.json", "environment.json", "last.pt"):
-        return None  # knobs may go, versions and places differ; the checkpoint is what best.safetensors tells
+        # knobs may go, versions and places differ; the checkpoint is what best.safetensors tells
+        return None
     if path.name == "history.csv":
         rows = list(csv.DictReader(path.open()))
-        return json.dumps([{key: value for key, value in row.items() if key != "seconds"} for row in rows]).encode()
+        return json.dumps(
+            [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+        ).encode()
     if path.name == "metrics.json":
         return json.dumps(_of_method(json.loads(path.read_text()))).encode()
     if path.suffix == ".safetensors":
         from safetensors.numpy import load_file
 
         tensors = load_file(path)
-        return b"".join(f"{name} {part.dtype} {part.shape};".encode() + part.tobytes() for name, part in tensors.items())
+        return b"".join(
+            f"{name} {part.dtype} {part.shape};".encode() + part.tobytes()
+            for name, part in tensors.items()
+        )
     return path.read_bytes()
 
 
@@ -159,12 +197,16 @@ def _of_method(found):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--base", default="HEAD")
     base = parser.parse_args().base
     with tempfile.TemporaryDirectory() as scratch:
         work, tree = Path(scratch), Path(scratch) / "tree"
-        subprocess.run(["git", "-C", TREE, "worktree", "add", "-q", "--detach", tree, base], check=True)
+        subprocess.run(
+            ["git", "-C", TREE, "worktree", "add", "-q", "--detach", tree, base], check=True
+        )
         try:
             _prepare(tree, work, work / "raw", "dives", PREPARED["dives"])
             write_raw(work / "raw", work / "raw" / "dives")
@@ -172,9 +214,14 @@ def main() -> int:
         finally:
             subprocess.run(["git", "-C", TREE, "worktree", "remove", "--force", tree], check=True)
         now = record(TREE, work / "raw", work / "now")
-    differing = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    differing = sorted(
+        name for name in before.keys() | now.keys() if before.get(name) != now.get(name)
+    )
     for name in differing:
-        print(f"differs: {name}: {before.get(name, 'nothing')[:12]} before, {now.get(name, 'nothing')[:12]} now")
+        print(
+            f"differs: {name}: {before.get(name, 'nothing')[:12]} before,"
+            f" {now.get(name, 'nothing')[:12]} now"
+        )
     total = hashlib.sha256(json.dumps(now, sort_keys=True).encode()).hexdigest()[:16]
     print(f"{len(now)} outputs, {len(differing)} differ from {base}; digest of all of them {total}")
     return 1 if differing else 0

@@ -1,4 +1,5 @@
-"""Attribution: it adds up, it finds the one place that a model looks at, and hits are counted against chance."""
+"""Attribution: it adds up, it finds the one place that a model looks at, and hits are counted
+against chance."""
 
 import copy
 from dataclasses import replace
@@ -9,8 +10,16 @@ import torch
 from torch import nn
 
 from corelib.attribution import (
-    LAYER, exemplar_rows, heat_map, hit_rate, over_frames, score_film, scorer, seen_frames, snippet_attribution,
-)  # fmt: skip
+    LAYER,
+    exemplar_rows,
+    heat_map,
+    hit_rate,
+    over_frames,
+    score_film,
+    scorer,
+    seen_frames,
+    snippet_attribution,
+)
 from corelib.data.video import read_video
 from corelib.evaluation import encode
 from corelib.models import SnippetEncoder
@@ -22,9 +31,23 @@ from corelib.training import fit
 def runs(small_dives, tmp_path_factory):
     """A CoRe run of two snippets and a baseline, trained until their features differ."""
     out = tmp_path_factory.mktemp("runs")
-    changes = {"frames": 20, "snippet_length": 8, "snippet_starts": (0, 12), "epochs": 12, "validate_every": 12, "with_difficulty": True, "exemplars": 3}
+    changes = {
+        "frames": 20,
+        "snippet_length": 8,
+        "snippet_starts": (0, 12),
+        "epochs": 12,
+        "validate_every": 12,
+        "with_difficulty": True,
+        "exemplars": 3,
+    }
     return {
-        system: fit(small_dives, named("smoke", system=system, **changes), out / system, device="cpu", progress=False)
+        system: fit(
+            small_dives,
+            named("smoke", system=system, **changes),
+            out / system,
+            device="cpu",
+            progress=False,
+        )
         for system in ("core", "mlp")
     }
 
@@ -61,7 +84,9 @@ def test_the_score_is_the_prediction_that_was_written_down(asked):
 
 @pytest.mark.parametrize("system", ["core", "mlp"])
 @pytest.mark.parametrize("explain", [snippet_attribution, heat_map])
-def test_contributions_add_up_to_what_the_query_has_more_than_its_exemplars(asked, runs, system, explain):
+def test_contributions_add_up_to_what_the_query_has_more_than_its_exemplars(
+    asked, runs, system, explain
+):
     _, query, rows = asked
     run = runs[system]
     found = explain(run, query, rows, steps=40)
@@ -77,7 +102,12 @@ def test_contributions_add_up_to_what_the_query_has_more_than_its_exemplars(aske
 def test_the_parts_have_a_place_for_every_snippet_and_cell(asked):
     run, query, rows = asked
     assert snippet_attribution(run, query, rows, steps=2).parts.shape == (2,)
-    assert heat_map(run, query, rows, steps=2).parts.shape == (2, 4, 4, 4)  # 8 frames of 32 pixels behind mixed_3c
+    assert heat_map(run, query, rows, steps=2).parts.shape == (
+        2,
+        4,
+        4,
+        4,
+    )  # 8 frames of 32 pixels behind mixed_3c
     assert heat_map(run, query, rows, layer="maxPool3d_2a_3x3", steps=2).parts.shape == (2, 4, 8, 8)
     with pytest.raises(ValueError, match="no layer 'mixed_9z'; it has conv3d_1a_7x7,.* mixed_5c"):
         heat_map(run, query, rows, layer="mixed_9z")
@@ -108,17 +138,23 @@ def test_a_model_that_looks_at_one_place_gets_that_place(asked):
     run, query, rows = asked
     run = replace(run, model=copy.deepcopy(run.model))
     run.model.encoder = SnippetEncoder(OneLook())
-    run.model.predict = lambda query, exemplar, targets: targets.double() + query.double().sum(dim=1)
+    run.model.predict = lambda query, exemplar, targets: (
+        targets.double() + query.double().sum(dim=1)
+    )
     found = heat_map(run, query, rows, layer=LAYER, steps=2)
     assert found.parts.shape == (2, 8, 32, 32)
     outside = found.parts.copy()
     outside[:, 5, 16:, :16] = 0
     assert np.abs(outside).max() == 0 and np.abs(found.parts).sum() > 0
     assert found.unexplained == pytest.approx(0, abs=1e-4)  # a linear model needs no steps
-    inputs = [run.source.to_inputs(run.source[int(row)][None])[0].numpy() for row in (query, *rows)]  # [S, 3, L, H, W]
+    inputs = [
+        run.source.to_inputs(run.source[int(row)][None])[0].numpy() for row in (query, *rows)
+    ]  # [S, 3, L, H, W]
     expected = (inputs[0] - np.mean(inputs[1:], axis=0)).sum(axis=1)[:, 5, 16:, :16]
     difficulty = run.table.samples["difficulty"][query]
-    np.testing.assert_allclose(found.parts[:, 5, 16:, :16], expected * difficulty / (2 * 8 * 32 * 32), atol=1e-5)
+    np.testing.assert_allclose(
+        found.parts[:, 5, 16:, :16], expected * difficulty / (2 * 8 * 32 * 32), atol=1e-5
+    )
     snippets = snippet_attribution(run, query, rows, steps=2)
     np.testing.assert_allclose(snippets.parts, found.parts.sum(axis=(1, 2, 3)), atol=1e-4)
 
@@ -141,7 +177,9 @@ def test_hits_by_hand():
     found = hit_rate(curves, spans)
     assert found["hit"] == pytest.approx(2 / 3) and found["n"] == 3
     assert found["share"] == pytest.approx(5 / 12)
-    assert found["others"] == pytest.approx(2 / 6)  # the second's top lies in the first's span, the third's in the second's
+    assert found["others"] == pytest.approx(
+        2 / 6
+    )  # the second's top lies in the first's span, the third's in the second's
     assert hit_rate([[1, 1, 0, 1]], [[True, False, True, False]])["hit"] == pytest.approx(1 / 3)
     assert np.isnan(hit_rate([[1, 0]], [[True, False]])["others"])
     with pytest.raises(ValueError, match=r"\[1, 2\] and \[1, 3\]"):
@@ -162,7 +200,9 @@ def test_seen_frames_are_the_crop_that_evaluation_takes(asked):
     frames, numbers = seen_frames(run, query)
     assert frames.shape == (20, 32, 32, 3) and frames.dtype == np.uint8
     film = read_video(run.table.root / run.table.samples["media"][query])
-    np.testing.assert_array_equal(frames, film[numbers])  # the small dives are no larger than the crop
+    np.testing.assert_array_equal(
+        frames, film[numbers]
+    )  # the small dives are no larger than the crop
 
 
 def test_a_film_is_scored_as_the_sample_it_is(asked):

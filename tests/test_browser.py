@@ -1,4 +1,5 @@
-"""Notebooks in JupyterLab in a real browser: they run, a widget is moved, the figure beside it changes, the console is clean."""
+"""Notebooks in JupyterLab in a real browser: they run, a widget is moved, the figure beside it
+changes, the console is clean."""
 
 import os
 import re
@@ -12,15 +13,25 @@ import pytest
 
 from corelib.course.execute import list_notebooks, notebooks_folder, plan_course
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install selenium")
-By, Keys = (pytest.importorskip(f"selenium.webdriver.common.{name.lower()}").__dict__[name] for name in ("By", "Keys"))
+webdriver = pytest.importorskip(
+    "selenium.webdriver", reason="selenium is not installed: pip install selenium"
+)
+By, Keys = (
+    pytest.importorskip(f"selenium.webdriver.common.{name.lower()}").__dict__[name]
+    for name in ("By", "Keys")
+)
 
 PATIENCE = 180  # seconds until something counts as not happening
 MENU_BAR = "//div[contains(@class,'lm-MenuBar-itemLabel')"
 MENU = "//div[contains(@class,'lm-Menu-itemLabel')"
-KERNEL = "return document.querySelector('.jp-NotebookPanel .jp-Notebook-ExecutionIndicator')?.dataset.status"
+KERNEL = (
+    "return document.querySelector('.jp-NotebookPanel"
+    " .jp-Notebook-ExecutionIndicator')?.dataset.status"
+)
 SETTINGS = {
-    "notebook-extension/tracker": '{"windowingMode": "none"}',  # every cell stays on the page, in sight or not
+    "notebook-extension/tracker": (
+        '{"windowingMode": "none"}'
+    ),  # every cell stays on the page, in sight or not
     "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
 }
 # code cells that have not run, or run still
@@ -53,12 +64,24 @@ def browser(tmp_path_factory):
     """Headless Chromium; what its console says is kept."""
     chromium, driver = find("chromium", "chromium-browser", "google-chrome"), find("chromedriver")
     if not (chromium and driver):
-        pytest.skip("no browser here: install chromium and its chromedriver (Debian: apt install chromium chromium-driver)")
+        pytest.skip(
+            "no browser here: install chromium and its chromedriver (Debian: apt install chromium"
+            " chromium-driver)"
+        )
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     profile = tmp_path_factory.mktemp("browser")
-    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "no-first-run", "disable-sync",
-                     "disable-background-networking", "window-size=1400,2400", f"user-data-dir={profile}"):  # fmt: skip
+    for argument in (
+        "headless=new",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-dev-shm-usage",
+        "no-first-run",
+        "disable-sync",
+        "disable-background-networking",
+        "window-size=1400,2400",
+        f"user-data-dir={profile}",
+    ):
         options.add_argument(f"--{argument}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     running = webdriver.Chrome(service=webdriver.ChromeService(driver), options=options)
@@ -75,14 +98,32 @@ def lab(tmp_path_factory):
         path = folder / ".settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True)
         path.write_text(value)
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", "--port=0",
-               "--IdentityProvider.token=t", f"--ServerApp.root_dir={folder}", "--LabApp.news_url=None"]  # fmt: skip
-    settings = {"JUPYTER_CONFIG_DIR": str(folder / ".config"), "JUPYTERLAB_SETTINGS_DIR": str(folder / ".settings"),
-                "JUPYTERLAB_WORKSPACES_DIR": str(folder / ".workspaces")}  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        "--ServerApp.ip=127.0.0.1",
+        "--port=0",
+        "--IdentityProvider.token=t",
+        f"--ServerApp.root_dir={folder}",
+        "--LabApp.news_url=None",
+    ]
+    settings = {
+        "JUPYTER_CONFIG_DIR": str(folder / ".config"),
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / ".settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / ".workspaces"),
+    }
     with log.open("w") as written:
-        server = subprocess.Popen(command, cwd=folder, env=os.environ | settings, stdout=written, stderr=subprocess.STDOUT)
+        server = subprocess.Popen(
+            command, cwd=folder, env=os.environ | settings, stdout=written, stderr=subprocess.STDOUT
+        )
     try:
-        address = wait_for(lambda: re.search(r"http://127\.0\.0\.1:\d+/lab", log.read_text()), f"JupyterLab, see {log}")
+        address = wait_for(
+            lambda: re.search(r"http://127\.0\.0\.1:\d+/lab", log.read_text()),
+            f"JupyterLab, see {log}",
+        )
         yield folder, address[0] + "/tree/%s?token=t&reset"
     finally:
         server.terminate()
@@ -96,33 +137,59 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def opened(browser, lab, data):
-    """opened("06_tree") -> the browser with that notebook, at the smoke profile, run to its end in JupyterLab."""
+    """opened("06_tree") -> the browser with that notebook, at the smoke profile, run to its end in
+    JupyterLab."""
 
     def run(name):
         folder, address = lab
         changes = plan_course("smoke", source=notebooks_folder())[name]
         changes |= {key: str(data / key) for key in ("dives", "runs", "results") if key in changes}
         source, copy = list_notebooks(notebooks_folder())[name], folder / f"{name}.ipynb"
-        papermill.execute_notebook(source, copy, parameters=changes, prepare_only=True, progress_bar=False)
+        papermill.execute_notebook(
+            source, copy, parameters=changes, prepare_only=True, progress_bar=False
+        )
         browser.get(address % f"{name}.ipynb")
-        wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell"), "the notebook's cells")
-        time.sleep(5)  # a dialogue may come late; without a kernel, "Run All" would only ask for one
-        wait_for(lambda: not accept(browser) and browser.execute_script(KERNEL) == "idle", "a kernel that is ready")
+        wait_for(
+            lambda: browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell"),
+            "the notebook's cells",
+        )
+        time.sleep(
+            5
+        )  # a dialogue may come late; without a kernel, "Run All" would only ask for one
+        wait_for(
+            lambda: not accept(browser) and browser.execute_script(KERNEL) == "idle",
+            "a kernel that is ready",
+        )
         browser.find_element(By.XPATH, f"{MENU_BAR} and text()='Run']").click()
-        wait_for(lambda: browser.find_elements(By.XPATH, f"{MENU} and starts-with(text(),'Run All Cells')]"), "the menu")[0].click()
-        wait_for(lambda: not accept(browser) and browser.execute_script(PENDING) == 0, f"the end of {name}")
-        errors = browser.find_elements(By.CSS_SELECTOR, "[data-mime-type='application/vnd.jupyter.error']")
+        wait_for(
+            lambda: browser.find_elements(
+                By.XPATH, f"{MENU} and starts-with(text(),'Run All Cells')]"
+            ),
+            "the menu",
+        )[0].click()
+        wait_for(
+            lambda: not accept(browser) and browser.execute_script(PENDING) == 0,
+            f"the end of {name}",
+        )
+        errors = browser.find_elements(
+            By.CSS_SELECTOR, "[data-mime-type='application/vnd.jupyter.error']"
+        )
         assert [error.text for error in errors] == []
         return browser
 
     yield run
-    complaints = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    complaints = [
+        entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"
+    ]
     assert complaints == []
 
 
 def move(browser, description, key, times=1):
     """Press a key on the slider with this description."""
-    handle = browser.find_element(By.XPATH, f"//div[contains(@class,'widget-slider')][.//label[text()='{description}']]//div[contains(@class,'noUi-handle')]")
+    handle = browser.find_element(
+        By.XPATH,
+        f"//div[contains(@class,'widget-slider')][.//label[text()='{description}']]//div[contains(@class,'noUi-handle')]",
+    )
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", handle)
     handle.click()
     for _ in range(times):
@@ -131,7 +198,12 @@ def move(browser, description, key, times=1):
 
 def pictures(browser):
     """What the page's widgets show as images, in order."""
-    return [image.get_attribute("src") for image in browser.find_elements(By.CSS_SELECTOR, ".jp-OutputArea-output img.widget-image")]
+    return [
+        image.get_attribute("src")
+        for image in browser.find_elements(
+            By.CSS_SELECTOR, ".jp-OutputArea-output img.widget-image"
+        )
+    ]
 
 
 def test_be_the_judge_answers_a_mark_with_the_panels_and_a_new_figure(opened):
@@ -140,13 +212,23 @@ def test_be_the_judge_answers_a_mark_with_the_panels_and_a_new_figure(opened):
     before = pictures(browser)
     move(browser, "your mark", Keys.ARROW_RIGHT, 3)
     browser.find_element(By.XPATH, "//button[text()='Give mark']").click()
-    said = wait_for(lambda: [box.text for box in browser.find_elements(By.CSS_SELECTOR, ".widget-html") if "the panel" in box.text], "the panel's marks")
+    said = wait_for(
+        lambda: [
+            box.text
+            for box in browser.find_elements(By.CSS_SELECTOR, ".widget-html")
+            if "the panel" in box.text
+        ],
+        "the panel's marks",
+    )
     assert "You gave 6.5" in said[0]
     wait_for(lambda: pictures(browser) != before, "another figure")
     assert browser.find_element(By.XPATH, "//button[text()='Next dive']").is_enabled()
 
 
-@pytest.mark.parametrize(("name", "slider", "key"), [("06_tree", "depth", "RIGHT"), ("07_train", "M", "LEFT"), ("08_evaluate", "frame", "LEFT")])
+@pytest.mark.parametrize(
+    ("name", "slider", "key"),
+    [("06_tree", "depth", "RIGHT"), ("07_train", "M", "LEFT"), ("08_evaluate", "frame", "LEFT")],
+)
 def test_a_slider_that_is_moved_changes_the_figure_beside_it(opened, name, slider, key):
     browser = opened(name)
     before = wait_for(lambda: pictures(browser), "the widget's figures")

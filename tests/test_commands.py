@@ -43,12 +43,26 @@ print(json.dumps([len(calls), codes]))
 def test_nothing_heavy_is_imported_before_the_options_are_read():
     good = [["--help"], ["--version"]]
     bad = [
-        [], ["trian", "dives"], ["train"], ["train", "dives", "--wrkers", "2"], ["train", "dives", "--recipe", "labtop"],
-        ["train", "dives", "--set", "epoch=3"], ["train", "dives", "--set", "depth=40"], ["train", "dives", "--seed", "-1"],
-        ["evaluate", "run", "--exemplars", "0"], ["score", "run"], ["score", "run", "video.mp4", "--exemplars", "few"],
-        ["sweep", "dives", "--jobs", "0"], ["sweep", "dives", "--minutes", "0"], ["sweep", "dives", "--seeds", "0-99999999999"],
-        ["course"], ["course", "rnu"], ["course", "run", "--cell-timeout", "0"], ["course", "run", "--seeds", "x"], ["doctor", "--jsn"],
-    ]  # fmt: skip
+        [],
+        ["trian", "dives"],
+        ["train"],
+        ["train", "dives", "--wrkers", "2"],
+        ["train", "dives", "--recipe", "labtop"],
+        ["train", "dives", "--set", "epoch=3"],
+        ["train", "dives", "--set", "depth=40"],
+        ["train", "dives", "--seed", "-1"],
+        ["evaluate", "run", "--exemplars", "0"],
+        ["score", "run"],
+        ["score", "run", "video.mp4", "--exemplars", "few"],
+        ["sweep", "dives", "--jobs", "0"],
+        ["sweep", "dives", "--minutes", "0"],
+        ["sweep", "dives", "--seeds", "0-99999999999"],
+        ["course"],
+        ["course", "rnu"],
+        ["course", "run", "--cell-timeout", "0"],
+        ["course", "run", "--seeds", "x"],
+        ["doctor", "--jsn"],
+    ]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(good + bad)],
@@ -161,14 +175,19 @@ def test_a_warning_is_a_line_and_said_once(monkeypatch):
     assert (done.exit_code, done.stderr) == (0, "warning: the videos are dark\n")
 
 
-@pytest.mark.parametrize(("error", "said"), [
-    (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 5000), "the name is too long"),
-    (OSError(errno.ENOENT, "No such file or directory", b"a\nb\xff"), "check the path"),
-    (OSError(errno.ENOSPC, "No space left on device", "last.pt"), "last.pt: the disk is full"),
-    (OSError(errno.EIO, "Input/output error", "disk"), "disk: Input/output error"),
-    (OSError(errno.EIO, "Input/output error"), "Input/output error"),
-    (OSError(), "OSError"), (OSError("two\nlines"), "two lines"), (FileNotFoundError(errno.ENOENT, "No such file", ""), "an empty name: no such"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 5000), "the name is too long"),
+        (OSError(errno.ENOENT, "No such file or directory", b"a\nb\xff"), "check the path"),
+        (OSError(errno.ENOSPC, "No space left on device", "last.pt"), "last.pt: the disk is full"),
+        (OSError(errno.EIO, "Input/output error", "disk"), "disk: Input/output error"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error"),
+        (OSError(), "OSError"),
+        (OSError("two\nlines"), "two lines"),
+        (FileNotFoundError(errno.ENOENT, "No such file", ""), "an empty name: no such"),
+    ],
+)
 def test_what_the_system_refuses_is_one_short_line(error, said):
     line = describe_os_error(error)
     assert said in line and len(line) <= 300 and line.isprintable()

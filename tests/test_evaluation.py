@@ -1,4 +1,5 @@
-"""Evaluation: encode once, vote, report; on a small feature dataset whose answers can be worked out."""
+"""Evaluation: encode once, vote, report; on a small feature dataset whose answers can be worked
+out."""
 
 import warnings
 from dataclasses import replace
@@ -15,7 +16,15 @@ from scipy.stats import spearmanr
 from corelib import evaluation, models
 from corelib.data.features import write_bank
 from corelib.data.samples import DatasetError, SampleTable, write_table
-from corelib.evaluation import PredictionError, encode, evaluate, freeze_features, group_labels, open_inputs, vote
+from corelib.evaluation import (
+    PredictionError,
+    encode,
+    evaluate,
+    freeze_features,
+    group_labels,
+    open_inputs,
+    vote,
+)
 from corelib.models import build_model
 from corelib.pairs import Exemplars
 from corelib.recipe import RecipeError, named
@@ -24,7 +33,8 @@ from corelib.training import fit
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    """30 training and 10 test samples in three difficulties, with features of 4 steps x 6 numbers."""
+    """30 training and 10 test samples in three difficulties, with features of 4 steps x 6
+    numbers."""
     rng, tmp_path, n = np.random.default_rng(0), tmp_path_factory.mktemp("invented"), 40
     difficulty = rng.choice([2.0, 3.0, 3.5], n)
     samples = pd.DataFrame(
@@ -37,11 +47,24 @@ def table(tmp_path_factory):
         }
     )
     info = {
-        "name": "invented", "title": "Invented", "source": "test", "licence": "none", "citation": "none",
-        "score_range": [0, 123], "protocol": "fixed", "pairing_key": "difficulty", "divided_by_difficulty": True,
-        "frame_rate": None, "frame_size": None, "left_out": [],
-    }  # fmt: skip
-    write_bank(tmp_path / "features.safetensors", rng.standard_normal((n, 4, 6)).astype(np.float32), list(samples["id"]))
+        "name": "invented",
+        "title": "Invented",
+        "source": "test",
+        "licence": "none",
+        "citation": "none",
+        "score_range": [0, 123],
+        "protocol": "fixed",
+        "pairing_key": "difficulty",
+        "divided_by_difficulty": True,
+        "frame_rate": None,
+        "frame_size": None,
+        "left_out": [],
+    }
+    write_bank(
+        tmp_path / "features.safetensors",
+        rng.standard_normal((n, 4, 6)).astype(np.float32),
+        list(samples["id"]),
+    )
     write_table(tmp_path, info, samples)
     return SampleTable.load(tmp_path)
 
@@ -50,21 +73,32 @@ def assemble(table, system="core", **knobs):
     recipe = named("features", system=system, with_difficulty=True, dropout=0.0, **knobs)
     source = open_inputs(table, recipe)
     train = table.rows("train")
-    model = build_model(recipe, table.target(True)[train], group_labels(table, recipe)[train], in_features=6)
+    model = build_model(
+        recipe, table.target(True)[train], group_labels(table, recipe)[train], in_features=6
+    )
     return recipe, source, model
 
 
 def judge(table, recipe, source, model, **options):
     return evaluate(
-        model, source, table, recipe, queries=table.rows("test"), pool=table.rows("train"), device=torch.device("cpu"), **options
-    )  # fmt: skip
+        model,
+        source,
+        table,
+        recipe,
+        queries=table.rows("test"),
+        pool=table.rows("train"),
+        device=torch.device("cpu"),
+        **options,
+    )
 
 
 def test_every_distinct_sample_is_encoded_exactly_once(table, monkeypatch):
     recipe, source, model = assemble(table)
     encoded = []
     whole = model.encode
-    monkeypatch.setattr(model, "encode", lambda inputs: encoded.extend([0] * len(inputs)) or whole(inputs))
+    monkeypatch.setattr(
+        model, "encode", lambda inputs: encoded.extend([0] * len(inputs)) or whole(inputs)
+    )
     judged = judge(table, recipe, source, model, exemplars="all")
     used = set(judged.votes["exemplar"]) | set(judged.predictions["id"])
     assert len(encoded) == len(used) == judged.summary["encoded"]
@@ -81,7 +115,10 @@ def test_prediction_is_the_mean_of_the_verdicts_times_the_difficulty(table):
             with torch.no_grad():
                 features = model.encode(torch.stack([source[q], source[row[name]]]))
                 target = torch.tensor([table.target(True)[row[name]]])
-                verdicts.append(model.predict(features[:1], features[1:], target).item() * table.samples["difficulty"][q])
+                verdicts.append(
+                    model.predict(features[:1], features[1:], target).item()
+                    * table.samples["difficulty"][q]
+                )
         assert len(verdicts) == 4
         assert prediction["predicted"] == pytest.approx(np.mean(verdicts), rel=1e-5)
         assert prediction["spread"] == pytest.approx(np.std(verdicts), abs=1e-3)
@@ -89,7 +126,10 @@ def test_prediction_is_the_mean_of_the_verdicts_times_the_difficulty(table):
 
 def test_no_number_of_exemplars_is_the_recipes_and_all_is_the_group(table):
     recipe, source, model = assemble(table)
-    own, same = (judge(table, recipe, source, model, intervals=False, **asked).votes for asked in ({}, {"exemplars": recipe.exemplars}))
+    own, same = (
+        judge(table, recipe, source, model, intervals=False, **asked).votes
+        for asked in ({}, {"exemplars": recipe.exemplars})
+    )
     assert own.equals(same)
     everybody = judge(table, recipe, source, model, exemplars="all", intervals=False).votes
     train = table.samples[table.samples["split"] == "train"]
@@ -128,23 +168,44 @@ def test_order_of_the_queries_does_not_change_a_prediction(table, system):
     recipe, source, model = assemble(table, system)
     one = judge(table, recipe, source, model, intervals=False).predictions.set_index("id")
     other = evaluate(
-        model, source, table, recipe, queries=table.rows("test")[::-1].copy(), pool=table.rows("train")[::-1].copy(),
-        device=torch.device("cpu"), intervals=False,
-    ).predictions.set_index("id")  # fmt: skip
+        model,
+        source,
+        table,
+        recipe,
+        queries=table.rows("test")[::-1].copy(),
+        pool=table.rows("train")[::-1].copy(),
+        device=torch.device("cpu"),
+        intervals=False,
+    ).predictions.set_index("id")
     assert np.allclose(one["predicted"], other["predicted"].loc[one.index])
 
 
 @settings(max_examples=15)
-@given(videos=st.permutations(range(40)), queries=st.permutations(range(10)), pool=st.permutations(range(30)), count=st.sampled_from([1, 4, "all"]))
+@given(
+    videos=st.permutations(range(40)),
+    queries=st.permutations(range(10)),
+    pool=st.permutations(range(30)),
+    count=st.sampled_from([1, 4, "all"]),
+)
 def test_no_order_changes_a_vote(table, videos, queries, pool, count):
     recipe, source, model = assemble(table)
     one = judge(table, recipe, source, model, exemplars=count, intervals=False)
     turned = replace(table, samples=table.samples.iloc[list(videos)].reset_index(drop=True))
     other = evaluate(
-        model, open_inputs(turned, recipe), turned, recipe, queries=turned.rows("test")[queries], pool=turned.rows("train")[pool],
-        device=torch.device("cpu"), exemplars=count, intervals=False,
-    )  # fmt: skip
-    a, b = one.predictions.set_index("id"), other.predictions.set_index("id").loc[one.predictions["id"]]
+        model,
+        open_inputs(turned, recipe),
+        turned,
+        recipe,
+        queries=turned.rows("test")[queries],
+        pool=turned.rows("train")[pool],
+        device=torch.device("cpu"),
+        exemplars=count,
+        intervals=False,
+    )
+    a, b = (
+        one.predictions.set_index("id"),
+        other.predictions.set_index("id").loc[one.predictions["id"]],
+    )
     assert a["exemplars"].tolist() == b["exemplars"].tolist()  # drawn by id, whatever the order
     # videos are encoded in the table's order, so that products of matrices round in another place
     np.testing.assert_allclose(b["predicted"], a["predicted"], rtol=1e-6)
@@ -157,11 +218,20 @@ def test_no_order_changes_a_vote(table, videos, queries, pool, count):
 def test_the_order_of_the_pairs_changes_no_verdict(table, seed, at_once):
     rng, (_, source, model) = np.random.default_rng(seed), assemble(table)
     features = encode(model, source, np.arange(40), device=torch.device("cpu"))
-    targets, query, exemplar = torch.from_numpy(table.target(True)), rng.integers(0, 40, 100), rng.integers(0, 40, 100)
+    targets, query, exemplar = (
+        torch.from_numpy(table.target(True)),
+        rng.integers(0, 40, 100),
+        rng.integers(0, 40, 100),
+    )
     order = rng.permutation(100)
     with mock.patch.object(models, "PAIRS_AT_ONCE", at_once):
         turned = vote(model, features, targets, Exemplars(query[order], exemplar[order], {}))
-    torch.testing.assert_close(turned, vote(model, features, targets, Exemplars(query, exemplar, {}))[order], rtol=1e-6, atol=1e-5)
+    torch.testing.assert_close(
+        turned,
+        vote(model, features, targets, Exemplars(query, exemplar, {}))[order],
+        rtol=1e-6,
+        atol=1e-5,
+    )
 
 
 # Batches and workers
@@ -169,7 +239,8 @@ def test_the_order_of_the_pairs_changes_no_verdict(table, seed, at_once):
 
 @torch.no_grad()
 def settled(table, **knobs):
-    """(recipe, source, model) whose batch statistics are those of the videos, so that its features differ as trained ones do."""
+    """(recipe, source, model) whose batch statistics are those of the videos, so that its features
+    differ as trained ones do."""
     recipe = named("smoke", with_difficulty=True, **knobs)
     source, train = open_inputs(table, recipe, progress=False), table.rows("train")
     model = build_model(recipe, table.target(True)[train], group_labels(table, recipe)[train])
@@ -181,9 +252,16 @@ def settled(table, **knobs):
 
 
 @pytest.mark.parametrize("system", ["core", "mlp"])
-def test_videos_one_at_a_time_or_many_and_any_number_of_workers_give_the_same_metrics(small_dives, system, monkeypatch):
+def test_videos_one_at_a_time_or_many_and_any_number_of_workers_give_the_same_metrics(
+    small_dives, system, monkeypatch
+):
     recipe, source, model = settled(small_dives, system=system)
-    options = {"queries": small_dives.rows("test"), "pool": small_dives.rows("train"), "device": torch.device("cpu"), "intervals": False}
+    options = {
+        "queries": small_dives.rows("test"),
+        "pool": small_dives.rows("train"),
+        "device": torch.device("cpu"),
+        "intervals": False,
+    }
     whole = evaluate(model, source, small_dives, recipe, **options)
     for workers in (1, 2):
         read_ahead = evaluate(model, source, small_dives, recipe, workers=workers, **options)
@@ -191,8 +269,11 @@ def test_videos_one_at_a_time_or_many_and_any_number_of_workers_give_the_same_me
         assert read_ahead.summary == whole.summary
     monkeypatch.setattr(evaluation, "INPUT_LIMIT", 1)  # one video at a time
     single = evaluate(model, source, small_dives, recipe, **options)
-    # convolutions and products of matrices choose their blocks by the batch's size, and round in another order
-    np.testing.assert_allclose(single.predictions["predicted"], whole.predictions["predicted"], rtol=1e-6)
+    # convolutions and products of matrices choose their blocks by the batch's size, and round in
+    # another order
+    np.testing.assert_allclose(
+        single.predictions["predicted"], whole.predictions["predicted"], rtol=1e-6
+    )
     assert single.summary["spearman"] == whole.summary["spearman"]
     assert single.summary["rl2_x100"] == pytest.approx(whole.summary["rl2_x100"], rel=1e-5)
 
@@ -215,20 +296,43 @@ class Says(torch.nn.Module):
 
     def __init__(self, difference, uses_exemplars=True):
         super().__init__()
-        self.difference, self.uses_exemplars, self.encoder = difference, uses_exemplars, torch.nn.Identity()
+        self.difference, self.uses_exemplars, self.encoder = (
+            difference,
+            uses_exemplars,
+            torch.nn.Identity(),
+        )
 
     def encode(self, inputs):
         return inputs.mean(1)
 
     def compare(self, features, targets, query, exemplar, *, dtype):
         noise = 1e-9 * torch.arange(len(query)).double() if self.difference else 0.0
-        return (targets[exemplar].double() if self.uses_exemplars else torch.zeros(len(query), dtype=torch.float64)) + self.difference + noise
+        return (
+            (
+                targets[exemplar].double()
+                if self.uses_exemplars
+                else torch.zeros(len(query), dtype=torch.float64)
+            )
+            + self.difference
+            + noise
+        )
 
 
 def says(table, difference, *, queries=None, pool=None, uses_exemplars=True, **options):
     recipe = named("features", dropout=0.0)
-    place = {"queries": table.rows("test") if queries is None else queries, "pool": table.rows("train") if pool is None else pool}
-    return evaluate(Says(difference, uses_exemplars), open_inputs(table, recipe), table, recipe, device=torch.device("cpu"), **place, **options)
+    place = {
+        "queries": table.rows("test") if queries is None else queries,
+        "pool": table.rows("train") if pool is None else pool,
+    }
+    return evaluate(
+        Says(difference, uses_exemplars),
+        open_inputs(table, recipe),
+        table,
+        recipe,
+        device=torch.device("cpu"),
+        **place,
+        **options,
+    )
 
 
 def test_nothing_is_warned_of_where_nothing_is_wrong(table):
@@ -241,10 +345,18 @@ def test_nothing_is_warned_of_where_nothing_is_wrong(table):
 def test_a_constant_predictor_is_said(table):
     with pytest.warns(UserWarning, match="every predicted score is 0, so there is no order"):
         judged = says(table, 0.0, uses_exemplars=False)
-    assert np.isnan(judged.summary["spearman"]) and "every predicted score is 0" in judged.summary["warnings"][0]
-    with pytest.warns(UserWarning, match="all 10 predictions are 50 to within .*as good as a constant"):
+    assert (
+        np.isnan(judged.summary["spearman"])
+        and "every predicted score is 0" in judged.summary["warnings"][0]
+    )
+    with pytest.warns(
+        UserWarning, match="all 10 predictions are 50 to within .*as good as a constant"
+    ):
         judged = says(table, 50.0, uses_exemplars=False)
-    assert np.isnan([judged.summary["spearman"], *judged.summary["spearman_95"]]).all() and np.isfinite(judged.summary["rl2_x100_95"]).all()
+    assert (
+        np.isnan([judged.summary["spearman"], *judged.summary["spearman_95"]]).all()
+        and np.isfinite(judged.summary["rl2_x100_95"]).all()
+    )
 
 
 def test_a_model_that_does_not_look_at_the_query_is_said(table):
@@ -255,40 +367,97 @@ def test_a_model_that_does_not_look_at_the_query_is_said(table):
 
 def test_a_single_exemplar_is_said_unless_asked_for(table):
     recipe, source, model = assemble(table, pair_by="none")
-    with pytest.warns(UserWarning, match=r"10 of 10 samples were compared with a single exemplar.*: s30, s31, s32, s33, s34 and 5 more"):
-        evaluate(model, source, table, recipe, queries=table.rows("test"), pool=np.array([7]), device=torch.device("cpu"))
+    with pytest.warns(
+        UserWarning,
+        match=(
+            r"10 of 10 samples were compared with a single exemplar.*: s30, s31, s32, s33, s34 and"
+            r" 5 more"
+        ),
+    ):
+        evaluate(
+            model,
+            source,
+            table,
+            recipe,
+            queries=table.rows("test"),
+            pool=np.array([7]),
+            device=torch.device("cpu"),
+        )
     assert judge(table, recipe, source, model, exemplars=1).summary["warnings"] == []
 
 
 def test_one_sample_to_test_on_has_no_order_and_no_range(table):
     recipe, source, model = assemble(table)
     with pytest.warns(UserWarning) as said:
-        judged = evaluate(model, source, table, recipe, queries=table.rows("test")[:1], pool=table.rows("train"), device=torch.device("cpu"))
-    assert {str(one.message) for one in said} >= set(judged.summary["warnings"]) and len(judged.summary["warnings"]) == 2
-    assert np.isnan([judged.summary["spearman"], judged.summary["rl2_x100"], *judged.summary["spearman_95"]]).all()
+        judged = evaluate(
+            model,
+            source,
+            table,
+            recipe,
+            queries=table.rows("test")[:1],
+            pool=table.rows("train"),
+            device=torch.device("cpu"),
+        )
+    assert {str(one.message) for one in said} >= set(judged.summary["warnings"]) and len(
+        judged.summary["warnings"]
+    ) == 2
+    assert np.isnan(
+        [judged.summary["spearman"], judged.summary["rl2_x100"], *judged.summary["spearman_95"]]
+    ).all()
     assert np.isfinite(judged.predictions["predicted"]).all()
 
 
 def test_equal_scores_to_test_on_are_said(table):
     recipe, source, model = assemble(table)
-    equal = replace(table, samples=table.samples.assign(score=np.where(table.samples["split"] == "test", 50.0, table.samples["score"])))
+    equal = replace(
+        table,
+        samples=table.samples.assign(
+            score=np.where(table.samples["split"] == "test", 50.0, table.samples["score"])
+        ),
+    )
     with pytest.warns(UserWarning, match="every true score is 50"):
         judged = judge(equal, recipe, source, model)
-    assert [sentence.split(":")[0] for sentence in judged.summary["warnings"]] == ["Spearman's rho is undefined", "R-l2 is undefined"]
+    assert [sentence.split(":")[0] for sentence in judged.summary["warnings"]] == [
+        "Spearman's rho is undefined",
+        "R-l2 is undefined",
+    ]
 
 
 def test_a_test_sample_among_the_exemplars_is_refused(table):
     recipe, source, model = assemble(table)
-    with pytest.raises(DatasetError, match=r"2 sample\(s\) of the test split are among the exemplars: s33, s38"):
-        evaluate(model, source, table, recipe, queries=table.rows("test")[:2], pool=np.array([0, 38, 4, 33]), device=torch.device("cpu"))
+    with pytest.raises(
+        DatasetError, match=r"2 sample\(s\) of the test split are among the exemplars: s33, s38"
+    ):
+        evaluate(
+            model,
+            source,
+            table,
+            recipe,
+            queries=table.rows("test")[:2],
+            pool=np.array([0, 38, 4, 33]),
+            device=torch.device("cpu"),
+        )
     # a training sample may be judged by the others: it never votes on itself
-    judged = evaluate(model, source, table, recipe, queries=np.arange(3), pool=table.rows("train"), device=torch.device("cpu"))
-    assert all(name not in own.split() for name, own in zip(judged.predictions["id"], judged.predictions["exemplars"], strict=True))
+    judged = evaluate(
+        model,
+        source,
+        table,
+        recipe,
+        queries=np.arange(3),
+        pool=table.rows("train"),
+        device=torch.device("cpu"),
+    )
+    assert all(
+        name not in own.split()
+        for name, own in zip(judged.predictions["id"], judged.predictions["exemplars"], strict=True)
+    )
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
 def test_predictions_that_are_no_numbers_are_refused_by_name(table, wrong):
-    with pytest.raises(PredictionError, match=r"10 sample\(s\) are not finite: s30, s31, s32, s33, s34 and 5 more"):
+    with pytest.raises(
+        PredictionError, match=r"10 sample\(s\) are not finite: s30, s31, s32, s33, s34 and 5 more"
+    ):
         says(table, wrong)
 
 
@@ -314,13 +483,23 @@ def test_frozen_features_are_the_encoders_and_made_once(tmp_path, small_dives):
     run = fit(small_dives, recipe, tmp_path / "run", device="cpu", progress=False)
     frozen = freeze_features(run, tmp_path / "frozen")
     assert frozen.name == "frozen" and frozen.info["encoder"] == "run"
-    pd.testing.assert_frame_equal(frozen.samples.drop(columns="media"), small_dives.samples.drop(columns="media"))
+    pd.testing.assert_frame_equal(
+        frozen.samples.drop(columns="media"), small_dives.samples.drop(columns="media")
+    )
     rows = np.array([3, 25])
-    features = torch.stack([open_inputs(frozen, named("features"))[row] for row in rows])  # [2, 1, D]
-    torch.testing.assert_close(features[:, 0], encode(run.model, run.source, rows, device=run.device).cpu())
+    features = torch.stack(
+        [open_inputs(frozen, named("features"))[row] for row in rows]
+    )  # [2, 1, D]
+    torch.testing.assert_close(
+        features[:, 0], encode(run.model, run.source, rows, device=run.device).cpu()
+    )
 
     written = (tmp_path / "frozen" / "features.safetensors").stat().st_mtime_ns
     assert freeze_features(run, tmp_path / "frozen").sha256 == frozen.sha256
     assert (tmp_path / "frozen" / "features.safetensors").stat().st_mtime_ns == written
-    other = fit(small_dives, recipe.replace(seed=1), tmp_path / "other", device="cpu", progress=False)
-    assert freeze_features(other, tmp_path / "frozen").sha256 != frozen.sha256  # made anew: other weights
+    other = fit(
+        small_dives, recipe.replace(seed=1), tmp_path / "other", device="cpu", progress=False
+    )
+    assert (
+        freeze_features(other, tmp_path / "frozen").sha256 != frozen.sha256
+    )  # made anew: other weights

@@ -1,4 +1,5 @@
-"""Kinetics weights: both public releases at full size under their own names, and every file that is not one of them."""
+"""Kinetics weights: both public releases at full size under their own names, and every file that is
+not one of them."""
 
 import dataclasses
 import http.server
@@ -26,7 +27,8 @@ def script(data_script):
 
 @pytest.fixture(scope="module")
 def numbers():
-    """Random numbers for each of the encoder's 344 tensors, in the order of its state dict; signals keep their size."""
+    """Random numbers for each of the encoder's 344 tensors, in the order of its state dict; signals
+    keep their size."""
     torch.manual_seed(0)
     state = I3D(num_classes=400).state_dict()
     for name, tensor in state.items():
@@ -45,7 +47,8 @@ def numbers():
 
 @pytest.fixture(scope="module")
 def releases(aqa_data, numbers, tmp_path_factory):
-    """{release: a file with the names, shapes and types of its public list}; both hold the same numbers."""
+    """{release: a file with the names, shapes and types of its public list}; both hold the same
+    numbers."""
     folder = tmp_path_factory.mktemp("releases")
     files = {}
     for (release, listed), form in zip(LISTS.items(), (True, False), strict=True):
@@ -57,23 +60,37 @@ def releases(aqa_data, numbers, tmp_path_factory):
             assert str(tensor.dtype) == f"torch.{dtype}", name
         assert len(state) == 344
         files[release] = folder / f"{release}.pt"
-        torch.save(state, files[release], _use_new_zipfile_serialization=form)  # the old form too: the releases are of 2017 and 2018
+        torch.save(
+            state, files[release], _use_new_zipfile_serialization=form
+        )  # the old form too: the releases are of 2017 and 2018
     return files
 
 
 def _our_name(name):
     """The encoder's name of a tensor of piergiaj's; written for the test, apart from corelib's."""
-    branches = {"b0": "branch_0", "b1a": "branch_1.0", "b1b": "branch_1.1", "b2a": "branch_2.0", "b2b": "branch_2.1", "b3b": "branch_3.1"}
+    branches = {
+        "b0": "branch_0",
+        "b1a": "branch_1.0",
+        "b1b": "branch_1.1",
+        "b2a": "branch_2.0",
+        "b2b": "branch_2.1",
+        "b3b": "branch_3.1",
+    }
     layer, *rest = name.replace("logits", "Conv3d_0c_1x1").split(".")
-    return ".".join([layer.lower(), *(branches.get(part, part) for part in rest)]).replace(".bn.", ".batch3d.")
+    return ".".join([layer.lower(), *(branches.get(part, part) for part in rest)]).replace(
+        ".bn.", ".batch3d."
+    )
 
 
 @pytest.fixture
 def fake(script, monkeypatch, releases):
-    """fake(release) -> the file that stands for the public one: the command expects its checksum from now on."""
+    """fake(release) -> the file that stands for the public one: the command expects its checksum
+    from now on."""
 
     def expect(release):
-        entry = dataclasses.replace(script.RELEASES[release], blob=script.git_blob_sha1(releases[release]))
+        entry = dataclasses.replace(
+            script.RELEASES[release], blob=script.git_blob_sha1(releases[release])
+        )
         monkeypatch.setitem(script.RELEASES, release, entry)
         return releases[release]
 
@@ -88,7 +105,8 @@ def fetch(script):
 
 @pytest.fixture
 def server():
-    """A local web server: server.answers is a list of (status, content, length it promises), taken from the front, the last stays."""
+    """A local web server: server.answers is a list of (status, content, length it promises), taken
+    from the front, the last stays."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -114,7 +132,9 @@ def server():
 # One function, whatever the file
 
 
-def test_both_releases_and_the_converted_files_give_the_same_features(releases, fake, fetch, tmp_path):
+def test_both_releases_and_the_converted_files_give_the_same_features(
+    releases, fake, fetch, tmp_path
+):
     files = dict(releases)
     for release in releases:
         converted = tmp_path / f"{release}.safetensors"
@@ -134,7 +154,9 @@ def test_both_releases_and_the_converted_files_give_the_same_features(releases, 
         assert first.shape == (1, 1024)
         assert first.std() > 0.01  # they are features of something
         for name, feature in features.items():
-            torch.testing.assert_close(feature, first, rtol=1e-6, atol=1e-6, msg=f"{name} at {size}")
+            torch.testing.assert_close(
+                feature, first, rtol=1e-6, atol=1e-6, msg=f"{name} at {size}"
+            )
             torch.testing.assert_close(logits[name], logits["hassony2"], rtol=1e-6, atol=1e-6)
 
 
@@ -145,10 +167,15 @@ def test_the_encoder_of_a_recipe_takes_its_weights_and_epsilon(releases, numbers
         recipe = named(name, weights=str(releases["piergiaj"]))
         model = build_model(recipe, np.linspace(0, 100, 50), np.zeros(50, int))
         i3d = next(module for module in model.modules() if isinstance(module, I3D)).eval()
-        assert torch.equal(i3d.state_dict()["mixed_4c.branch_1.1.conv3d.weight"], numbers["mixed_4c.branch_1.1.conv3d.weight"])
+        assert torch.equal(
+            i3d.state_dict()["mixed_4c.branch_1.1.conv3d.weight"],
+            numbers["mixed_4c.branch_1.1.conv3d.weight"],
+        )
         with torch.no_grad():
             features[name] = i3d(clip)
-    assert not torch.allclose(features["paper"], features["gpu"], rtol=1e-4)  # epsilon 1e-5 and 1e-3
+    assert not torch.allclose(
+        features["paper"], features["gpu"], rtol=1e-4
+    )  # epsilon 1e-5 and 1e-3
     assert torch.cosine_similarity(features["paper"], features["gpu"]) > 0.99
 
 
@@ -182,7 +209,9 @@ def test_the_checksums_of_the_public_files(script):
 # The download
 
 
-def test_a_download_says_from_where_how_much_and_under_which_terms_and_is_not_repeated(fake, fetch, server, tmp_path):
+def test_a_download_says_from_where_how_much_and_under_which_terms_and_is_not_repeated(
+    fake, fetch, server, tmp_path
+):
     content, out = fake("hassony2").read_bytes(), tmp_path / "i3d.safetensors"
     server.answers = [(200, content, len(content))]
     result = fetch("--mirror", server.url, "--out", out)
@@ -197,9 +226,14 @@ def test_a_download_says_from_where_how_much_and_under_which_terms_and_is_not_re
     assert server.asked == 1
 
 
-def test_an_interrupted_download_leaves_nothing_and_the_next_one_completes_it(fake, fetch, server, tmp_path):
+def test_an_interrupted_download_leaves_nothing_and_the_next_one_completes_it(
+    fake, fetch, server, tmp_path
+):
     content, out = fake("piergiaj").read_bytes(), tmp_path / "i3d.safetensors"
-    server.answers = [(200, content[: len(content) // 2], len(content)), (200, content, len(content))]
+    server.answers = [
+        (200, content[: len(content) // 2], len(content)),
+        (200, content, len(content)),
+    ]
     broken = fetch("--release", "piergiaj", "--mirror", server.url, "--out", out)
     assert broken.exit_code == 2
     assert "the connection broke off" in broken.stderr and "--from-file" in broken.stderr
@@ -218,7 +252,9 @@ def test_an_interrupted_download_leaves_nothing_and_the_next_one_completes_it(fa
         (b"PK\x03\x04 and something else", "something else"),
     ],
 )
-def test_a_download_of_something_else_is_refused_with_what_was_expected_and_what_came(fetch, server, script, tmp_path, content, what):
+def test_a_download_of_something_else_is_refused_with_what_was_expected_and_what_came(
+    fetch, server, script, tmp_path, content, what
+):
     server.answers = [(200, content, len(content))]
     result = fetch("--mirror", server.url, "--out", tmp_path / "i3d.safetensors")
     assert result.exit_code == 2
@@ -232,7 +268,9 @@ def test_a_truncated_file_is_refused(fake, fetch, tmp_path):
     (tmp_path / "part.pth").write_bytes(content[:-1000])
     result = fetch("--from-file", tmp_path / "part.pth", "--out", tmp_path / "i3d.safetensors")
     assert result.exit_code == 2
-    assert f"{len(content) - 1000:,} bytes" in result.stderr and "a part of the file" in result.stderr
+    assert (
+        f"{len(content) - 1000:,} bytes" in result.stderr and "a part of the file" in result.stderr
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["part.pth"]
 
 
@@ -248,14 +286,18 @@ def test_a_refusing_server_is_named_with_the_way_by_hand(fetch, server, tmp_path
     server.answers = [(status, b"", 0)]
     result = fetch("--mirror", server.url, "--out", tmp_path / "i3d.safetensors")
     assert result.exit_code == 2
-    assert server.url in result.stderr and reason in result.stderr and "--from-file" in result.stderr
+    assert (
+        server.url in result.stderr and reason in result.stderr and "--from-file" in result.stderr
+    )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_network_the_way_by_hand_is_named(fetch, tmp_path):
     result = fetch("--mirror", "http://127.0.0.1:9/weights", "--out", tmp_path / "i3d.safetensors")
     assert result.exit_code == 2
-    assert result.stderr.splitlines()[-1].startswith("error: http://127.0.0.1:9/weights: the download failed (no connection")
+    assert result.stderr.splitlines()[-1].startswith(
+        "error: http://127.0.0.1:9/weights: the download failed (no connection"
+    )
     assert "fetch the file in a browser" in result.stderr
 
 
@@ -286,7 +328,9 @@ def test_where_the_weights_are_missing_the_command_is_named(tmp_path):
         load_weights(I3D(width=1 / 16), tmp_path / "none.safetensors")
 
 
-def test_a_file_with_the_right_checksum_that_runs_something_is_refused_all_the_same(tmp_path, script):
+def test_a_file_with_the_right_checksum_that_runs_something_is_refused_all_the_same(
+    tmp_path, script
+):
     marker, path = tmp_path / "marker", tmp_path / "model_rgb.pth"
     torch.save({"conv3d_1a_7x7.conv3d.weight": payloads(marker)["os.system"]}, path)
     release = dataclasses.replace(script.RELEASES["hassony2"], blob=script.git_blob_sha1(path))

@@ -1,4 +1,5 @@
-"""The inputs of the recipe `gpu` at full size: they begin with any number of workers and with little shared memory."""
+"""The inputs of the recipe `gpu` at full size: they begin with any number of workers and with
+little shared memory."""
 
 import os
 import subprocess
@@ -44,11 +45,26 @@ def full_size(tmp_path_factory):
         coarse = np.random.default_rng(number).integers(0, 256, (103, 16, 16, 3), np.uint8)
         write_video(folder / f"{number}.mp4", coarse.repeat(16, axis=1).repeat(16, axis=2), 25)
     info = {
-        "name": "d", "title": "", "source": "", "licence": "", "citation": "", "score_range": [0, 10],
-        "protocol": "fixed", "pairing_key": None, "divided_by_difficulty": False, "frame_rate": 25,
-        "frame_size": [256, 256], "left_out": [],
-    }  # fmt: skip
-    write_table(folder, info, pd.DataFrame({"id": ["a", "b"], "split": "train", "score": [1, 2], "media": ["0.mp4", "1.mp4"]}))
+        "name": "d",
+        "title": "",
+        "source": "",
+        "licence": "",
+        "citation": "",
+        "score_range": [0, 10],
+        "protocol": "fixed",
+        "pairing_key": None,
+        "divided_by_difficulty": False,
+        "frame_rate": 25,
+        "frame_size": [256, 256],
+        "left_out": [],
+    }
+    write_table(
+        folder,
+        info,
+        pd.DataFrame(
+            {"id": ["a", "b"], "split": "train", "score": [1, 2], "media": ["0.mp4", "1.mp4"]}
+        ),
+    )
     return folder
 
 
@@ -58,7 +74,15 @@ def test_batches_larger_than_shared_memory_come_with_any_number_of_workers(full_
     environment = os.environ | {"PYTHONPATH": str(root)}
     command = [*read, "as it is"]
     if sys.platform == "linux":
-        limited = ["unshare", "--map-root-user", "--mount", "sh", "-c", 'mount -t tmpfs -o size=64m none /dev/shm && exec "$@"', "sh"]
+        limited = [
+            "unshare",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            'mount -t tmpfs -o size=64m none /dev/shm && exec "$@"',
+            "sh",
+        ]
         try:
             if subprocess.run([*limited, "true"], capture_output=True).returncode == 0:
                 command = [*limited, *read, "64 MB"]
@@ -67,5 +91,7 @@ def test_batches_larger_than_shared_memory_come_with_any_number_of_workers(full_
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr
     lines = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
-    assert [line[:2] for line in lines] == [[cache, workers] for cache in ("False", "True") for workers in ("0", "1", "3", "16")]
+    assert [line[:2] for line in lines] == [
+        [cache, workers] for cache in ("False", "True") for workers in ("0", "1", "3", "16")
+    ]
     assert len({line[2] for line in lines}) == 1, "the same frames in every way"

@@ -167,31 +167,38 @@ DAMAGES = {
     "a file of a quoted name": lambda site: (site / "two_files" / "c,d.py").unlink(),
     "a file of a name that is not ASCII": lambda site: (site / "two_files" / "é.py").unlink(),
     "a folder deleted": lambda site: shutil.rmtree(site / "two_files"),
-    "a distribution deleted":
-        lambda site: [shutil.rmtree(site / "one_files"), shutil.rmtree(site / "one-1.dist-info")],
+    "a distribution deleted": lambda site: [
+        shutil.rmtree(site / "one_files"),
+        shutil.rmtree(site / "one-1.dist-info"),
+    ],
     "a description deleted": lambda site: shutil.rmtree(site / "two-1.dist-info"),
     "a file cut short": lambda site: (site / "one_files" / "a.py").write_text("# one"),
     "a file emptied": lambda site: (site / "two_files" / "a.py").write_text(""),
     "RECORD deleted": lambda site: (site / "one-1.dist-info" / "RECORD").unlink(),
     "RECORD emptied": lambda site: (site / "one-1.dist-info" / "RECORD").write_text(""),
     "RECORD cut in a line": lambda site: cut(site / "one-1.dist-info" / "RECORD", 70),
-    "RECORD cut behind a line":
-        lambda site: cut(site / "two-1.dist-info" / "RECORD", len("two_files/a.py,sha256=,260\n")),
-    "RECORD is no text":
-        lambda site: (site / "one-1.dist-info" / "RECORD").write_bytes(b"\xff\xfe\x00,"),
+    "RECORD cut behind a line": lambda site: cut(
+        site / "two-1.dist-info" / "RECORD", len("two_files/a.py,sha256=,260\n")
+    ),
+    "RECORD is no text": (
+        lambda site: (site / "one-1.dist-info" / "RECORD").write_bytes(b"\xff\xfe\x00,")
+    ),
     "METADATA deleted": lambda site: (site / "two-1.dist-info" / "METADATA").unlink(),
     "METADATA emptied": lambda site: (site / "two-1.dist-info" / "METADATA").write_text(""),
-    "an empty description":
-        lambda site: [path.unlink() for path in (site / "one-1.dist-info").iterdir()],
+    "an empty description": lambda site: [
+        path.unlink() for path in (site / "one-1.dist-info").iterdir()
+    ],
     "the project's own": lambda site: (site / "corelib-1.dist-info" / "RECORD").unlink(),
     "uv's own": lambda site: (site / "uv_files" / "a.py").unlink(),
     "pip half there": lambda site: shutil.rmtree(next(site.glob("pip-*.dist-info"))),
     "a torn note": lambda site: cut(venv_of(site) / ".installed", 30),
-    "pyvenv.cfg deleted":
-        lambda site: [path.unlink() for path in venv_of(site).iterdir() if path.is_file()],
-    "cut short in uv's cache too":
-        lambda site: [cut(at / "one_files" / "a.py", 9) for at in (site, cache_of(site))],
-}  # fmt: skip
+    "pyvenv.cfg deleted": lambda site: [
+        path.unlink() for path in venv_of(site).iterdir() if path.is_file()
+    ],
+    "cut short in uv's cache too": lambda site: [
+        cut(at / "one_files" / "a.py", 9) for at in (site, cache_of(site))
+    ],
+}
 
 
 def venv_of(site: Path) -> Path:

@@ -1,4 +1,5 @@
-"""kit.py and the Makefile: the set-up, done once and again only when it must be; what they start; JupyterLab on localhost."""
+"""kit.py and the Makefile: the set-up, done once and again only when it must be; what they start;
+JupyterLab on localhost."""
 
 import json
 import os
@@ -16,7 +17,9 @@ import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-with_make = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here; kit.py does without")
+with_make = pytest.mark.skipif(
+    shutil.which("make") is None, reason="there is no make here; kit.py does without"
+)
 
 # Stands in for pip, uv, pytest and corelib: notes that it was started, and with what.
 RECORDER = """
@@ -50,7 +53,8 @@ def bare(tmp_path):
 
 @pytest.fixture
 def fresh_clone(bare):
-    """A fresh clone whose installers and programs are recorders. Python finds them, as it looks into the current folder first."""
+    """A fresh clone whose installers and programs are recorders. Python finds them, as it looks
+    into the current folder first."""
     for name in ("pip", "corelib", "pytest"):
         (bare / name).mkdir()
         (bare / name / "__init__.py").touch()
@@ -59,35 +63,62 @@ def fresh_clone(bare):
 
 
 def run(command, folder: Path) -> subprocess.CompletedProcess:
-    # The tests themselves may run under make, whose flags must not reach another one; or under a Python that does
-    # not look into the current folder.
-    environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONSAFEPATH")}
+    # The tests themselves may run under make, whose flags must not reach another one; or under a
+    # Python that does not look into the current folder.
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONSAFEPATH")
+    }
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
 def started(folder: Path) -> list[str]:
     """What was started since the last call, a line each; questions after a version aside."""
     file = folder / "started.jsonl"
-    lines = [" ".join(json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
+    lines = (
+        [" ".join(json.loads(line)) for line in file.read_text().splitlines()]
+        if file.exists()
+        else []
+    )
     file.unlink(missing_ok=True)
     return [line for line in lines if "--version" not in line]
 
 
 def lines_of_the_readme() -> list[list[str]]:
     """The two steps without make, as the README has them."""
-    return [line.split("#")[0].split() for line in re.findall(r"^    (python kit\.py .*)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)]
+    return [
+        line.split("#")[0].split()
+        for line in re.findall(
+            r"^    (python kit\.py .*)$",
+            (ROOT / "README.md").read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
+    ]
 
 
-def test_the_two_lines_of_the_readme_set_a_fresh_clone_up_once_and_start_the_course_and_the_tests(fresh_clone):
+def test_the_two_lines_of_the_readme_set_a_fresh_clone_up_once_and_start_the_course_and_the_tests(
+    fresh_clone,
+):
     course, tests = [[sys.executable, *line[1:]] for line in lines_of_the_readme()]
 
     first = run(course, fresh_clone)
     assert first.returncode == 0, first.stderr
     assert "once; a few GB" in first.stdout
     *setup, last = started(fresh_clone)
-    assert [line.split()[:2] for line in setup] == [["pip", "install"], ["uv", "pip"], ["uv", "pip"]]
-    assert "--compile-bytecode" in setup[1].split()  # else every process compiles PyTorch, where none may keep what it compiled
-    assert setup[0].endswith(" uv") and setup[1].endswith(" -r requirements.lock") and setup[2].endswith(" -e .")
+    assert [line.split()[:2] for line in setup] == [
+        ["pip", "install"],
+        ["uv", "pip"],
+        ["uv", "pip"],
+    ]
+    assert (
+        "--compile-bytecode" in setup[1].split()
+    )  # else every process compiles PyTorch, where none may keep what it compiled
+    assert (
+        setup[0].endswith(" uv")
+        and setup[1].endswith(" -r requirements.lock")
+        and setup[2].endswith(" -e .")
+    )
     assert all(".venv" in line for line in setup[1:])  # into the environment, whatever is active
     assert last == "corelib course run"  # at the profile that the command takes by itself: laptop
 
@@ -110,7 +141,11 @@ def test_the_set_up_is_done_again_only_when_the_lock_or_the_project_has_changed(
         result = run([*kit, "test", "-x"], fresh_clone)
         assert "Setting up" not in result.stdout  # .venv is sound: it is kept, with uv in it
         *setup, last = started(fresh_clone)
-        assert [line.split()[0] for line in setup] == ["uv", "uv"] and last.startswith("pytest ") and last.endswith(" -x")
+        assert (
+            [line.split()[0] for line in setup] == ["uv", "uv"]
+            and last.startswith("pytest ")
+            and last.endswith(" -x")
+        )
     (fresh_clone / "pytest" / "__main__.py").write_text("raise SystemExit(5)")
     assert run([*kit, "test"], fresh_clone).returncode == 5  # what was started ends the command
 
@@ -134,8 +169,12 @@ def test_a_command_that_is_none_shows_those_that_are(bare):
 
 
 def run_by_another_python(bare: Path, change: str) -> str:
-    """The one line with which the set-up ends under an interpreter that differs from this one by `change`."""
-    program = f"import runpy, sys; {change}; sys.argv = ['kit.py', 'setup']; runpy.run_path('kit.py', run_name='__main__')"
+    """The one line with which the set-up ends under an interpreter that differs from this one by
+    `change`."""
+    program = (
+        f"import runpy, sys; {change}; sys.argv = ['kit.py', 'setup']; runpy.run_path('kit.py',"
+        " run_name='__main__')"
+    )
     result = run([sys.executable, "-c", program], bare)
     assert result.returncode == 1 and not (bare / ".venv").exists()
     (error,) = result.stderr.splitlines()
@@ -145,11 +184,17 @@ def run_by_another_python(bare: Path, change: str) -> str:
 @pytest.mark.parametrize("version", ["(3, 9, 18)", "(3, 14, 0)", "(2, 7, 18)"])
 def test_a_python_out_of_range_is_turned_away_in_one_line(bare, version):
     error = run_by_another_python(bare, f"sys.version_info = {version}")
-    assert "3.11 to 3.13 is needed" in error and "PYTHON=python3.11" in error and "py -3.11 kit.py" in error
+    assert (
+        "3.11 to 3.13 is needed" in error
+        and "PYTHON=python3.11" in error
+        and "py -3.11 kit.py" in error
+    )
 
 
 def test_a_python_without_venv_is_turned_away_in_one_line(bare):
-    assert "python3-venv" in run_by_another_python(bare, "sys.version_info = (3, 12, 1); sys.modules['ensurepip'] = None")
+    assert "python3-venv" in run_by_another_python(
+        bare, "sys.version_info = (3, 12, 1); sys.modules['ensurepip'] = None"
+    )
 
 
 @with_make
@@ -175,17 +220,26 @@ def test_a_python_that_is_not_there_is_named(bare):
 
 
 def lab_command(options: list[str]) -> list[str]:
-    """What `make lab LAB_OPTIONS=...` starts, with this Python in place of .venv's: from what make and kit.py say that they would do."""
+    """What `make lab LAB_OPTIONS=...` starts, with this Python in place of .venv's: from what make
+    and kit.py say that they would do."""
     if shutil.which("make"):
         planned = run(["make", "-n", "lab", f"LAB_OPTIONS={' '.join(options)}"], ROOT).stdout
         options = planned.strip().splitlines()[-1].partition("kit.py lab ")[2].split()
-    program = "import json, sys; sys.argv = ['kit.py', 'lab', *sys.argv[1:]]; import kit; kit.install = list; kit.start = lambda c: print(json.dumps(c)); kit.main()"
-    return [sys.executable, *json.loads(run([sys.executable, "-c", program, *options], ROOT).stdout)[1:]]
+    program = (
+        "import json, sys; sys.argv = ['kit.py', 'lab', *sys.argv[1:]]; import kit; kit.install ="
+        " list; kit.start = lambda c: print(json.dumps(c)); kit.main()"
+    )
+    return [
+        sys.executable,
+        *json.loads(run([sys.executable, "-c", program, *options], ROOT).stdout)[1:],
+    ]
 
 
 def ask(address: str, token: str | None = None) -> int:
     """The status with which a request is answered."""
-    request = urllib.request.Request(address, headers={"Authorization": f"token {token}"} if token else {})
+    request = urllib.request.Request(
+        address, headers={"Authorization": f"token {token}"} if token else {}
+    )
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.status
@@ -195,20 +249,35 @@ def ask(address: str, token: str | None = None) -> int:
 
 @pytest.fixture
 def lab(tmp_path):
-    """JupyterLab as `make lab` starts it, without a browser and under a configuration that would open it to the network:
-    (its process, its address, its token)."""
+    """JupyterLab as `make lab` starts it, without a browser and under a configuration that would
+    open it to the network: (its process, its address, its token)."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    (tmp_path / "jupyter_server_config.py").write_text("c.ServerApp.ip = '0.0.0.0'\nc.ServerApp.open_browser = True\n")
-    settings = {"JUPYTER_CONFIG_DIR": str(tmp_path), "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"), "JUPYTER_DATA_DIR": str(tmp_path / "data")}
-    environment = {key: value for key, value in os.environ.items() if key != "JUPYTER_TOKEN"} | settings
-    command = lab_command(["--no-browser", "--allow-root", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"])
-    with (tmp_path / "log").open("w") as log, subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log) as server:
+    (tmp_path / "jupyter_server_config.py").write_text(
+        "c.ServerApp.ip = '0.0.0.0'\nc.ServerApp.open_browser = True\n"
+    )
+    settings = {
+        "JUPYTER_CONFIG_DIR": str(tmp_path),
+        "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"),
+        "JUPYTER_DATA_DIR": str(tmp_path / "data"),
+    }
+    environment = {
+        key: value for key, value in os.environ.items() if key != "JUPYTER_TOKEN"
+    } | settings
+    command = lab_command(
+        ["--no-browser", "--allow-root", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+    )
+    with (
+        (tmp_path / "log").open("w") as log,
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log) as server,
+    ):
         try:
             until = time.monotonic() + 120
             while not (notes := list((tmp_path / "runtime").glob("jpserver-*.json"))):
-                assert server.poll() is None and time.monotonic() < until, (tmp_path / "log").read_text()
+                assert server.poll() is None and time.monotonic() < until, (
+                    tmp_path / "log"
+                ).read_text()
                 time.sleep(0.2)
             said = json.loads(notes[0].read_text())
             yield server, f"http://127.0.0.1:{port}", said["token"]
@@ -218,7 +287,11 @@ def lab(tmp_path):
 
 def test_the_lab_listens_on_localhost_alone_and_answers_nobody_without_its_token(lab):
     server, address, token = lab
-    heard = {connection.laddr.ip for connection in psutil.Process(server.pid).net_connections("inet") if connection.status == psutil.CONN_LISTEN}
+    heard = {
+        connection.laddr.ip
+        for connection in psutil.Process(server.pid).net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
     assert heard and heard <= {"127.0.0.1", "::1"}
     assert len(token) >= 32
     assert ask(f"{address}/api/contents") == 403

@@ -1,4 +1,5 @@
-"""The metrics: by hand, against scipy and brute force, by their properties, and on MTL-AQA's real marks."""
+"""The metrics: by hand, against scipy and brute force, by their properties, and on MTL-AQA's real
+marks."""
 
 import math
 import warnings
@@ -48,7 +49,9 @@ def test_spearman_with_a_tie_by_hand():
 @given(score_pairs)
 def test_spearman_agrees_with_scipy(pairs):
     predicted, true = columns(pairs)
-    assert spearman(predicted, true) == pytest.approx(stats.spearmanr(predicted, true).statistic, abs=1e-12)
+    assert spearman(predicted, true) == pytest.approx(
+        stats.spearmanr(predicted, true).statistic, abs=1e-12
+    )
 
 
 @given(score_pairs)
@@ -56,7 +59,9 @@ def test_spearman_knows_the_order_only(pairs):
     predicted, true = columns(pairs)
     rho = spearman(predicted, true)
     assert -1 <= rho <= 1
-    assert spearman(predicted**3 + 2 * predicted, np.exp(true / 50)) == pytest.approx(rho, abs=1e-12)
+    assert spearman(predicted**3 + 2 * predicted, np.exp(true / 50)) == pytest.approx(
+        rho, abs=1e-12
+    )
     assert spearman(-predicted, true) == pytest.approx(-rho, abs=1e-12)
     assert spearman(true, predicted) == pytest.approx(rho, abs=1e-12)
     assert spearman(true, true) == 1
@@ -88,31 +93,46 @@ def test_wrong_input_is_named(metric):
         metric([[1], [2]], [1, 2])
 
 
-any_scores = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 3).map(float))
+any_scores = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 3).map(float)
+)
 
 
 def twice_the_ranks(values):
-    return [2 * sum(other < value for other in values) + sum(other == value for other in values) + 1 for value in values]
+    return [
+        2 * sum(other < value for other in values) + sum(other == value for other in values) + 1
+        for value in values
+    ]
 
 
 @given(st.lists(st.tuples(any_scores, any_scores), max_size=12))
 def test_spearman_of_any_scores_agrees_with_brute_force(pairs):
     predicted, true = ([pair[side] for pair in pairs] for side in (0, 1))
     n, x, y = len(pairs), twice_the_ranks(predicted), twice_the_ranks(true)
-    product, squares_x, squares_y = (n * sum(map(math.prod, zip(a, b, strict=True))) - sum(a) * sum(b) for a, b in ((x, y), (x, x), (y, y)))
+    product, squares_x, squares_y = (
+        n * sum(map(math.prod, zip(a, b, strict=True))) - sum(a) * sum(b)
+        for a, b in ((x, y), (x, x), (y, y))
+    )
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         rho = spearman(predicted, true)
     if squares_x * squares_y == 0:  # no sample, one, or a constant
         assert math.isnan(rho) and len(said) == 1 and "the answer is nan" in str(said[0].message)
     else:
-        assert rho == pytest.approx(product / math.sqrt(squares_x * squares_y), abs=1e-12) and said == []
+        assert (
+            rho == pytest.approx(product / math.sqrt(squares_x * squares_y), abs=1e-12)
+            and said == []
+        )
 
 
 # R-l2
 
 
-@given(st.lists(st.tuples(*[st.one_of(st.floats(-1e6, 1e6), st.integers(0, 3).map(float))] * 2), max_size=12))
+@given(
+    st.lists(
+        st.tuples(*[st.one_of(st.floats(-1e6, 1e6), st.integers(0, 3).map(float))] * 2), max_size=12
+    )
+)
 def test_relative_l2_of_any_scores_agrees_with_brute_force(pairs):
     predicted, true = ([pair[side] for pair in pairs] for side in (0, 1))
     span = max(true) - min(true) if true else 0
@@ -121,7 +141,11 @@ def test_relative_l2_of_any_scores_agrees_with_brute_force(pairs):
         warnings.simplefilter("always")
         distance = relative_l2(predicted, true)
     if span == 0:
-        assert math.isnan(distance) and len(said) == 1 and str(said[0].message).endswith("the answer is nan")
+        assert (
+            math.isnan(distance)
+            and len(said) == 1
+            and str(said[0].message).endswith("the answer is nan")
+        )
     else:
         expected = 100 * sum((abs(s - s_hat) / span) ** 2 for s_hat, s in pairs) / len(pairs)
         assert distance == pytest.approx(expected, rel=1e-12) and said == []
@@ -138,7 +162,9 @@ def test_relative_l2_by_hand():
 def test_relative_l2_agrees_with_a_loop(pairs):
     predicted, true = columns(pairs)
     low, high = min(true), max(true)
-    total = sum((abs(s - s_hat) / (high - low)) ** 2 for s_hat, s in zip(predicted, true, strict=True))
+    total = sum(
+        (abs(s - s_hat) / (high - low)) ** 2 for s_hat, s in zip(predicted, true, strict=True)
+    )
     assert relative_l2(predicted, true) == pytest.approx(100 * total / len(true))
     assert score_range_of(true) == (low, high)
 
@@ -178,8 +204,8 @@ def test_fisher_z_mean_of_the_published_rhos():
 
 
 def test_fisher_z_mean_by_hand():
-    # z = ln((1 + r) / (1 - r)) / 2: ln 3 / 2 for .5 and ln 9 / 2 for .8; their mean ln(27) / 4 goes back by
-    # (e^2z - 1) / (e^2z + 1) with e^2z = sqrt(27).
+    # z = ln((1 + r) / (1 - r)) / 2: ln 3 / 2 for .5 and ln 9 / 2 for .8; their mean ln(27) / 4 goes
+    # back by (e^2z - 1) / (e^2z + 1) with e^2z = sqrt(27).
     assert fisher_z_mean([0.5, 0.8]) == pytest.approx((math.sqrt(27) - 1) / (math.sqrt(27) + 1))
 
 
@@ -237,7 +263,9 @@ def test_an_interval_holds_the_value_and_narrows_with_confidence_and_samples(met
     widths = []
     for count, confidence in ((40, 0.95), (40, 0.5), (640, 0.5)):
         predicted, true = some_scores(count, 10)
-        low, high = bootstrap_interval(metric, predicted, true, confidence=confidence, resamples=400)
+        low, high = bootstrap_interval(
+            metric, predicted, true, confidence=confidence, resamples=400
+        )
         widths.append(high - low)
         if confidence == 0.95:
             assert low < metric(predicted, true) < high
@@ -245,10 +273,13 @@ def test_an_interval_holds_the_value_and_narrows_with_confidence_and_samples(met
 
 
 def test_an_interval_of_a_mean_is_the_textbook_one():
-    # The mean error of 200 samples has the standard error sd / sqrt(200); 95 % lie within 1.96 of them.
+    # The mean error of 200 samples has the standard error sd / sqrt(200); 95 % lie within 1.96 of
+    # them.
     predicted, true = some_scores(200, 10)
     errors = predicted - true
-    low, high = bootstrap_interval(lambda p, t: float(np.mean(p - t)), predicted, true, resamples=4000)
+    low, high = bootstrap_interval(
+        lambda p, t: float(np.mean(p - t)), predicted, true, resamples=4000
+    )
     margin = 1.96 * errors.std() / math.sqrt(200)
     assert low == pytest.approx(errors.mean() - margin, abs=0.1 * margin)
     assert high == pytest.approx(errors.mean() + margin, abs=0.1 * margin)
@@ -261,12 +292,15 @@ def test_an_interval_keeps_predictions_with_their_scores():
 
 
 def test_an_interval_of_few_samples_is_finite_or_says_why_not():
-    # Three samples: with probability 1/9 a resample holds one of them three times, and rho has no value there.
+    # Three samples: with probability 1/9 a resample holds one of them three times, and rho has no
+    # value there.
     with pytest.warns(UserWarning, match="left out"):
         low, high = bootstrap_interval(spearman, [1, 2, 3], [1, 3, 2], resamples=300)
     assert -1 <= low <= high <= 1
     with pytest.warns(UserWarning, match="no resample has a value"):
-        assert all(map(math.isnan, bootstrap_interval(spearman, [4, 4, 4], [1, 2, 3], resamples=50)))
+        assert all(
+            map(math.isnan, bootstrap_interval(spearman, [4, 4, 4], [1, 2, 3], resamples=50))
+        )
     with pytest.warns(UserWarning, match="got 1"):
         assert all(map(math.isnan, bootstrap_interval(spearman, [4], [4])))
 
@@ -289,7 +323,8 @@ def mtl_aqa(aqa_data):
 
 
 def test_level_of_difficulty_alone_on_real_dives(mtl_aqa):
-    # Every dive is given the training split's mean execution score, times its difficulty; R-l2 by the test range.
+    # Every dive is given the training split's mean execution score, times its difficulty; R-l2 by
+    # the test range.
     difficulty, score, _ = mtl_aqa["train"]
     mean_execution = np.mean(score / difficulty)
     difficulty, score, _ = mtl_aqa["test"]
@@ -299,9 +334,9 @@ def test_level_of_difficulty_alone_on_real_dives(mtl_aqa):
 
 
 def test_level_of_one_judge_on_real_dives(mtl_aqa):
-    # One judge's mark, three times it times the difficulty, against the rule on the other six: the highest and the
-    # lowest dropped, three times the mean of the middle four, times the difficulty. R-l2 by the range of the
-    # official test scores; both metrics averaged over the seven judges.
+    # One judge's mark, three times it times the difficulty, against the rule on the other six: the
+    # highest and the lowest dropped, three times the mean of the middle four, times the difficulty.
+    # R-l2 by the range of the official test scores; both metrics averaged over the seven judges.
     difficulty, score, marks = mtl_aqa["test"]
     rhos, distances = [], []
     for judge in range(7):

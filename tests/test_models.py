@@ -1,4 +1,5 @@
-"""The two systems; the recipe `paper` against a reference of the released program's arithmetic, written here."""
+"""The two systems; the recipe `paper` against a reference of the released program's arithmetic,
+written here."""
 
 import copy
 
@@ -8,8 +9,13 @@ import torch
 from torch.nn import functional as F
 
 from corelib.models import (
-    Dropout, StepProjection, build_model, freeze_batchnorm, lean_encoder, seed_dropout,
-)  # fmt: skip
+    Dropout,
+    StepProjection,
+    build_model,
+    freeze_batchnorm,
+    lean_encoder,
+    seed_dropout,
+)
 from corelib.recipe import Recipe, named
 
 TARGETS = np.array([50.0, 62.5, 70.0, 71.5, 80.0, 80.0, 93.5, 20.0])
@@ -22,20 +28,25 @@ def smoke(**changes):
 
 
 def randomised(model, seed=0):
-    """The model with statistics of batch normalisation that are not the identity, in evaluation mode."""
+    """The model with statistics of batch normalisation that are not the identity, in evaluation
+    mode."""
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm3d):
             module.running_mean.copy_(torch.randn(module.num_features, generator=generator) * 0.1)
-            module.running_var.copy_(torch.rand(module.num_features, generator=generator) * 0.5 + 0.05)
+            module.running_var.copy_(
+                torch.rand(module.num_features, generator=generator) * 0.5 + 0.05
+            )
     return model.eval()
 
 
-# A reference of the released program, from its description: plain functions over the weights by name.
+# A reference of the released program, from its description: plain functions over the weights by
+# name.
 
 
 def reference_features(w, snippets):
-    """[B, S, 3, 16, H, W] -> [B, D]: Inception-v1 with constant SAME padding and epsilon 1e-5, snippets averaged.
+    """[B, S, 3, 16, H, W] -> [B, D]: Inception-v1 with constant SAME padding and epsilon 1e-5,
+    snippets averaged.
 
     The padding ignores the input's size: kernel - stride in all, the smaller half in front.
     """
@@ -48,20 +59,28 @@ def reference_features(w, snippets):
         return F.pad(x, amounts)
 
     def unit(x, name, kernel=1, stride=1):
-        x = F.conv3d(padded(x, (kernel,) * 3, (stride,) * 3), w[f"{name}.conv3d.weight"], stride=stride)
-        mean, variance, scale, bias = (w[f"{name}.batch3d.{part}"].view(1, -1, 1, 1, 1) for part in ("running_mean", "running_var", "weight", "bias"))  # fmt: skip
+        x = F.conv3d(
+            padded(x, (kernel,) * 3, (stride,) * 3), w[f"{name}.conv3d.weight"], stride=stride
+        )
+        mean, variance, scale, bias = (
+            w[f"{name}.batch3d.{part}"].view(1, -1, 1, 1, 1)
+            for part in ("running_mean", "running_var", "weight", "bias")
+        )
         return ((x - mean) / torch.sqrt(variance + 1e-5) * scale + bias).clamp(min=0)
 
     def pool(x, kernel, stride):
         return F.max_pool3d(padded(x, kernel, stride), kernel, stride)
 
     def mixed(x, name):
-        return torch.cat([
-            unit(x, f"{name}.branch_0"),
-            unit(unit(x, f"{name}.branch_1.0"), f"{name}.branch_1.1", 3),
-            unit(unit(x, f"{name}.branch_2.0"), f"{name}.branch_2.1", 3),
-            unit(pool(x, (3, 3, 3), (1, 1, 1)), f"{name}.branch_3.1"),
-        ], 1)  # fmt: skip
+        return torch.cat(
+            [
+                unit(x, f"{name}.branch_0"),
+                unit(unit(x, f"{name}.branch_1.0"), f"{name}.branch_1.1", 3),
+                unit(unit(x, f"{name}.branch_2.0"), f"{name}.branch_2.1", 3),
+                unit(pool(x, (3, 3, 3), (1, 1, 1)), f"{name}.branch_3.1"),
+            ],
+            1,
+        )
 
     def one(x):
         x = pool(unit(x, "conv3d_1a_7x7", 7, 2), (1, 3, 3), (1, 2, 2))
@@ -77,18 +96,28 @@ def reference_features(w, snippets):
 
 def reference_tree(w, depth, width, x):
     """[P, 2D + 1] -> leaf log-probabilities and positions [P, K], node by node."""
-    nodes, path = [(x @ w["first.weight"].T + w["first.bias"]).clamp(min=0)], [torch.zeros(len(x), dtype=x.dtype)]
+    nodes, path = (
+        [(x @ w["first.weight"].T + w["first.bias"]).clamp(min=0)],
+        [torch.zeros(len(x), dtype=x.dtype)],
+    )
     for level in range(depth - 1):
         next_nodes, next_path = [], []
         for node, (hidden, log_prob) in enumerate(zip(nodes, path, strict=True)):
-            two = F.log_softmax(hidden @ w[f"splits.{level}.weight"][node].T + w[f"splits.{level}.bias"][node], 1)
+            two = F.log_softmax(
+                hidden @ w[f"splits.{level}.weight"][node].T + w[f"splits.{level}.bias"][node], 1
+            )
             for child in (0, 1):
                 own = slice(child * width, (child + 1) * width)
-                weight, bias = (w[f"children_features.{level}.{part}"][node, own] for part in ("weight", "bias"))
+                weight, bias = (
+                    w[f"children_features.{level}.{part}"][node, own] for part in ("weight", "bias")
+                )
                 next_nodes.append((hidden @ weight.T + bias).clamp(min=0))
                 next_path.append(log_prob + two[:, child])
         nodes, path = next_nodes, next_path
-    positions = [hidden @ w["position.weight"][k, 0] + w["position.bias"][k, 0] for k, hidden in enumerate(nodes)]
+    positions = [
+        hidden @ w["position.weight"][k, 0] + w["position.bias"][k, 0]
+        for k, hidden in enumerate(nodes)
+    ]
     return torch.stack(path, 1), torch.stack(positions, 1)
 
 
@@ -108,8 +137,15 @@ def reference_label(intervals, delta):
 
 
 def reference_relate(w, recipe, exemplar, query, exemplar_score, theta):
-    tree = {name.removeprefix("tree."): value for name, value in w.items() if name.startswith("tree.")}
-    return reference_tree(tree, recipe.depth, recipe.tree_width, torch.cat([exemplar, query, exemplar_score[:, None] / theta], 1))
+    tree = {
+        name.removeprefix("tree."): value for name, value in w.items() if name.startswith("tree.")
+    }
+    return reference_tree(
+        tree,
+        recipe.depth,
+        recipe.tree_width,
+        torch.cat([exemplar, query, exemplar_score[:, None] / theta], 1),
+    )
 
 
 def reference_loss(w, recipe, intervals, features, scores, theta):
@@ -117,11 +153,20 @@ def reference_loss(w, recipe, intervals, features, scores, theta):
     n, total = len(features) // 2, 0.0
     for exemplar, query in ((range(n, 2 * n), range(n)), (range(n), range(n, 2 * n))):
         exemplar, query = list(exemplar), list(query)
-        log_probs, positions = reference_relate(w, recipe, features[exemplar], features[query], scores[exemplar], theta)
-        labels = [reference_label(intervals, float(scores[q] - scores[e])) for e, q in zip(exemplar, query, strict=True)]
+        log_probs, positions = reference_relate(
+            w, recipe, features[exemplar], features[query], scores[exemplar], theta
+        )
+        labels = [
+            reference_label(intervals, float(scores[q] - scores[e]))
+            for e, q in zip(exemplar, query, strict=True)
+        ]
         total = total - sum(log_probs[p, leaf] for p, (leaf, _, _) in enumerate(labels)) / n
         for leaf in sorted({leaf for leaf, _, fits in labels if fits}):
-            own = [(positions[p, leaf] - where) ** 2 for p, (k, where, fits) in enumerate(labels) if k == leaf and fits]
+            own = [
+                (positions[p, leaf] - where) ** 2
+                for p, (k, where, fits) in enumerate(labels)
+                if k == leaf and fits
+            ]
             total = total + sum(own) / len(own)
     return total
 
@@ -129,7 +174,9 @@ def reference_loss(w, recipe, intervals, features, scores, theta):
 @pytest.fixture(scope="module")
 def paper():
     model = randomised(build_model(PAPER, TARGETS, GROUPS).double())
-    snippets = torch.randn(4, 2, 3, 16, 32, 32, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    snippets = torch.randn(
+        4, 2, 3, 16, 32, 32, generator=torch.Generator().manual_seed(5), dtype=torch.float64
+    )
     weights = dict(model.named_parameters()) | dict(model.named_buffers())
     encoder = {name.removeprefix("encoder.i3d."): value for name, value in weights.items()}
     return model, snippets, weights, encoder
@@ -145,9 +192,14 @@ def test_features_of_the_paper(paper):
 
 def test_intervals_and_theta_of_the_paper(paper):
     intervals = reference_intervals(TARGETS.tolist(), 5, 100.0)
-    assert list(zip(paper[0].groups.left.tolist(), paper[0].groups.right.tolist(), strict=True)) == intervals
+    assert (
+        list(zip(paper[0].groups.left.tolist(), paper[0].groups.right.tolist(), strict=True))
+        == intervals
+    )
     assert paper[0].theta.item() == 100
-    executed = build_model(PAPER.replace(theta=named("paper", with_difficulty=True).theta), TARGETS / 3, GROUPS)
+    executed = build_model(
+        PAPER.replace(theta=named("paper", with_difficulty=True).theta), TARGETS / 3, GROUPS
+    )
     assert executed.theta.item() == 30 and executed.groups.edges[-1].item() == 30
 
 
@@ -157,10 +209,19 @@ def test_loss_and_gradients_of_the_paper(paper):
     pairs = torch.tensor([[2, 0], [3, 1], [0, 2], [1, 3]])  # (exemplar, query), both orders
     found = model.loss(model.encode(snippets), scores, pairs)
     # The library takes the tree's output in single precision, the reference in double.
-    expected = reference_loss(weights, PAPER, reference_intervals(TARGETS.tolist(), 5, 100.0), reference_features(encoder, snippets), scores.double(), 100.0)  # fmt: skip
+    expected = reference_loss(
+        weights,
+        PAPER,
+        reference_intervals(TARGETS.tolist(), 5, 100.0),
+        reference_features(encoder, snippets),
+        scores.double(),
+        100.0,
+    )
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
     learned = dict(model.named_parameters())
-    gradients = [torch.autograd.grad(loss, learned.values(), allow_unused=True) for loss in (found, expected)]
+    gradients = [
+        torch.autograd.grad(loss, learned.values(), allow_unused=True) for loss in (found, expected)
+    ]
     largest = max(float(g.abs().max()) for g in gradients[1] if g is not None)
     assert largest > 0
     for name, ours, theirs in zip(learned, *gradients, strict=True):
@@ -179,7 +240,11 @@ def test_predictions_of_the_paper(paper):
         expected = []
         for p in range(3):
             left, right = intervals[int(log_probs[p].argmax())]
-            expected.append(float(known[p]) + left + ((right - left) or 1.0) * float(positions[p, log_probs[p].argmax()]))
+            expected.append(
+                float(known[p])
+                + left
+                + ((right - left) or 1.0) * float(positions[p, log_probs[p].argmax()])
+            )
         found = model.predict(query, exemplar, known)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert float(found.mean()) == pytest.approx(sum(expected) / 3, rel=1e-6)  # the vote
@@ -190,7 +255,9 @@ def test_predictions_of_the_paper(paper):
 
 def test_the_pair_input_is_exemplar_query_scaled_score():
     model = smoke(theta=100.0)
-    joined = model.pair_input(torch.full((1, 64), 2.0), torch.full((1, 64), 1.0), torch.tensor([50.0]))
+    joined = model.pair_input(
+        torch.full((1, 64), 2.0), torch.full((1, 64), 1.0), torch.tensor([50.0])
+    )
     assert joined.tolist() == [[1.0] * 64 + [2.0] * 64 + [0.5]]
 
 
@@ -202,7 +269,10 @@ def test_theta_is_the_deviation_of_the_training_targets_by_default():
 def test_initial_weights_depend_on_the_seed_alone(system):
     first = smoke(system=system, seed=3).state_dict()
     torch.manual_seed(99)
-    again, other = smoke(system=system, seed=3).state_dict(), smoke(system=system, seed=4).state_dict()
+    again, other = (
+        smoke(system=system, seed=3).state_dict(),
+        smoke(system=system, seed=4).state_dict(),
+    )
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
@@ -220,7 +290,9 @@ def test_the_baseline_regresses_standardised_scores():
     features = torch.randn(4, 64)
     with torch.no_grad():
         raw = model.mlp(features)[:, 0]
-        np.testing.assert_allclose(model.predict(features), raw.numpy() * TARGETS.std() + TARGETS.mean(), rtol=1e-5)
+        np.testing.assert_allclose(
+            model.predict(features), raw.numpy() * TARGETS.std() + TARGETS.mean(), rtol=1e-5
+        )
         wanted = torch.tensor([60.0, 70.0, 80.0, 90.0])
         expected = ((raw.numpy() - (wanted.numpy() - TARGETS.mean()) / TARGETS.std()) ** 2).mean()
         assert model.loss(features, wanted, None).item() == pytest.approx(expected, rel=1e-5)
@@ -259,7 +331,10 @@ def test_frozen_batchnorm_statistics_do_not_move_and_free_ones_do():
 
 def test_both_orders_of_a_pair_give_symmetric_labels_in_training():
     recipe = Recipe(width=1 / 16, tree_width=8)
-    assert build_model(recipe, TARGETS, GROUPS).groups.mirrored and not build_model(PAPER, TARGETS, GROUPS).groups.mirrored
+    assert (
+        build_model(recipe, TARGETS, GROUPS).groups.mirrored
+        and not build_model(PAPER, TARGETS, GROUPS).groups.mirrored
+    )
 
 
 # Inference
@@ -271,7 +346,11 @@ def test_the_lean_encoder_gives_the_features_of_the_plain_one(shape):
     B, L, H, W = shape
     snippets = torch.randn(B, 2, 3, L, H, W, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        plain, lean, half = model.encode(snippets), lean_encoder(model, "fp32")(snippets), lean_encoder(model, "bf16")(snippets)
+        plain, lean, half = (
+            model.encode(snippets),
+            lean_encoder(model, "fp32")(snippets),
+            lean_encoder(model, "bf16")(snippets),
+        )
         assert plain.std() > 1e-3
         assert (lean - plain).norm() < 1e-5 * plain.norm()
         assert torch.equal(plain, model.encode(snippets))  # the model itself is left as it was
@@ -279,11 +358,22 @@ def test_the_lean_encoder_gives_the_features_of_the_plain_one(shape):
     assert torch.cosine_similarity(half, plain).min() > 0.999
 
 
-@pytest.mark.parametrize("changes", [{}, {"head": "direct"}, {"exemplar_score": False}, {"decoding": "most_probable"}, {"system": "mlp"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"head": "direct"},
+        {"exemplar_score": False},
+        {"decoding": "most_probable"},
+        {"system": "mlp"},
+    ],
+)
 def test_comparing_many_pairs_is_predicting_each(changes):
     model = smoke(**changes).eval()
     features, targets = features_of(), torch.tensor(TARGETS)
-    query, exemplar = (part.flatten() for part in torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij"))
+    query, exemplar = (
+        part.flatten() for part in torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij")
+    )
     with torch.no_grad():
         together = model.compare(features, targets, query, exemplar)
         for place, (q, e) in enumerate(zip(query.tolist(), exemplar.tolist(), strict=True)):
@@ -296,8 +386,14 @@ def test_checkpointing_changes_memory_alone():
     results = []
     for checkpointing in (False, True):
         model = smoke(checkpointing=checkpointing).train()
-        model.encode(torch.randn(2, 2, 3, 16, 32, 32, generator=torch.Generator().manual_seed(1))).square().sum().backward()
-        norms = {name: buffer for name, buffer in model.named_buffers() if "running" in name or "batches" in name}
+        model.encode(
+            torch.randn(2, 2, 3, 16, 32, 32, generator=torch.Generator().manual_seed(1))
+        ).square().sum().backward()
+        norms = {
+            name: buffer
+            for name, buffer in model.named_buffers()
+            if "running" in name or "batches" in name
+        }
         results.append(({name: p.grad for name, p in model.encoder.named_parameters()}, norms))
     for plain, again in zip(*results, strict=True):
         for name in plain:
@@ -313,11 +409,17 @@ def features_of(n=8, seed=1):
 
 def test_a_direct_difference_predicts_the_exemplars_target_plus_what_it_reads_from_the_pair():
     model = smoke(head="direct").eval()
-    query, exemplar, targets = features_of(5, 1), features_of(5, 2), torch.tensor([50.0, 60, 70, 80, 90])
+    query, exemplar, targets = (
+        features_of(5, 1),
+        features_of(5, 2),
+        torch.tensor([50.0, 60, 70, 80, 90]),
+    )
     with torch.no_grad():
         said = model.predict(query, exemplar, targets)
         wanted = torch.cat([exemplar, query, (targets / model.theta)[:, None]], dim=1)
-        torch.testing.assert_close(said, targets.double() + (model.mlp(wanted)[:, 0] * model.deviation).double())
+        torch.testing.assert_close(
+            said, targets.double() + (model.mlp(wanted)[:, 0] * model.deviation).double()
+        )
 
 
 def test_a_direct_difference_learns_differences():
@@ -344,13 +446,18 @@ def test_without_the_exemplars_score_the_difference_does_not_depend_on_it(head):
     for seen in (True, False):
         model = smoke(head=head, exemplar_score=seen, dropout=0.0).eval()
         with torch.no_grad():
-            differences[seen] = [model.predict(query, exemplar, torch.full((3,), score)) - score for score in (20.0, 90.0)]
+            differences[seen] = [
+                model.predict(query, exemplar, torch.full((3,), score)) - score
+                for score in (20.0, 90.0)
+            ]
     torch.testing.assert_close(*differences[False])
     assert not torch.allclose(*differences[True])
 
 
 def test_equal_widths_reach_as_far_as_the_quantiles_do():
-    quantile, equal = (smoke(intervals=kind, depth=4).groups.edges for kind in ("quantile", "equal"))
+    quantile, equal = (
+        smoke(intervals=kind, depth=4).groups.edges for kind in ("quantile", "equal")
+    )
     assert len(quantile) == len(equal) == 5
     torch.testing.assert_close(equal, torch.linspace(0, float(quantile[-1]), 5, dtype=equal.dtype))
     assert not torch.allclose(quantile, equal)

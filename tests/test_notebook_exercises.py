@@ -1,4 +1,5 @@
-"""The exercises of the notebooks: open or wrong they are turned down with a hint, the solution passes; the student edition stops there."""
+"""The exercises of the notebooks: open or wrong they are turned down with a hint, the solution
+passes; the student edition stops there."""
 
 import shutil
 
@@ -8,7 +9,13 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from corelib.course import project_root
-from corelib.course.execute import NotebookError, list_notebooks, notebooks_folder, plan_course, run_course
+from corelib.course.execute import (
+    NotebookError,
+    list_notebooks,
+    notebooks_folder,
+    plan_course,
+    run_course,
+)
 from corelib.course.exercises import WRONG, OpenExercise, exercises_of, student_notebook
 
 PATHS = list_notebooks(notebooks_folder())
@@ -24,16 +31,26 @@ def test_it_has_two_to_four_exercises_each_with_a_wrong_answer(name):
     notebook = read(name)
     found = exercises_of(notebook)
     assert 2 <= len(found) <= 4
-    assert [number for number, _, _ in found] == [f"{int(name[:2])}.{place}" for place in range(1, len(found) + 1)]
-    headings = [line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines()]
+    assert [number for number, _, _ in found] == [
+        f"{int(name[:2])}.{place}" for place in range(1, len(found) + 1)
+    ]
+    headings = [
+        line
+        for cell in notebook.cells
+        if cell.cell_type == "markdown"
+        for line in cell.source.splitlines()
+    ]
     for number, solution, _ in found:
         assert any(line.startswith(f"### Exercise {number} ") for line in headings), number
-        assert notebook.cells[solution].metadata.get(WRONG), f"exercise {number} lacks a wrong answer in its metadata"
+        assert notebook.cells[solution].metadata.get(WRONG), (
+            f"exercise {number} lacks a wrong answer in its metadata"
+        )
 
 
 @pytest.fixture
 def shell(monkeypatch):
-    """shell(source) -> the error that a cell raises, or None: cells run as in a kernel, without the kernel's start."""
+    """shell(source) -> the error that a cell raises, or None: cells run as in a kernel, without the
+    kernel's start."""
     monkeypatch.chdir(project_root())
     inside = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
     inside.display_formatter.active_types = ["text/plain"]
@@ -49,7 +66,10 @@ def shell(monkeypatch):
 @each_notebook
 def test_an_open_and_a_wrong_answer_are_turned_down_and_the_solution_passes(name, shell, capsys):
     notebook, student = read(name), student_notebook(read(name))
-    parameters = "\n".join(f"{key} = {value!r}" for key, value in plan_course("smoke", source=notebooks_folder())[name].items())
+    parameters = "\n".join(
+        f"{key} = {value!r}"
+        for key, value in plan_course("smoke", source=notebooks_folder())[name].items()
+    )
     exercises = {solution: (number, check) for number, solution, check in exercises_of(notebook)}
     for place, cell in enumerate(notebook.cells):
         if cell.cell_type != "code":
@@ -59,7 +79,9 @@ def test_an_open_and_a_wrong_answer_are_turned_down_and_the_solution_passes(name
             for answer in (student.cells[place].source, cell.metadata[WRONG]):
                 assert shell(answer) is None, answer
                 hint = shell(notebook.cells[check].source)
-                assert isinstance(hint, OpenExercise), f"exercise {number} takes this for right:\n{answer}"
+                assert isinstance(hint, OpenExercise), (
+                    f"exercise {number} takes this for right:\n{answer}"
+                )
                 assert str(hint).startswith(f"Exercise {number} is ")
         assert shell(cell.source) is None, cell.source
         if "parameters" in cell.metadata.get("tags", []):
@@ -78,6 +100,11 @@ def test_a_notebook_of_the_student_edition_runs_to_its_first_open_exercise(tmp_p
     with pytest.raises(NotebookError, match="OpenExercise: Exercise 6.1 is"):
         run_course("smoke", notebooks=["06"], source=source, out=tmp_path / "out")
     executed = nbformat.read(tmp_path / "out" / "06_tree.ipynb", as_version=4)
-    errors = [output for cell in executed.cells for output in cell.get("outputs", []) if output.output_type == "error"]
+    errors = [
+        output
+        for cell in executed.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "error"
+    ]
     assert len(errors) == 1
     assert "replace the dots" in errors[0].evalue or "Hint:" in errors[0].evalue

@@ -1,4 +1,5 @@
-"""The whole course at the smoke profile, as `make run PROFILE=smoke` executes it, and its trainings once more."""
+"""The whole course at the smoke profile, as `make run PROFILE=smoke` executes it, and its trainings
+once more."""
 
 import json
 import shutil
@@ -13,7 +14,8 @@ TRAININGS = ["04", "06", "07", "08"]  # the notebooks that train and evaluate th
 
 
 def run_smoke(folder: Path, notebooks: list[str] | None = None) -> Path:
-    """Execute the course from scratch, with dives and runs of its own below `folder`; returns the folder of its pages."""
+    """Execute the course from scratch, with dives and runs of its own below `folder`; returns the
+    folder of its pages."""
     source = folder / "notebooks"
     shutil.copytree(notebooks_folder(), source)
     profile = source / "profiles" / "smoke.yaml"
@@ -42,14 +44,18 @@ def test_the_course_runs_at_smoke(executed):
         assert row["rl2_x100"] >= 0
 
 
-def test_a_second_run_gives_the_same_metrics_predictions_and_weights_bit_for_bit(executed, tmp_path):
+def test_a_second_run_gives_the_same_metrics_predictions_and_weights_bit_for_bit(
+    executed, tmp_path
+):
     again = run_smoke(tmp_path / "second", TRAININGS)
     first, second = executed.parent / "runs", again.parent / "runs"
     runs = sorted(path.parent.relative_to(second) for path in second.rglob("predictions.csv"))
     assert len(runs) >= 4  # both systems, with difficulty and without
     for run in runs:
         for name in ("predictions.csv", "best.safetensors", "recipe.json"):
-            assert (second / run / name).read_bytes() == (first / run / name).read_bytes(), f"{run}: {name}"
+            assert (second / run / name).read_bytes() == (first / run / name).read_bytes(), (
+                f"{run}: {name}"
+            )
 
     def rows(folder: Path) -> list[dict]:
         found = json.loads((folder / "metrics.json").read_text())

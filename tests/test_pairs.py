@@ -1,4 +1,5 @@
-"""Training pairs and exemplars: who is compared with whom, by hand and by properties over random groups."""
+"""Training pairs and exemplars: who is compared with whom, by hand and by properties over random
+groups."""
 
 import itertools
 
@@ -7,7 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corelib.pairs import NoPairError, PairDifferences, draw_exemplars, epoch_batches, members, pair_differences
+from corelib.pairs import (
+    NoPairError,
+    PairDifferences,
+    draw_exemplars,
+    epoch_batches,
+    members,
+    pair_differences,
+)
 from corelib.tree import quantile_edges
 
 group_lists = st.lists(st.sampled_from("abcd"), min_size=2, max_size=40).map(np.array)
@@ -30,8 +38,14 @@ def row_pairs(batches):
 def test_members_by_hand():
     groups = np.array([3.0, 2.8, 3.0, 2.8, 3.2])
     found = members(groups)
-    assert {label: rows.tolist() for label, rows in found.items()} == {3.0: [0, 2], 2.8: [1, 3], 3.2: [4]}
-    assert {label: rows.tolist() for label, rows in members(groups, np.array([3, 0, 1])).items()} == {3.0: [0], 2.8: [1, 3]}
+    assert {label: rows.tolist() for label, rows in found.items()} == {
+        3.0: [0, 2],
+        2.8: [1, 3],
+        3.2: [4],
+    }
+    assert {
+        label: rows.tolist() for label, rows in members(groups, np.array([3, 0, 1])).items()
+    } == {3.0: [0], 2.8: [1, 3]}
 
 
 def test_pair_differences_by_hand():
@@ -44,11 +58,25 @@ def test_pair_differences_by_hand():
 @given(rows=st.lists(st.tuples(st.integers(0, 100), st.sampled_from("abc")), max_size=25))
 def test_pair_differences_equal_a_double_loop(rows):
     expected = sorted(abs(a[0] - b[0]) for a, b in itertools.combinations(rows, 2) if a[1] == b[1])
-    assert pair_differences([r[0] for r in rows], np.array([r[1] for r in rows])).tolist() == expected
+    assert (
+        pair_differences([r[0] for r in rows], np.array([r[1] for r in rows])).tolist() == expected
+    )
 
 
 @thorough
-@given(rows=st.lists(st.tuples(st.one_of(st.integers(0, 12).map(lambda n: n / 10), st.floats(-1e3, 1e3, width=32), st.floats(-1e-3, 1e3)), st.sampled_from("ab")), max_size=25))
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.one_of(
+                st.integers(0, 12).map(lambda n: n / 10),
+                st.floats(-1e3, 1e3, width=32),
+                st.floats(-1e-3, 1e3),
+            ),
+            st.sampled_from("ab"),
+        ),
+        max_size=25,
+    )
+)
 def test_ranked_differences_are_those_of_the_list(rows):
     targets, groups = [r[0] for r in rows], np.array([r[1] for r in rows])
     listed, ranked = pair_differences(targets, groups), PairDifferences(targets, groups)
@@ -56,11 +84,22 @@ def test_ranked_differences_are_those_of_the_list(rows):
     if len(listed):
         assert ranked.at_ranks(range(len(listed))).tolist() == listed.tolist()
         assert ranked.largest() == listed[-1]
-        assert ranked.root_mean_square() == pytest.approx(np.sqrt(np.mean(listed**2)), rel=1e-6, abs=1e-9)
+        assert ranked.root_mean_square() == pytest.approx(
+            np.sqrt(np.mean(listed**2)), rel=1e-6, abs=1e-9
+        )
 
 
 @thorough
-@given(rows=st.lists(st.tuples(st.one_of(st.floats(-1e6, 1e6), st.integers(0, 6).map(float)), st.sampled_from("ab")), max_size=25), depth=st.integers(2, 8), listed=st.booleans())  # fmt: skip
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.one_of(st.floats(-1e6, 1e6), st.integers(0, 6).map(float)), st.sampled_from("ab")
+        ),
+        max_size=25,
+    ),
+    depth=st.integers(2, 8),
+    listed=st.booleans(),
+)
 def test_quantile_edges_are_numpys(rows, depth, listed):
     targets, groups = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
     differences = [abs(a[0] - b[0]) for a, b in itertools.combinations(rows, 2) if a[1] == b[1]]
@@ -81,23 +120,36 @@ def test_quantiles_at_mtl_aqas_size_are_exact():
     for depth in (5, 7):
         for labels in (groups, np.zeros(1059)):
             exact = quantile_edges(pair_differences(targets, labels), depth)
-            np.testing.assert_allclose(quantile_edges(PairDifferences(targets, labels), depth), exact, rtol=0, atol=1e-12)
+            np.testing.assert_allclose(
+                quantile_edges(PairDifferences(targets, labels), depth), exact, rtol=0, atol=1e-12
+            )
 
 
 # Training pairs
 
 
 @thorough
-@given(groups=group_lists.filter(has_pair), batch=st.integers(1, 12), pairing=st.sampled_from(["two", "batch"]), seed=seeds)
+@given(
+    groups=group_lists.filter(has_pair),
+    batch=st.integers(1, 12),
+    pairing=st.sampled_from(["two", "batch"]),
+    seed=seeds,
+)
 def test_pairs_of_an_epoch(groups, batch, pairing, seed):
     rows = np.arange(len(groups))
-    batches = epoch_batches(rows, groups, batch=batch, pairing=pairing, rng=np.random.default_rng(seed))
+    batches = epoch_batches(
+        rows, groups, batch=batch, pairing=pairing, rng=np.random.default_rng(seed)
+    )
     for each in batches:
         chosen = each.rows[each.pairs]
         assert (chosen[:, 0] != chosen[:, 1]).all()  # never itself
         assert (groups[chosen[:, 0]] == groups[chosen[:, 1]]).all()  # within a group
-        assert sorted(map(tuple, each.pairs.tolist())) == sorted((q, e) for e, q in each.pairs.tolist())  # both orders
-        assert set(each.pairs.ravel().tolist()) == set(range(len(each.rows)))  # nothing is encoded for nothing
+        assert sorted(map(tuple, each.pairs.tolist())) == sorted(
+            (q, e) for e, q in each.pairs.tolist()
+        )  # both orders
+        assert set(each.pairs.ravel().tolist()) == set(
+            range(len(each.rows))
+        )  # nothing is encoded for nothing
     lonely = {row for row in rows.tolist() if (groups == groups[row]).sum() == 1}
     assert {row for each in batches for row in each.rows.tolist()} == set(rows.tolist()) - lonely
 
@@ -106,7 +158,9 @@ def test_pairs_of_an_epoch(groups, batch, pairing, seed):
 @given(groups=group_lists.filter(has_pair), batch=st.integers(1, 12), seed=seeds)
 def test_two_makes_every_row_the_query_once_in_the_first_order(groups, batch, seed):
     rows = np.arange(len(groups))
-    batches = epoch_batches(rows, groups, batch=batch, pairing="two", rng=np.random.default_rng(seed))
+    batches = epoch_batches(
+        rows, groups, batch=batch, pairing="two", rng=np.random.default_rng(seed)
+    )
     queries = [row for each in batches for row in each.rows[: len(each.rows) // 2].tolist()]
     assert sorted(queries) == [row for row in rows.tolist() if (groups == groups[row]).sum() > 1]
     for each in batches:
@@ -117,9 +171,20 @@ def test_two_makes_every_row_the_query_once_in_the_first_order(groups, batch, se
 @thorough
 @given(groups=group_lists.filter(has_pair), batch=st.integers(2, 12), seed=seeds)
 def test_batch_uses_every_pair_within_its_groups(groups, batch, seed):
-    for each in epoch_batches(np.arange(len(groups)), groups, batch=batch, pairing="batch", rng=np.random.default_rng(seed)):
+    for each in epoch_batches(
+        np.arange(len(groups)),
+        groups,
+        batch=batch,
+        pairing="batch",
+        rng=np.random.default_rng(seed),
+    ):
         places = range(len(each.rows))
-        expected = {(a, b) for a in places for b in places if a != b and groups[each.rows[a]] == groups[each.rows[b]]}
+        expected = {
+            (a, b)
+            for a in places
+            for b in places
+            if a != b and groups[each.rows[a]] == groups[each.rows[b]]
+        }
         assert {tuple(pair) for pair in each.pairs.tolist()} == expected
         assert len(each.rows) == len(set(each.rows.tolist()))
 
@@ -127,7 +192,9 @@ def test_batch_uses_every_pair_within_its_groups(groups, batch, seed):
 @thorough
 @given(groups=group_lists.filter(has_pair), seed=seeds)
 def test_batch_gives_every_row_once_an_epoch(groups, seed):
-    batches = epoch_batches(np.arange(len(groups)), groups, batch=8, pairing="batch", rng=np.random.default_rng(seed))
+    batches = epoch_batches(
+        np.arange(len(groups)), groups, batch=8, pairing="batch", rng=np.random.default_rng(seed)
+    )
     rows = [row for each in batches for row in each.rows.tolist()]
     assert len(rows) == len(set(rows))
 
@@ -138,17 +205,29 @@ def test_every_pair_of_a_group_occurs_in_the_long_run(pairing):
     rng = np.random.default_rng(0)
     seen = set()
     for _ in range(150):
-        seen |= set(row_pairs(epoch_batches(np.arange(9), groups, batch=4, pairing=pairing, rng=rng)))
+        seen |= set(
+            row_pairs(epoch_batches(np.arange(9), groups, batch=4, pairing=pairing, rng=rng))
+        )
     assert seen == {(a, b) for a in range(9) for b in range(9) if a != b and groups[a] == groups[b]}
 
 
 @settings(max_examples=20)
-@given(groups=st.lists(st.sampled_from("abc"), min_size=2, max_size=7).map(np.array).filter(has_pair), batch=st.integers(1, 8), pairing=st.sampled_from(["two", "batch"]), seed=seeds)  # fmt: skip
-def test_every_pair_of_any_groups_occurs_in_the_long_run_and_never_oneself(groups, batch, pairing, seed):
-    # The rarest pair is one of seven in one group: an epoch misses it with a chance of 5/6 at most, 150 of them with 1e-12.
+@given(
+    groups=st.lists(st.sampled_from("abc"), min_size=2, max_size=7).map(np.array).filter(has_pair),
+    batch=st.integers(1, 8),
+    pairing=st.sampled_from(["two", "batch"]),
+    seed=seeds,
+)
+def test_every_pair_of_any_groups_occurs_in_the_long_run_and_never_oneself(
+    groups, batch, pairing, seed
+):
+    # The rarest pair is one of seven in one group: an epoch misses it with a chance of 5/6 at most,
+    # 150 of them with 1e-12.
     rng, n, seen = np.random.default_rng(seed), len(groups), set()
     for _ in range(150):
-        seen |= set(row_pairs(epoch_batches(np.arange(n), groups, batch=batch, pairing=pairing, rng=rng)))
+        seen |= set(
+            row_pairs(epoch_batches(np.arange(n), groups, batch=batch, pairing=pairing, rng=rng))
+        )
     assert seen == {(a, b) for a in range(n) for b in range(n) if a != b and groups[a] == groups[b]}
 
 
@@ -157,7 +236,9 @@ def test_the_same_seed_gives_the_same_epoch_and_another_one_another(pairing):
     groups = np.array(list("aabbccaabbccaabbcc"))
 
     def epoch(seed):
-        batches = epoch_batches(np.arange(18), groups, batch=4, pairing=pairing, rng=np.random.default_rng(seed))
+        batches = epoch_batches(
+            np.arange(18), groups, batch=4, pairing=pairing, rng=np.random.default_rng(seed)
+        )
         return [(each.rows.tolist(), each.pairs.tolist()) for each in batches]
 
     assert epoch(5) == epoch(5)
@@ -166,7 +247,9 @@ def test_the_same_seed_gives_the_same_epoch_and_another_one_another(pairing):
 
 def test_only_the_training_rows_are_paired():
     groups = np.array(list("aaaaaa"))
-    batches = epoch_batches(np.array([1, 3, 5]), groups, batch=4, pairing="two", rng=np.random.default_rng(0))
+    batches = epoch_batches(
+        np.array([1, 3, 5]), groups, batch=4, pairing="two", rng=np.random.default_rng(0)
+    )
     assert set(np.ravel(row_pairs(batches)).tolist()) == {1, 3, 5}
 
 
@@ -174,7 +257,9 @@ def test_only_the_training_rows_are_paired():
 @given(n=st.integers(2, 40), batch=st.integers(2, 12), seed=seeds)
 def test_single_gives_every_row_once_and_no_batch_of_one(n, batch, seed):
     rows = np.arange(100, 100 + n)
-    batches = epoch_batches(rows, np.zeros(200), batch=batch, pairing="single", rng=np.random.default_rng(seed))
+    batches = epoch_batches(
+        rows, np.zeros(200), batch=batch, pairing="single", rng=np.random.default_rng(seed)
+    )
     assert sorted(row for each in batches for row in each.rows.tolist()) == rows.tolist()
     assert all(each.pairs.shape == (0, 2) and 2 <= len(each.rows) <= batch + 1 for each in batches)
 
@@ -182,12 +267,20 @@ def test_single_gives_every_row_once_and_no_batch_of_one(n, batch, seed):
 @pytest.mark.parametrize("pairing", ["two", "batch"])
 def test_no_pair_at_all_is_an_error(pairing):
     with pytest.raises(ValueError, match="no two training samples share a group"):
-        epoch_batches(np.arange(3), np.array(list("abc")), batch=4, pairing=pairing, rng=np.random.default_rng(0))
+        epoch_batches(
+            np.arange(3),
+            np.array(list("abc")),
+            batch=4,
+            pairing=pairing,
+            rng=np.random.default_rng(0),
+        )
 
 
 def test_an_unknown_pairing_is_an_error():
     with pytest.raises(ValueError, match="'two', 'batch' or 'single', not 'threes'"):
-        epoch_batches(np.arange(3), np.zeros(3), batch=4, pairing="threes", rng=np.random.default_rng(0))
+        epoch_batches(
+            np.arange(3), np.zeros(3), batch=4, pairing="threes", rng=np.random.default_rng(0)
+        )
 
 
 # Exemplars
@@ -214,7 +307,8 @@ def test_a_full_group_votes_alone():
 
 
 def test_nearest_difficulty_by_hand():
-    # Row 3 (3.2): its group has row 4 alone. Nearest follow: 3.0 (four of them, .2 away), never 2.6 or 2.0.
+    # Row 3 (3.2): its group has row 4 alone. Nearest follow: 3.0 (four of them, .2 away), never 2.6
+    # or 2.0.
     (own,) = sets(drawn([3]), [3])
     assert own[0] == 4 and len(own) == 3 and set(own[1:]) <= {0, 1, 2, 7}
     # Row 8 (3.4): nobody. Both 3.2 first, then a 3.0.
@@ -243,7 +337,9 @@ def test_without_difficulty_any_sample_follows():
 
 
 def test_a_pool_smaller_than_the_count_gives_fewer_and_says_so():
-    found = draw_exemplars(np.array([0]), np.array([0, 1, 2]), ids=IDS, groups=np.zeros(10), count=10)
+    found = draw_exemplars(
+        np.array([0]), np.array([0, 1, 2]), ids=IDS, groups=np.zeros(10), count=10
+    )
     assert sorted(found.exemplar.tolist()) == [1, 2]
     assert found.fallbacks["fewer"] == 1
 
@@ -267,10 +363,23 @@ def test_nobody_but_the_query_is_an_error():
 
 
 @thorough
-@given(groups=st.lists(st.integers(0, 3), min_size=12, max_size=12).map(np.array), order=st.permutations(range(12)), count=st.integers(1, 6), seed=st.integers(0, 1000), fill=st.booleans())  # fmt: skip
+@given(
+    groups=st.lists(st.integers(0, 3), min_size=12, max_size=12).map(np.array),
+    order=st.permutations(range(12)),
+    count=st.integers(1, 6),
+    seed=st.integers(0, 1000),
+    fill=st.booleans(),
+)
 def test_exemplars_depend_on_seed_and_id_alone(groups, order, count, seed, fill):
     ids = np.array([f"id{i}" for i in range(12)])
-    options = {"ids": ids, "groups": groups, "difficulty": groups.astype(float), "count": count, "seed": seed, "fill": fill}
+    options = {
+        "ids": ids,
+        "groups": groups,
+        "difficulty": groups.astype(float),
+        "count": count,
+        "seed": seed,
+        "fill": fill,
+    }
     together = sets(draw_exemplars(np.array(order), np.arange(12), **options), order)
     for row, own in zip(order, together, strict=True):
         alone = draw_exemplars(np.array([row]), np.arange(12), **options)
@@ -282,18 +391,38 @@ def test_exemplars_depend_on_seed_and_id_alone(groups, order, count, seed, fill)
 
 
 @settings(max_examples=20)
-@given(groups=st.lists(st.sampled_from("ab"), min_size=3, max_size=8).map(np.array), count=st.integers(1, 3))
+@given(
+    groups=st.lists(st.sampled_from("ab"), min_size=3, max_size=8).map(np.array),
+    count=st.integers(1, 3),
+)
 def test_every_possible_exemplar_is_drawn_in_the_long_run_and_never_oneself(groups, count):
     own = {row for row in range(1, len(groups)) if groups[row] == groups[0]}
     drawn = set()
-    for seed in range(300):  # one of seven is missed by a draw with a chance of 6/7, by all with 1e-20
-        found = draw_exemplars(np.array([0]), np.arange(len(groups)), ids=IDS, groups=groups, count=count, fill=False, seed=seed)
+    for seed in range(
+        300
+    ):  # one of seven is missed by a draw with a chance of 6/7, by all with 1e-20
+        found = draw_exemplars(
+            np.array([0]),
+            np.arange(len(groups)),
+            ids=IDS,
+            groups=groups,
+            count=count,
+            fill=False,
+            seed=seed,
+        )
         drawn |= set(found.exemplar.tolist())
     assert drawn == (own or set(range(1, len(groups))))
 
 
 def test_another_seed_draws_others():
-    draws = {tuple(draw_exemplars(np.array([0]), np.arange(10), ids=IDS, groups=np.zeros(10), count=4, seed=s).exemplar) for s in range(20)}  # fmt: skip
+    draws = {
+        tuple(
+            draw_exemplars(
+                np.array([0]), np.arange(10), ids=IDS, groups=np.zeros(10), count=4, seed=s
+            ).exemplar
+        )
+        for s in range(20)
+    }
     assert len(draws) > 10
 
 

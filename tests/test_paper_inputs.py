@@ -1,4 +1,5 @@
-"""The inputs of the recipe `paper` against an independent computation of the released preprocessing, with Pillow."""
+"""The inputs of the recipe `paper` against an independent computation of the released
+preprocessing, with Pillow."""
 
 import numpy as np
 import pandas as pd
@@ -16,25 +17,45 @@ STARTS = (0, 10, 20, 30, 40, 50, 60, 70, 80, 86)
 
 @pytest.fixture(scope="module")
 def competition(tmp_path_factory):
-    """Two dives in one folder of 130 frames, 455 wide and 256 high, whose coarse squares differ everywhere."""
+    """Two dives in one folder of 130 frames, 455 wide and 256 high, whose coarse squares differ
+    everywhere."""
     folder = tmp_path_factory.mktemp("competition") / "d"
     (folder / "01").mkdir(parents=True)
     rng = np.random.default_rng(0)
     for number in range(130):
         squares = Image.fromarray(rng.integers(0, 256, (64, 114, 3), np.uint8))
-        squares.resize((455, 256), Image.Resampling.BICUBIC).save(folder / "01" / f"{number:08d}.jpg", quality=95)
+        squares.resize((455, 256), Image.Resampling.BICUBIC).save(
+            folder / "01" / f"{number:08d}.jpg", quality=95
+        )
     info = {
-        "name": "d", "title": "", "source": "", "licence": "", "citation": "", "score_range": [0, 110],
-        "protocol": "fixed", "pairing_key": None, "divided_by_difficulty": False, "frame_rate": 25,
-        "frame_size": [256, 455], "left_out": [],
-    }  # fmt: skip
-    rows = {"id": ["a", "b"], "split": "train", "score": [50, 60], "media": "01", "start": [5, 20], "end": [112, 126]}
+        "name": "d",
+        "title": "",
+        "source": "",
+        "licence": "",
+        "citation": "",
+        "score_range": [0, 110],
+        "protocol": "fixed",
+        "pairing_key": None,
+        "divided_by_difficulty": False,
+        "frame_rate": 25,
+        "frame_size": [256, 455],
+        "left_out": [],
+    }
+    rows = {
+        "id": ["a", "b"],
+        "split": "train",
+        "score": [50, 60],
+        "media": "01",
+        "start": [5, 20],
+        "end": [112, 126],
+    }
     write_table(folder, info, pd.DataFrame(rows))
     return SampleTable.load(folder)
 
 
 def released(folder, end: int) -> np.ndarray:
-    """Ten snippets [10, 3, 16, 224, 224] of the 103 frames before `end`: 455 high and 256 wide, cut at 116 and 16."""
+    """Ten snippets [10, 3, 16, 224, 224] of the 103 frames before `end`: 455 high and 256 wide, cut
+    at 116 and 16."""
     frames = []
     for path in sorted(folder.glob("*.jpg"))[end - 103 : end]:
         picture = Image.open(path).convert("RGB").resize((256, 455), Image.Resampling.BILINEAR)
@@ -67,8 +88,13 @@ def test_training_cuts_the_same_pictures_elsewhere(competition):
     stored = source[0]  # [103 + 2 * 3, 455, 256, 3]
     assert stored.shape == (109, 455, 256, 3)
     inputs = source.to_inputs(stored[None], torch.Generator().manual_seed(1))[0]
-    cut = (inputs[0, :, 0] * torch.from_numpy(DEVIATION)[:, None, None] + torch.from_numpy(MEAN)[:, None, None]) * 255
+    cut = (
+        inputs[0, :, 0] * torch.from_numpy(DEVIATION)[:, None, None]
+        + torch.from_numpy(MEAN)[:, None, None]
+    ) * 255
     draw = torch.rand(4, generator=torch.Generator().manual_seed(1)).tolist()
     t, y, x = int(draw[0] * 7), int(draw[1] * 232), int(draw[2] * 33)
     expected = stored[t, y : y + 224, x : x + 224].movedim(2, 0).float()
-    torch.testing.assert_close(cut, expected.flip(2) if draw[3] < 0.5 else expected, rtol=0, atol=1e-3)
+    torch.testing.assert_close(
+        cut, expected.flip(2) if draw[3] < 0.5 else expected, rtol=0, atol=1e-3
+    )

@@ -20,7 +20,9 @@ QUARTERS = np.log([0.1, 0.2, 0.6, 0.1])
 
 
 def film(frames, height=6, width=8):
-    return np.broadcast_to(np.arange(frames, dtype=np.uint8)[:, None, None, None], (frames, height, width, 3))
+    return np.broadcast_to(
+        np.arange(frames, dtype=np.uint8)[:, None, None, None], (frames, height, width, 3)
+    )
 
 
 def history(epochs):
@@ -36,25 +38,38 @@ def history(epochs):
 
 def runs(seeds=3):
     systems = (("core", False, 0.93), ("mlp", False, 0.91), ("core", True, 0.95))
-    rows = [(system, dd, seed, rho + seed / 100, 1 - rho) for system, dd, rho in systems for seed in range(seeds)]
+    rows = [
+        (system, dd, seed, rho + seed / 100, 1 - rho)
+        for system, dd, rho in systems
+        for seed in range(seeds)
+    ]
     return pd.DataFrame(rows, columns=["system", "with_difficulty", "seed", "spearman", "rl2_x100"])
 
 
 def steps(seeds=3):
     """One row a run: rho rises with the exemplars, R-l2 falls; "all" follows 10."""
-    rows = [("core", m, seed, 0.9 + place / 50 + seed / 100, 0.6 - place / 10) for place, m in enumerate((1, 10, "all")) for seed in range(seeds)]
+    rows = [
+        ("core", m, seed, 0.9 + place / 50 + seed / 100, 0.6 - place / 10)
+        for place, m in enumerate((1, 10, "all"))
+        for seed in range(seeds)
+    ]
     return pd.DataFrame(rows, columns=["system", "exemplars", "seed", "spearman", "rl2_x100"])
 
 
 def costs(power, sizes=(1, 2, 4, 8, 16)):
-    """Time that grows with a power of the size beyond a constant part, and memory that does not grow."""
-    return pd.DataFrame({"size": sizes, "seconds": [3.0 * size**power for size in sizes], "gb": 0.5})
+    """Time that grows with a power of the size beyond a constant part, and memory that does not
+    grow."""
+    return pd.DataFrame(
+        {"size": sizes, "seconds": [3.0 * size**power for size in sizes], "gb": 0.5}
+    )
 
 
 def spent(rho):
     """The history of a training that validates every second epoch of 100 clips and 7 seconds."""
     judged = [value for pair in zip([np.nan] * len(rho), rho) for value in pair]
-    return pd.DataFrame({"encoded": 100, "seconds": 7.0 * np.arange(1, len(judged) + 1), "val_spearman": judged})
+    return pd.DataFrame(
+        {"encoded": 100, "seconds": 7.0 * np.arange(1, len(judged) + 1), "val_spearman": judged}
+    )
 
 
 def heat(frames):
@@ -67,21 +82,27 @@ def heat(frames):
 def errors(n):
     rng = np.random.default_rng(0)
     columns = {"error": rng.normal(size=n), "group": rng.choice(["103B", "407C"], n)}
-    return pd.DataFrame(columns | {"difficulty": rng.choice([2.0, 3.1], n), "judges_spread": rng.uniform(0, 1, n)})
+    return pd.DataFrame(
+        columns | {"difficulty": rng.choice([2.0, 3.1], n), "judges_spread": rng.uniform(0, 1, n)}
+    )
 
 
 # Every figure, at an ordinary size and at the smallest: one sample, one frame, one seed, constants.
 FIGURES = {
     "film_strip": lambda: plots.film_strip(film(20), marks=[7.5, 8], highlight=(3, 9)),
     "film_strip of one frame": lambda: plots.film_strip(film(1)),
-    "film_strips": lambda: plots.film_strips([film(20), film(3, 9, 5)], ["query", "exemplar"], title="Two"),
+    "film_strips": lambda: plots.film_strips(
+        [film(20), film(3, 9, 5)], ["query", "exemplar"], title="Two"
+    ),
     "score_histogram": lambda: plots.score_histogram([3, 4, 4.5, 9], ["a", "a", "b", "b"]),
     "score_histogram of one": lambda: plots.score_histogram([3]),
     "judges_agreement": lambda: plots.judges_agreement([[7, 7.5, 8], [], [2, 2.5, 2]]),
     "judges_agreement without disagreement": lambda: plots.judges_agreement([[7, 7]]),
     "judge_against_panel": lambda: plots.judge_against_panel([7, 3.5], [[7, 7.5, 8], [2, 2.5, 2]]),
     "judge_against_panel before the first mark": lambda: plots.judge_against_panel([], []),
-    "score_scatter": lambda: plots.score_scatter([1, 2, 3], [1, 3, 2], groups=[1, 1, 2], spread=[0.1, 0.2, 0.1]),
+    "score_scatter": lambda: plots.score_scatter(
+        [1, 2, 3], [1, 3, 2], groups=[1, 1, 2], spread=[0.1, 0.2, 0.1]
+    ),
     "score_scatter of one": lambda: plots.score_scatter([5], [5]),
     "pair_differences": lambda: plots.pair_differences([5, 6, -7], [1, 2]),
     "pair_differences all zero": lambda: plots.pair_differences([0], [0]),
@@ -93,9 +114,13 @@ FIGURES = {
     "tree with a closed leaf": lambda: plots.tree([-np.inf, 0.0], [-4, 0], [0, 4], predicted=100),
     "spread_curves": lambda: plots.spread_curves(steps(), "exemplars", by="system"),
     "spread_curves of one seed": lambda: plots.spread_curves(steps(seeds=1), "exemplars"),
-    "learning_curves": lambda: plots.learning_curves({"core": history(5), "core (w/ DD)": history(4)}),
+    "learning_curves": lambda: plots.learning_curves(
+        {"core": history(5), "core (w/ DD)": history(4)}
+    ),
     "learning_curves of one epoch": lambda: plots.learning_curves(history(1)),
-    "system_comparison": lambda: plots.system_comparison(runs(), levels={"one judge": (0.973, 0.145)}),
+    "system_comparison": lambda: plots.system_comparison(
+        runs(), levels={"one judge": (0.973, 0.145)}
+    ),
     "system_comparison of one run": lambda: plots.system_comparison(runs(1)[:1]),
     "exemplar_vote": lambda: plots.exemplar_vote([63, 66], [50, 80], 64.5, 66, names=["a", "b"]),
     "exemplar_vote of one": lambda: plots.exemplar_vote([63], [63], 63),
@@ -104,25 +129,39 @@ FIGURES = {
     "snippet_layout": lambda: plots.snippet_layout([0, 4, 9], 6, 16),
     "inflate_kernel": lambda: plots.inflate_kernel([[1, 0], [0, -2]], 3),
     "inflate_kernel of zeros": lambda: plots.inflate_kernel(np.zeros((7, 7)), 1),
-    "feature_map": lambda: plots.feature_map(np.random.default_rng(0).normal(size=(9, 5)), range(9)),
+    "feature_map": lambda: plots.feature_map(
+        np.random.default_rng(0).normal(size=(9, 5)), range(9)
+    ),
     "feature_map of one": lambda: plots.feature_map([[1.0]], [3]),
     "score_steps": lambda: plots.score_steps(60, [1, -4], 57),
     "score_steps of one, with a rest": lambda: plots.score_steps(60, [0], 57),
-    "attribution_strip": lambda: plots.attribution_strip(film(20), heat(20), inside=np.arange(20) > 12),
-    "attribution_strip of one frame without heat": lambda: plots.attribution_strip(film(1), np.zeros((1, 1, 1))),
-    "attribution_moment": lambda: plots.attribution_moment(film(20), heat(20), 7, inside=np.arange(20) % 3 == 0),
-    "attributed_moments": lambda: plots.attributed_moments(np.eye(4, 9), np.eye(4, 9, 2) > 0, ["b", "a", "b", "c_d"]),
+    "attribution_strip": lambda: plots.attribution_strip(
+        film(20), heat(20), inside=np.arange(20) > 12
+    ),
+    "attribution_strip of one frame without heat": lambda: plots.attribution_strip(
+        film(1), np.zeros((1, 1, 1))
+    ),
+    "attribution_moment": lambda: plots.attribution_moment(
+        film(20), heat(20), 7, inside=np.arange(20) % 3 == 0
+    ),
+    "attributed_moments": lambda: plots.attributed_moments(
+        np.eye(4, 9), np.eye(4, 9, 2) > 0, ["b", "a", "b", "c_d"]
+    ),
     "attributed_moments of one": lambda: plots.attributed_moments([[0.0]], [[True]], ["a"]),
-    "fault_effects": lambda: plots.fault_effects([1, 2, 1], [3, 0, -1], ["splash", "splash", "legs_apart"]),
+    "fault_effects": lambda: plots.fault_effects(
+        [1, 2, 1], [3, 0, -1], ["splash", "splash", "legs_apart"]
+    ),
     "fault_effects of one": lambda: plots.fault_effects([1], [1], ["splash"]),
     "error_views": lambda: plots.error_views(errors(30), title="Errors"),
     "error_views of one": lambda: plots.error_views(errors(1)),
     "cost_growth": lambda: plots.cost_growth({"videos": costs(1), "frames": costs(2)}),
     "cost_growth of nothing": lambda: plots.cost_growth({"videos": costs(0, (1, 2)).assign(gb=0)}),
-    "progress_for_cost": lambda: plots.progress_for_cost({"batch": [spent([0.5, 0.9]), spent([0.6, 0.8])], "two": [spent([0.2, 0.3])]}),
+    "progress_for_cost": lambda: plots.progress_for_cost(
+        {"batch": [spent([0.5, 0.9]), spent([0.6, 0.8])], "two": [spent([0.2, 0.3])]}
+    ),
     "progress_for_cost of one": lambda: plots.progress_for_cost({"batch": [spent([0.5])]}),
     "feature_map, constant": lambda: plots.feature_map(np.ones((4, 3)), [1, 1, 1, 1]),
-}  # fmt: skip
+}
 
 
 def test_every_figure_of_the_module_is_tried_here():
@@ -137,7 +176,9 @@ def test_a_figure_is_returned_shown_by_a_notebook_and_unknown_to_pyplot(name, tm
     assert isinstance(figure, Figure)
     assert pyplot.get_fignums() == []
     assert dict(matplotlib.rcParams) == settings_before
-    assert PNGFormatter()(figure).startswith(b"\x89PNG")  # what a notebook asks of a cell's last value
+    assert PNGFormatter()(figure).startswith(
+        b"\x89PNG"
+    )  # what a notebook asks of a cell's last value
     figure.savefig(tmp_path / "figure.svg")
     assert (tmp_path / "figure.svg").stat().st_size > 0
 
@@ -172,14 +213,23 @@ def test_film_strip_shows_the_frames_it_numbers():
     shown = [int(axis.get_images()[0].get_array()[0, 0, 0]) for axis in figure.axes]
     assert shown == [0, 5, 10, 15, 20]
     assert [axis.get_xlabel() for axis in figure.axes] == ["0", "5", "10", "15", "20"]
-    assert [bool(axis.spines["top"].get_visible()) for axis in figure.axes] == [False, True, True, False, False]
+    assert [bool(axis.spines["top"].get_visible()) for axis in figure.axes] == [
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
     assert figure.axes[0].get_title(loc="left") == "judges: 7.5  8"
 
 
 def test_film_strips_have_a_row_and_a_caption_each():
     figure = plots.film_strips([film(9), film(4)], ["query, 64.5", "exemplar, 72"], count=6)
     assert len(figure.axes) == 12
-    assert [figure.axes[row].get_title(loc="left") for row in (0, 6)] == ["query, 64.5", "exemplar, 72"]
+    assert [figure.axes[row].get_title(loc="left") for row in (0, 6)] == [
+        "query, 64.5",
+        "exemplar, 72",
+    ]
     assert sum(len(axis.get_images()) for axis in figure.axes[6:]) == 4
     with pytest.raises(ValueError, match="2 films and 1 captions"):
         plots.film_strips([film(9), film(4)], ["query"])
@@ -198,7 +248,10 @@ def test_score_histogram_counts_every_score_once_and_gathers_small_groups():
 
 def test_judges_agreement_draws_ranges_and_needs_two_judges():
     figure = plots.judges_agreement([[7, 8], [7, 8], [5, 5]])
-    counts = {patch.get_x() + patch.get_width() / 2: patch.get_height() for patch in figure.axes[1].patches}
+    counts = {
+        patch.get_x() + patch.get_width() / 2: patch.get_height()
+        for patch in figure.axes[1].patches
+    }
     assert counts[0.0] == 1 and counts[1.0] == 2
     spots = figure.axes[0].collections[0].get_offsets()
     assert sorted(map(tuple, np.asarray(spots))) == [(5, 5), (7.5, 7), (7.5, 8)]
@@ -220,7 +273,7 @@ def test_a_judge_against_the_panel_says_rho_and_error_where_there_are_any():
 def test_score_scatter_has_its_identity_line_and_residuals():
     figure = plots.score_scatter([10, 20, 40], [12, 20, 35], groups=["x", "y", "x"])
     left, right = figure.axes
-    ((x0, y0), (x1, y1)) = lines_of(left)[0]
+    (x0, y0), (x1, y1) = lines_of(left)[0]
     assert x0 == y0 <= 10 and x1 == y1 >= 40
     drawn = np.concatenate([np.asarray(dots.get_offsets()) for dots in right.collections])
     assert sorted(map(tuple, drawn)) == [(10, 2), (20, 0), (40, -5)]
@@ -236,7 +289,9 @@ def test_score_scatter_has_its_identity_line_and_residuals():
 def test_pair_differences_mark_both_medians_whatever_the_sign():
     figure = plots.pair_differences([10, -20, 30], [-2, 4, 6], labels=("all", "same dive"))
     assert vertical_lines(figure.axes[0]) == [4, 20]
-    assert "same dive (3 pairs)" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert "same dive (3 pairs)" in [
+        text.get_text() for text in figure.axes[0].get_legend().get_texts()
+    ]
 
 
 def test_intervals_draw_their_edges_and_share_of_pairs():
@@ -270,13 +325,18 @@ def test_a_tree_names_every_leaf_and_adds_up_its_probabilities(depth, seed):
     assert numbers[1] == f"{100 * probability[: K // 2].sum():.0f}"
     assert numbers[-K:] == [f"{100 * leaf:.0f}" for leaf in probability]
     colours = [line.get_color() for line in axis.get_lines()]
-    best = [line for line in axis.get_lines() if line.get_color() != max(colours, key=colours.count) or K == 2]
+    best = [
+        line
+        for line in axis.get_lines()
+        if line.get_color() != max(colours, key=colours.count) or K == 2
+    ]
     assert probability.argmax() in {line.get_xdata()[1] for line in best}
     assert K == 2 or len(best) == depth
 
 
 def test_a_tree_marks_the_differences_within_their_intervals():
-    # Leaf 2 stands for 0 to 4, from 1.5 to 2.5 on the axis: 1 lies a quarter into it. 17 is halfway through leaf 3.
+    # Leaf 2 stands for 0 to 4, from 1.5 to 2.5 on the axis: 1 lies a quarter into it. 17 is halfway
+    # through leaf 3.
     axis = plots.tree(QUARTERS, LEFT, RIGHT, true_difference=17, predicted=1).axes[0]
     named = [line for line in axis.get_lines() if not line.get_label().startswith("_")]
     places = {line.get_label(): line.get_xdata()[0] for line in named}
@@ -291,7 +351,9 @@ def test_a_tree_marks_the_differences_within_their_intervals():
 
 
 def test_learning_curves_skip_unjudged_epochs_and_ring_the_best():
-    figure = plots.learning_curves({"core": history(6), "core (w/ DD)": history(6), "mlp": history(6)})
+    figure = plots.learning_curves(
+        {"core": history(6), "core (w/ DD)": history(6), "mlp": history(6)}
+    )
     loss, rho, distance = figure.axes
     assert [len(line.get_xdata()) for line in loss.get_lines()] == [6, 6, 6]
     curve, ring = rho.get_lines()[:2]
@@ -310,7 +372,9 @@ def test_system_comparison_draws_every_seed_with_mean_and_spread():
     left, right = figure.axes
     assert tick_names(left.yaxis) == ["I3D+MLP", "CoRe", "CoRe (w/ DD)"]
     assert vertical_lines(left) == [0.973] and vertical_lines(right) == [0.145]
-    points = {tuple(np.round(np.array(line.get_xdata(), dtype=float), 4)) for line in left.get_lines()}
+    points = {
+        tuple(np.round(np.array(line.get_xdata(), dtype=float), 4)) for line in left.get_lines()
+    }
     assert {(0.91, 0.92, 0.93), (0.93, 0.94, 0.95), (0.95, 0.96, 0.97)} <= points
     # Means .92 .94 .96, each with a sample standard deviation of .01.
     bars = [bar.get_segments()[0][:, 0] for bar in left.collections]
@@ -333,7 +397,11 @@ def test_system_comparison_says_which_runs_have_no_value():
 
 def test_system_comparison_by_another_column_keeps_its_order():
     rows = runs().assign(ablation=np.repeat(["whole", "no tree", "no groups"], 3))
-    assert tick_names(plots.system_comparison(rows, by="ablation").axes[0].yaxis) == ["whole", "no tree", "no groups"]
+    assert tick_names(plots.system_comparison(rows, by="ablation").axes[0].yaxis) == [
+        "whole",
+        "no tree",
+        "no groups",
+    ]
 
 
 def test_exemplar_vote_sorts_by_the_exemplars_scores():
@@ -382,7 +450,8 @@ def test_inflated_slices_add_up_to_the_kernel(length):
 
 
 def test_feature_map_finds_the_direction_that_varies():
-    # Along one direction only: the first coordinate carries all variance, in order, the second none.
+    # Along one direction only: the first coordinate carries all variance, in order, the second
+    # none.
     steps = np.array([-2.0, -1, 0, 1, 2])
     axis = plots.feature_map(steps[:, None] * [[0.6, 0.8, 0]] + 5, steps).axes[0]
     points = np.asarray(axis.collections[0].get_offsets())
@@ -401,7 +470,10 @@ def test_score_steps_lead_from_the_reference_to_the_score():
     assert [(bar.get_x(), bar.get_width()) for bar in axis.patches] == [(60, 1), (61, -4)]
     assert vertical_lines(axis) == [57, 60] and tick_names(axis.yaxis) == ["snippet 1", "snippet 2"]
     rest = plots.score_steps(60, [1, -3], 57, names=["start", "end"]).axes[0]
-    assert tick_names(rest.yaxis) == ["start", "end", "not explained"] and rest.patches[2].get_width() == -1
+    assert (
+        tick_names(rest.yaxis) == ["start", "end", "not explained"]
+        and rest.patches[2].get_width() == -1
+    )
     with pytest.raises(ValueError, match="1 names and 2 parts"):
         plots.score_steps(60, [1, -4], 57, names=["a"])
 
@@ -409,8 +481,20 @@ def test_score_steps_lead_from_the_reference_to_the_score():
 def test_attribution_strip_marks_the_fault_and_sums_the_heat_of_each_frame():
     figure = plots.attribution_strip(film(20), heat(20), inside=np.arange(20) > 12, count=5)
     *pictures, course = figure.axes
-    assert [axis.get_xlabel() for axis in pictures[1::2]] == ["0", "7", "10", "14", "19"]  # the hottest for 5
-    assert [bool(axis.spines["top"].get_visible()) for axis in pictures[::2]] == [False, False, False, True, True]
+    assert [axis.get_xlabel() for axis in pictures[1::2]] == [
+        "0",
+        "7",
+        "10",
+        "14",
+        "19",
+    ]  # the hottest for 5
+    assert [bool(axis.spines["top"].get_visible()) for axis in pictures[::2]] == [
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]
     heights = np.array([patch.get_height() for patch in course.patches[:40]])
     np.testing.assert_allclose(heights[:20] + heights[20:40], heat(20).sum(axis=(1, 2)))
     assert heights[27] == pytest.approx(-3.9) and heights[7] == 0
@@ -443,16 +527,24 @@ def test_attributed_moments_sort_by_fault_and_outline_every_span():
 
 
 def test_fault_effects_put_the_fault_that_the_model_sees_best_first():
-    axis = plots.fault_effects([1, 2, 1], [0, 0.5, 3], ["legs_apart", "legs_apart", "splash"]).axes[0]
+    axis = plots.fault_effects([1, 2, 1], [0, 0.5, 3], ["legs_apart", "legs_apart", "splash"]).axes[
+        0
+    ]
     assert tick_names(axis.yaxis) == ["splash (1)", "legs apart (2)"]
     means = [line.get_xdata()[0] for line in axis.get_lines() if line.get_marker() == "D"]
     assert means == [3, 0.25]
-    assert [line.get_xdata()[0] for line in axis.get_lines() if line.get_marker() == "|"] == [1, 1.5]
+    assert [line.get_xdata()[0] for line in axis.get_lines() if line.get_marker() == "|"] == [
+        1,
+        1.5,
+    ]
 
 
 def test_error_views_draw_a_box_a_group_and_a_trend_along_many_values():
     group, difficulty, spread = plots.error_views(errors(30)).axes
-    assert tick_names(group.xaxis) == ["103B", "407C"] and tick_names(difficulty.xaxis) == ["2.0", "3.1"]
+    assert tick_names(group.xaxis) == ["103B", "407C"] and tick_names(difficulty.xaxis) == [
+        "2.0",
+        "3.1",
+    ]
     assert "rho with the error's size" in spread.get_title(loc="left")
     assert len(spread.collections[0].get_offsets()) == 30
     with pytest.raises(ValueError, match="no column judges_spread"):
@@ -465,10 +557,14 @@ def test_spread_curves_show_means_spreads_and_the_order_of_the_rows():
     rho, rl2 = plots.spread_curves(steps(), "exemplars").axes
     means, dots = rho.get_lines()[0], rho.get_lines()[-1]
     np.testing.assert_allclose(np.asarray(means.get_ydata(), float), [0.91, 0.93, 0.95])
-    np.testing.assert_allclose(sorted(np.asarray(dots.get_ydata(), float)), sorted(steps()["spearman"]))
+    np.testing.assert_allclose(
+        sorted(np.asarray(dots.get_ydata(), float)), sorted(steps()["spearman"])
+    )
     assert [text.get_text() for text in rho.get_xticklabels()] == ["1", "10", "all"]
     bars = rho.containers[0].lines[2][0].get_segments()
-    np.testing.assert_allclose([top[1] - bottom[1] for bottom, top in bars], 0.02)  # twice the standard deviation of 0, .01, .02
+    np.testing.assert_allclose(
+        [top[1] - bottom[1] for bottom, top in bars], 0.02
+    )  # twice the standard deviation of 0, .01, .02
     assert "lower is better" in rl2.get_title(loc="left")
 
 
@@ -481,8 +577,12 @@ def test_spread_curves_without_what_they_need_are_refused():
 
 def test_growth_is_the_power_of_the_size():
     for power in (0, 1, 1.5):
-        assert growth(costs(power)["size"], costs(power)["seconds"]) == pytest.approx(power, abs=1e-9)
-    assert growth([1, 10, 100, 1000], [5, 5, 10, 100]) == pytest.approx(0.65, abs=0.01)  # of the upper half: three sizes
+        assert growth(costs(power)["size"], costs(power)["seconds"]) == pytest.approx(
+            power, abs=1e-9
+        )
+    assert growth([1, 10, 100, 1000], [5, 5, 10, 100]) == pytest.approx(
+        0.65, abs=0.01
+    )  # of the upper half: three sizes
 
 
 def test_cost_growth_draws_the_expected_slope_through_the_last_point():
@@ -505,15 +605,20 @@ DOLLARS = ("$a$", "$\\frac{$", "cost $5", "5$_6$", "a_b^c")
 def test_a_dollar_in_an_id_or_a_group_is_a_dollar():
     groups = list(DOLLARS)
     figures = [
-        plots.score_scatter(range(5), range(5), groups=groups, title="$x^$"), plots.exemplar_vote(range(5), range(5), 2.0, names=groups),
-        plots.score_steps(1, [1, 2, 3, 4, 5], 16, names=groups), plots.film_strips([film(3)] * 5, groups),
-        plots.learning_curves({name: history(3) for name in groups}), plots.error_views(pd.DataFrame({"group": groups * 4, "error": range(20)}), ("group",)),
+        plots.score_scatter(range(5), range(5), groups=groups, title="$x^$"),
+        plots.exemplar_vote(range(5), range(5), 2.0, names=groups),
+        plots.score_steps(1, [1, 2, 3, 4, 5], 16, names=groups),
+        plots.film_strips([film(3)] * 5, groups),
+        plots.learning_curves({name: history(3) for name in groups}),
+        plots.error_views(pd.DataFrame({"group": groups * 4, "error": range(20)}), ("group",)),
         plots.fault_effects(np.arange(4), np.arange(4), groups[:4]),
-    ]  # fmt: skip
+    ]
     for figure in figures:
         assert PNGFormatter()(figure)  # read as formulas, some of these names are errors
         dollars = [text for text in figure.findobj(Text) if "$" in text.get_text()]
-        assert any("$a$" in text.get_text() for text in dollars) and not any(text.get_parse_math() for text in dollars)
+        assert any("$a$" in text.get_text() for text in dollars) and not any(
+            text.get_parse_math() for text in dollars
+        )
 
 
 def test_ticks_of_logarithmic_axes_are_still_formulas():

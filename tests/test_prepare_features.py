@@ -1,4 +1,5 @@
-"""Precomputed features and label files become a prepared dataset, or one error that lists every case."""
+"""Precomputed features and label files become a prepared dataset, or one error that lists every
+case."""
 
 import io
 import pickle
@@ -21,7 +22,19 @@ SCRIPT = Path(__file__).parents[1] / "data_scripts" / "prepare_features.py"
 
 
 def prepare(raw, out, score="TES", *more):
-    command = [sys.executable, SCRIPT, "--features", raw / "npy", "--labels", raw, "--score", score, "--out", out, *more]
+    command = [
+        sys.executable,
+        SCRIPT,
+        "--features",
+        raw / "npy",
+        "--labels",
+        raw,
+        "--score",
+        score,
+        "--out",
+        out,
+        *more,
+    ]
     return subprocess.run(list(map(str, command)), capture_output=True, text=True)
 
 
@@ -30,7 +43,19 @@ def refusal(data_script):
     """refusal(raw, tmp_path) -> what the script says of features that it refuses."""
 
     def refuse(raw, tmp_path):
-        done = CliRunner().invoke(data_script("prepare_features").main, ["--features", str(raw / "npy"), "--labels", str(raw), "--score", "TES", "--out", str(tmp_path / "out")])
+        done = CliRunner().invoke(
+            data_script("prepare_features").main,
+            [
+                "--features",
+                str(raw / "npy"),
+                "--labels",
+                str(raw),
+                "--score",
+                "TES",
+                "--out",
+                str(tmp_path / "out"),
+            ],
+        )
         assert done.exit_code == 2 and not (tmp_path / "out").exists(), done.output
         return done.stderr
 
@@ -42,7 +67,9 @@ def raw(tmp_path):
     (tmp_path / "npy").mkdir()
     rng = np.random.default_rng(0)
     for name, length in (("1", 40), ("2", 64), ("7", 33)):
-        np.save(tmp_path / "npy" / f"{name}.npy", rng.standard_normal((length, 5)).astype(np.float32))
+        np.save(
+            tmp_path / "npy" / f"{name}.npy", rng.standard_normal((length, 5)).astype(np.float32)
+        )
     (tmp_path / "train.txt").write_text("1 28.71 29.36 1\n2 30.5 27.0 0\n")
     (tmp_path / "test.txt").write_text("7 20.0 25.5 0\n")
     return tmp_path
@@ -71,7 +98,16 @@ def test_all_faults_are_listed_and_nothing_is_left_behind(raw, tmp_path):
 
 def test_real_performances(aqa_data, tmp_path):
     folder = aqa_data / "fisv"
-    command = [sys.executable, SCRIPT, "--features", folder / "swintx_avg_fps25_clip32", "--score", "TES", "--out", tmp_path / "tes"]
+    command = [
+        sys.executable,
+        SCRIPT,
+        "--features",
+        folder / "swintx_avg_fps25_clip32",
+        "--score",
+        "TES",
+        "--out",
+        tmp_path / "tes",
+    ]
     assert subprocess.run(list(map(str, command)), capture_output=True).returncode == 0
     table = SampleTable.load(tmp_path / "tes")
     assert (len(table.rows("train")), len(table.rows("test"))) == (400, 100)
@@ -102,11 +138,17 @@ STRANGE = {
 def test_a_feature_file_that_is_none_is_listed(raw, tmp_path, refusal, kind):
     (raw / "npy" / "2.npy").write_bytes(STRANGE[kind])
     told = refusal(raw, tmp_path)
-    assert told.startswith("error: 1 problem(s):\n") and f"{raw / 'npy' / '2.npy'}: " in told and len(told.strip().splitlines()) == 2
+    assert (
+        told.startswith("error: 1 problem(s):\n")
+        and f"{raw / 'npy' / '2.npy'}: " in told
+        and len(told.strip().splitlines()) == 2
+    )
 
 
 @pytest.mark.parametrize("kind", payloads(None))
-def test_a_feature_file_that_runs_something_is_refused_and_nothing_runs(raw, tmp_path, refusal, kind):
+def test_a_feature_file_that_runs_something_is_refused_and_nothing_runs(
+    raw, tmp_path, refusal, kind
+):
     marker, path = tmp_path / "marker", raw / "npy" / "2.npy"
     np.save(path, np.array([[payloads(marker)[kind]]]), allow_pickle=True)
     np.load(path, allow_pickle=True)
@@ -129,7 +171,11 @@ def test_an_id_names_a_file_in_the_folder(raw, tmp_path, refusal, name):
 def test_an_id_that_comes_twice_is_listed_with_both_lines(raw, tmp_path, refusal):
     (raw / "test.txt").write_text("7 20.0 25.5 0\n1 1 2 0\n7 3 3 0\n")
     told = refusal(raw, tmp_path)
-    assert "2 problem(s)" in told and f"test.txt line 2: id 1 is already that of {raw / 'train.txt'} line 1" in told and f"line 3: id 7 is already that of {raw / 'test.txt'} line 1" in told
+    assert (
+        "2 problem(s)" in told
+        and f"test.txt line 2: id 1 is already that of {raw / 'train.txt'} line 1" in told
+        and f"line 3: id 7 is already that of {raw / 'test.txt'} line 1" in told
+    )
 
 
 def test_labels_that_are_no_text_are_listed(raw, tmp_path, refusal):
@@ -139,7 +185,10 @@ def test_labels_that_are_no_text_are_listed(raw, tmp_path, refusal):
 
 # --------------------------------------------------------------------------- a table of scores
 
-SCORES = "id;score;split;group;difficulty;j1;j2;coach\na;60,5;train;x;2,5;7;8,5;Li\nb;70,5;train;x;3,0;7;8;Wu\nc d;80,5;test;y;3,5;9;9;Li\n"
+SCORES = (
+    "id;score;split;group;difficulty;j1;j2;coach\na;60,5;train;x;2,5;7;8,5;Li\nb;70,5;train;x;3,0;7;8;Wu\nc"
+    " d;80,5;test;y;3,5;9;9;Li\n"
+)
 NAMES = ("a", "b", "c d")
 
 
@@ -154,8 +203,27 @@ def command(script, tmp_path):
 
     def run(features, text, *options, labels="scores.csv"):
         (tmp_path / labels).write_text(text)
-        done = CliRunner().invoke(script.main, list(map(str, ["--features", features, "--labels", tmp_path / labels, "--out", tmp_path / "out", *options])))
-        assert done.exit_code in (0, 2) and (done.exit_code == 0) == (tmp_path / "out").is_dir(), (done.output, done.exception)
+        done = CliRunner().invoke(
+            script.main,
+            list(
+                map(
+                    str,
+                    [
+                        "--features",
+                        features,
+                        "--labels",
+                        tmp_path / labels,
+                        "--out",
+                        tmp_path / "out",
+                        *options,
+                    ],
+                )
+            ),
+        )
+        assert done.exit_code in (0, 2) and (done.exit_code == 0) == (tmp_path / "out").is_dir(), (
+            done.output,
+            done.exception,
+        )
         return done.exit_code, done.output
 
     return run
@@ -193,21 +261,57 @@ def save(folder, kind):
         elif kind == "npz":
             np.savez(folder / f"{name}.npz", features=made[name], rate=np.float32(25))
         else:
-            torch.save({"features": tensors[name]} if name == "b" else tensors[name].double(), folder / f"{name}.pt")
+            torch.save(
+                {"features": tensors[name]} if name == "b" else tensors[name].double(),
+                folder / f"{name}.pt",
+            )
     return folder
 
 
-@pytest.mark.parametrize("kind", ["npy", "npz", "pt", "mixed", "all npz", "all pt", "all pth", "all with ids npz", "all with ids pt"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "npy",
+        "npz",
+        "pt",
+        "mixed",
+        "all npz",
+        "all pt",
+        "all pth",
+        "all with ids npz",
+        "all with ids pt",
+    ],
+)
 def test_a_table_of_scores_with_features_of_any_kind_of_file(tmp_path, command, kind):
-    code, said = command(save(tmp_path / "features", kind), SCORES, "--judges-columns", "j1,j2", "--steps", "8")
+    code, said = command(
+        save(tmp_path / "features", kind), SCORES, "--judges-columns", "j1,j2", "--steps", "8"
+    )
     assert code == 0, said
-    assert "decimal commas" in said and "judges from j1, j2" in said and "3 samples of 3 files with 40 to 40 steps of 6 features, kept as 8 of float16: 2 train, 1 test" in said
+    assert (
+        "decimal commas" in said
+        and "judges from j1, j2" in said
+        and "3 samples of 3 files with 40 to 40 steps of 6 features, kept as 8 of float16: 2 train, 1 test"
+        in said
+    )
     table = SampleTable.load(tmp_path / "out")
     samples = table.samples
-    assert samples["id"].tolist() == ["a", "b", "c_d"] and samples["media"].tolist() == list(NAMES) and samples["split"].tolist() == ["train", "train", "test"]
-    assert samples["score"].tolist() == [60.5, 70.5, 80.5] and samples["difficulty"].tolist() == [2.5, 3, 3.5] and samples["coach"].tolist() == ["Li", "Wu", "Li"]
+    assert (
+        samples["id"].tolist() == ["a", "b", "c_d"]
+        and samples["media"].tolist() == list(NAMES)
+        and samples["split"].tolist() == ["train", "train", "test"]
+    )
+    assert (
+        samples["score"].tolist() == [60.5, 70.5, 80.5]
+        and samples["difficulty"].tolist() == [2.5, 3, 3.5]
+        and samples["coach"].tolist() == ["Li", "Wu", "Li"]
+    )
     assert [marks.tolist() for marks in table.marks()] == [[7, 8.5], [7, 8], [9, 9]]
-    assert table.info["pairing_key"] == "group" and table.info["divided_by_difficulty"] and table.info["name"] == "out" and table.info["steps"] == 8
+    assert (
+        table.info["pairing_key"] == "group"
+        and table.info["divided_by_difficulty"]
+        and table.info["name"] == "out"
+        and table.info["steps"] == 8
+    )
     steps = FeatureSteps(table)
     for row, name in enumerate(NAMES):
         np.testing.assert_allclose(steps[row], arrays()[name].reshape(8, 5, 6).mean(1), atol=2e-3)
@@ -217,22 +321,62 @@ def test_vectors_are_kept_as_one_step_and_lengths_may_differ(tmp_path, command):
     np.savez(tmp_path / "vectors.npz", **{name: array[0] for name, array in arrays().items()})
     assert command(tmp_path / "vectors.npz", SCORES)[0] == 0
     assert FeatureSteps(SampleTable.load(tmp_path / "out"))[0].shape == (1, 6)
-    np.savez(tmp_path / "mixed.npz", **{name: array[:length] if length else array[0] for (name, array), length in zip(arrays().items(), (7, 0, 40), strict=True)})
+    np.savez(
+        tmp_path / "mixed.npz",
+        **{
+            name: array[:length] if length else array[0]
+            for (name, array), length in zip(arrays().items(), (7, 0, 40), strict=True)
+        },
+    )
     code, said = command(tmp_path / "mixed.npz", SCORES, "--overwrite")
-    assert code == 0 and "1 to 40 steps" in said and FeatureSteps(SampleTable.load(tmp_path / "out"))[1].shape == (32, 6)
+    assert (
+        code == 0
+        and "1 to 40 steps" in said
+        and FeatureSteps(SampleTable.load(tmp_path / "out"))[1].shape == (32, 6)
+    )
 
 
 def test_columns_are_named_and_a_split_is_drawn_by_file_as_for_videos(tmp_path, command):
-    text = "who,clip,points,fold\n" + "".join(f"p{row},sub/clip{row // 2}.mp4,{row},{row // 2 % 2}\n" for row in range(12))
+    text = "who,clip,points,fold\n" + "".join(
+        f"p{row},sub/clip{row // 2}.mp4,{row},{row // 2 % 2}\n" for row in range(12)
+    )
     (tmp_path / "f" / "sub").mkdir(parents=True)
     for row in range(6):
-        np.save(tmp_path / "f" / "sub" / f"clip{row}.npy", np.random.default_rng(row).standard_normal(5))
-    named = ("--id-column", "who", "--features-column", "clip", "--score", "points", "--score-range", 0, 20, "--name", "mine", "--licence", "CC0")
+        np.save(
+            tmp_path / "f" / "sub" / f"clip{row}.npy", np.random.default_rng(row).standard_normal(5)
+        )
+    named = (
+        "--id-column",
+        "who",
+        "--features-column",
+        "clip",
+        "--score",
+        "points",
+        "--score-range",
+        0,
+        20,
+        "--name",
+        "mine",
+        "--licence",
+        "CC0",
+    )
     code, said = command(tmp_path / "f", text, *named)
     table = SampleTable.load(tmp_path / "out")
-    assert code == 0 and table.samples.groupby("media")["split"].nunique().max() == 1 and set(table.samples["split"]) == {"train", "val", "test"}
-    assert (table.info["name"], table.info["licence"], table.info["source"], table.info["score_range"]) == ("mine", "CC0", "not stated", [0, 20])
-    assert table.samples["fold"].tolist()[:3] == [0, 0, 1] and "drawn video by video, seed 0" in table.info["split"]
+    assert (
+        code == 0
+        and table.samples.groupby("media")["split"].nunique().max() == 1
+        and set(table.samples["split"]) == {"train", "val", "test"}
+    )
+    assert (
+        table.info["name"],
+        table.info["licence"],
+        table.info["source"],
+        table.info["score_range"],
+    ) == ("mine", "CC0", "not stated", [0, 20])
+    assert (
+        table.samples["fold"].tolist()[:3] == [0, 0, 1]
+        and "drawn video by video, seed 0" in table.info["split"]
+    )
     assert command(tmp_path / "f", text, *named, "--split-column", "fold", "--overwrite")[0] == 0
     assert SampleTable.load(tmp_path / "out").folds == [0, 1]
 
@@ -241,41 +385,114 @@ def test_every_row_that_is_wrong_is_listed_with_its_line(tmp_path, command):
     features = save(tmp_path / "features", "npy")
     np.save(features / "b.npy", np.zeros((4, 7)))
     torch.save(torch.zeros(3), features / "c d.pt")
-    code, said = command(features, SCORES.replace("60,5", "sixty") + "e;1;train;x;2;7;7;Li\na;1;train;x;2;7;7;Li\n")
+    code, said = command(
+        features, SCORES.replace("60,5", "sixty") + "e;1;train;x;2;7;7;Li\na;1;train;x;2;7;7;Li\n"
+    )
     assert code == 2 and "5 problem(s)" in said
-    for told in ("line 2: score (score) is 'sixty'", f"line 3: {features}, b: 7 features a step, the first sample has 6", "line 4: " + f"{features}: is c d c d.npy or c d.pt? Keep one",
-                 f"line 5: {features}: no features of e (e.npy, .npz or .pt); it holds", "line 6: id 'a' is already that of line 2"):  # fmt: skip
+    for told in (
+        "line 2: score (score) is 'sixty'",
+        f"line 3: {features}, b: 7 features a step, the first sample has 6",
+        "line 4: " + f"{features}: is c d c d.npy or c d.pt? Keep one",
+        f"line 5: {features}: no features of e (e.npy, .npz or .pt); it holds",
+        "line 6: id 'a' is already that of line 2",
+    ):
         assert told in said, told
 
 
 @pytest.mark.parametrize(
     "name, write, told",
     [
-        ("one.npy", lambda path: np.save(path, np.zeros((3, 4))), "one array, which says nothing of whose features"),
-        ("text.csv", lambda path: path.write_text("a,b"), "expected .npy, .npz, .pt, .pth, not .csv"),
-        ("lists.pt", lambda path: torch.save({"a": [1.0]}, path), "lists.pt, a: expected an array of numbers, found a list"),
-        ("sparse.pt", lambda path: torch.save({"a": torch.eye(3).to_sparse()}, path), "sparse.pt, a: the tensor is sparse"),
-        ("meta.pt", lambda path: torch.save({"a": torch.zeros(3, device="meta")}, path), "meta.pt, a: the tensor is sparse, quantized or without values"),
-        ("whole.pt", lambda path: torch.save({"a": torch.zeros(1).expand(2**40)}, path), "whole.pt, a: states [1099511627776] values"),
-        ("arrays.pt", lambda path: torch.save({"a": np.zeros(3)}, path), "asks for more than tensors, and was not opened; save tensors, with torch.from_numpy"),
-        ("ids.npz", lambda path: np.savez(path, ids=np.array(["a", "a"]), features=np.zeros((2, 3))), "2 ids (1 different ones) for 2 features"),
-        ("bomb.npz", lambda path: np.savez_compressed(path, a=np.zeros(2**22)), "more than 100 times its own size"),
-        ("objects.npz", lambda path: np.savez(path, a=np.array([{}], object)), "objects.npz, a: Object arrays cannot be loaded"),
-        ("twice.npz", lambda path: [zipfile.ZipFile(path, "a").writestr("a.npy", npy((3,), bytes(12))) for _ in range(2)], "one name twice"),
-        ("large.npz", lambda path: zipfile.ZipFile(path, "w").writestr("a.npy", npy((2**64, 2**64))), "large.npz, a: its header states"),
-        ("zip.npz", lambda path: path.write_bytes(b"PK\x03\x04"), "zip.npz: File is not a zip file"),
+        (
+            "one.npy",
+            lambda path: np.save(path, np.zeros((3, 4))),
+            "one array, which says nothing of whose features",
+        ),
+        (
+            "text.csv",
+            lambda path: path.write_text("a,b"),
+            "expected .npy, .npz, .pt, .pth, not .csv",
+        ),
+        (
+            "lists.pt",
+            lambda path: torch.save({"a": [1.0]}, path),
+            "lists.pt, a: expected an array of numbers, found a list",
+        ),
+        (
+            "sparse.pt",
+            lambda path: torch.save({"a": torch.eye(3).to_sparse()}, path),
+            "sparse.pt, a: the tensor is sparse",
+        ),
+        (
+            "meta.pt",
+            lambda path: torch.save({"a": torch.zeros(3, device="meta")}, path),
+            "meta.pt, a: the tensor is sparse, quantized or without values",
+        ),
+        (
+            "whole.pt",
+            lambda path: torch.save({"a": torch.zeros(1).expand(2**40)}, path),
+            "whole.pt, a: states [1099511627776] values",
+        ),
+        (
+            "arrays.pt",
+            lambda path: torch.save({"a": np.zeros(3)}, path),
+            "asks for more than tensors, and was not opened; save tensors, with torch.from_numpy",
+        ),
+        (
+            "ids.npz",
+            lambda path: np.savez(path, ids=np.array(["a", "a"]), features=np.zeros((2, 3))),
+            "2 ids (1 different ones) for 2 features",
+        ),
+        (
+            "bomb.npz",
+            lambda path: np.savez_compressed(path, a=np.zeros(2**22)),
+            "more than 100 times its own size",
+        ),
+        (
+            "objects.npz",
+            lambda path: np.savez(path, a=np.array([{}], object)),
+            "objects.npz, a: Object arrays cannot be loaded",
+        ),
+        (
+            "twice.npz",
+            lambda path: [
+                zipfile.ZipFile(path, "a").writestr("a.npy", npy((3,), bytes(12))) for _ in range(2)
+            ],
+            "one name twice",
+        ),
+        (
+            "large.npz",
+            lambda path: zipfile.ZipFile(path, "w").writestr("a.npy", npy((2**64, 2**64))),
+            "large.npz, a: its header states",
+        ),
+        (
+            "zip.npz",
+            lambda path: path.write_bytes(b"PK\x03\x04"),
+            "zip.npz: File is not a zip file",
+        ),
     ],
-)  # fmt: skip
+)
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_file_of_all_samples_that_is_none_is_told_in_one_line(tmp_path, command, name, write, told):
+def test_a_file_of_all_samples_that_is_none_is_told_in_one_line(
+    tmp_path, command, name, write, told
+):
     write(tmp_path / name)
     code, said = command(tmp_path / name, "id,score\na,1\n")
     assert code == 2 and told in said and "Traceback" not in said
 
 
-@pytest.mark.parametrize(("scale", "shift", "kind"), [(1, 0, "float16"), (100, 0, "float16"), (1e-9, 0, "float32"), (1e5, 0, "float32"), (0.5, 3000, "float32"), (1e-30, 0, "float32")])
+@pytest.mark.parametrize(
+    ("scale", "shift", "kind"),
+    [
+        (1, 0, "float16"),
+        (100, 0, "float16"),
+        (1e-9, 0, "float32"),
+        (1e5, 0, "float32"),
+        (0.5, 3000, "float32"),
+        (1e-30, 0, "float32"),
+    ],
+)
 def test_features_are_kept_in_a_type_that_holds_them(tmp_path, command, scale, shift, kind):
-    made = {name: (array.astype(float) * scale + shift) for name, array in arrays(steps=8).items()}
+    made = {name: array.astype(float) * scale + shift for name, array in arrays(steps=8).items()}
     np.savez(tmp_path / "f.npz", **made)
     code, said = command(tmp_path / "f.npz", SCORES, "--steps", "8")
     assert code == 0 and f"kept as 8 of {kind}" in said
@@ -287,14 +504,28 @@ def test_features_are_kept_in_a_type_that_holds_them(tmp_path, command, scale, s
 def test_without_a_table_and_label_files_the_table_is_asked_for(tmp_path, script):
     options = ["--features", save(tmp_path / "features", "npy"), "--out", tmp_path / "out"]
     done = CliRunner().invoke(script.main, list(map(str, options)))
-    assert done.exit_code == 2 and f"{tmp_path}: neither train.txt nor test.txt is here; name the table of scores with --labels" in done.output
+    assert (
+        done.exit_code == 2
+        and f"{tmp_path}: neither train.txt nor test.txt is here; name the table of scores with --labels"
+        in done.output
+    )
 
 
-@pytest.mark.parametrize(("scale", "shift"), [(1e50, 0), (1e-60, 0), (1, 1e12), (1e-200, 0), (1e307, 0)])
+@pytest.mark.parametrize(
+    ("scale", "shift"), [(1e50, 0), (1e-60, 0), (1, 1e12), (1e-200, 0), (1e307, 0)]
+)
 def test_features_that_no_float32_holds_are_refused(tmp_path, command, scale, shift):
-    np.savez(tmp_path / "f.npz", **{name: array.astype(float) * scale + shift for name, array in arrays().items()})
+    np.savez(
+        tmp_path / "f.npz",
+        **{name: array.astype(float) * scale + shift for name, array in arrays().items()},
+    )
     code, said = command(tmp_path / "f.npz", SCORES)
-    assert code == 2 and "for float32" in said and "scale them, or subtract their mean" in said and len(said.strip().splitlines()) == 1
+    assert (
+        code == 2
+        and "for float32" in said
+        and "scale them, or subtract their mean" in said
+        and len(said.strip().splitlines()) == 1
+    )
 
 
 def test_constant_features_do_no_harm(tmp_path, command):
@@ -305,7 +536,9 @@ def test_constant_features_do_no_harm(tmp_path, command):
 def mutated(data, rng):
     data = bytearray(data)
     for _ in range(2 ** int(rng.integers(0, 6))):
-        place = int(rng.integers((len(data), min(len(data), 300))[rng.integers(2)]))  # headers are where a bit does most
+        place = int(
+            rng.integers((len(data), min(len(data), 300))[rng.integers(2)])
+        )  # headers are where a bit does most
         if rng.random() < 0.6:
             data[place] ^= 1 << int(rng.integers(8))
         elif rng.random() < 0.5:
@@ -325,14 +558,23 @@ def test_damaged_features_and_labels_are_refused_in_words_or_read(tmp_path, scri
     (tmp_path / "train.txt").write_text("a 28.71 29.36 1\nb 30.5 27.0 0\n")
     (tmp_path / "test.txt").write_text("e 20.0 25.5 0\n")
     path = next(file for file in (features / name, tmp_path / name) if file.exists())
-    labels, columns = (tmp_path, {"score": "TES"}) if name == "train.txt" else (tmp_path / "scores.csv", {})
+    labels, columns = (
+        (tmp_path, {"score": "TES"}) if name == "train.txt" else (tmp_path / "scores.csv", {})
+    )
     original, outcome = path.read_bytes(), Counter()
     for number in range(200 if name in ("a.npy", "scores.csv", "train.txt") else 60):
         path.write_bytes(mutated(original, np.random.default_rng(number)))
         try:
-            script.prepare_features(features, labels, tmp_path / "out", columns, steps=2, overwrite=True, progress=False)
+            script.prepare_features(
+                features, labels, tmp_path / "out", columns, steps=2, overwrite=True, progress=False
+            )
             outcome["read"] += 1
         except DatasetError as error:
             outcome["refused"] += 1
-            assert all(line.isprintable() for line in str(error).splitlines()) and len(str(error)) < 5000
-    assert outcome["refused"] > 20 and outcome["read"] >= {"b.npz": 0}.get(name, 3), outcome  # a zip's checksums miss nothing
+            assert (
+                all(line.isprintable() for line in str(error).splitlines())
+                and len(str(error)) < 5000
+            )
+    assert outcome["refused"] > 20 and outcome["read"] >= {"b.npz": 0}.get(name, 3), (
+        outcome
+    )  # a zip's checksums miss nothing

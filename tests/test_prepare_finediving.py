@@ -1,4 +1,5 @@
-"""FineDiving: the one real dive, and procedural dives written in its official layout, become a prepared dataset."""
+"""FineDiving: the one real dive, and procedural dives written in its official layout, become a
+prepared dataset."""
 
 import json
 import pickle
@@ -9,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from corelib.data.samples import DatasetError, SampleTable
 from corelib.data.video import read_video
@@ -17,8 +17,11 @@ from corelib.evaluation import encode, open_inputs, score_video
 from corelib.recipe import named
 from corelib.training import fit
 from tests.official_layouts import (
-    FINEDIVING_EVENTS, FINEDIVING_PICKLES, write_finediving, write_finediving_pickles,
-)  # fmt: skip
+    FINEDIVING_EVENTS,
+    FINEDIVING_PICKLES,
+    write_finediving,
+    write_finediving_pickles,
+)
 
 SCRIPT = Path(__file__).parents[1] / "data_scripts" / "prepare_finediving.py"
 
@@ -42,7 +45,10 @@ def real(aqa_data, tmp_path_factory):
     sample = aqa_data / "finediving_sample"
     result = prepare(sample, out, "--annotations", sample / "annotation.json", "--all", "train")
     assert result.returncode == 0, result.stderr
-    assert "1 train, 0 test dives" in result.stdout and "flagged, not dropped: 0 dives, score off the rule" in result.stdout
+    assert (
+        "1 train, 0 test dives" in result.stdout
+        and "flagged, not dropped: 0 dives, score off the rule" in result.stdout
+    )
     return SampleTable.load(out)
 
 
@@ -51,19 +57,31 @@ def test_the_real_dive_keeps_its_marks(real, script):
     assert (sample["score"], sample["difficulty"], sample["group"]) == (66.0, 3.0, "205B")
     assert real.marks()[0].tolist() == [7.5, 7.5, 7.0] and real.target(True).tolist() == [22.0]
     assert real.samples["flags"].isna().all() and real.info["flagged"] == {}
-    assert sample["last_frame"] - sample["first_frame"] + 1 == len(list((real.root / sample["media"]).iterdir())) == 112
+    assert (
+        sample["last_frame"] - sample["first_frame"] + 1
+        == len(list((real.root / sample["media"]).iterdir()))
+        == 112
+    )
 
 
 def test_the_real_dive_gets_a_feature_and_a_score_with_its_exemplars(real, small_dives, tmp_path):
-    recipe = named("smoke", with_difficulty=True, pair_by="group", resize=(36, 64), epochs=1, exemplars=4)
+    recipe = named(
+        "smoke", with_difficulty=True, pair_by="group", resize=(36, 64), epochs=1, exemplars=4
+    )
     run = fit(small_dives, recipe, tmp_path / "run", device="cpu", progress=False)
-    feature = encode(run.model, open_inputs(real, recipe, progress=False), np.array([0]), device=run.device)
-    assert tuple(feature.shape) == (1, 64) and np.isfinite(feature.numpy()).all()  # 1024 features at 1/16 of the width
+    feature = encode(
+        run.model, open_inputs(real, recipe, progress=False), np.array([0]), device=run.device
+    )
+    assert (
+        tuple(feature.shape) == (1, 64) and np.isfinite(feature.numpy()).all()
+    )  # 1024 features at 1/16 of the width
     found = score_video(run, real.root / real.samples["media"][0], difficulty=3.0, group="103B")
     train = set(small_dives.samples["id"][small_dives.rows("train")])
     assert len(found["exemplars"]) == 4 and {vote["id"] for vote in found["exemplars"]} <= train
     assert np.isfinite([found["score"], *(vote["predicted"] for vote in found["exemplars"])]).all()
-    assert found["score"] == pytest.approx(np.mean([vote["predicted"] for vote in found["exemplars"]]))
+    assert found["score"] == pytest.approx(
+        np.mean([vote["predicted"] for vote in found["exemplars"]])
+    )
 
 
 # Procedural dives in the official layout
@@ -81,19 +99,34 @@ def prepared(official, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "finediving"
     result = prepare(official[0], out)
     assert result.returncode == 0, result.stderr
-    assert "20 train, 8 test dives of 2 events, 3 dive numbers" in result.stdout and "no split files" not in result.stdout
+    assert (
+        "20 train, 8 test dives of 2 events, 3 dive numbers" in result.stdout
+        and "no split files" not in result.stdout
+    )
     return SampleTable.load(out)
 
 
 def test_the_prepared_dataset_points_to_the_frames(official, prepared, small_dives):
     raw, annotations, splits = official
-    assert sorted(path.name for path in prepared.folder.iterdir()) == ["dataset.json", "samples.csv"]
-    assert prepared.root == raw.resolve() and prepared.info["split"] == "train_split.pkl, test_split.pkl"
+    assert sorted(path.name for path in prepared.folder.iterdir()) == [
+        "dataset.json",
+        "samples.csv",
+    ]
+    assert (
+        prepared.root == raw.resolve()
+        and prepared.info["split"] == "train_split.pkl, test_split.pkl"
+    )
     assert set(prepared.samples["group"]) == set(small_dives.samples["group"])
     for sample, marks in zip(prepared.samples.itertuples(), prepared.marks(), strict=True):
         dive = annotations[sample.event, sample.dive]
-        assert (sample.event, sample.dive) in splits[sample.split] and not set(sample.id) & set(" \t")
-        assert (sample.score, sample.difficulty, marks.tolist()) == (dive["dive_score"], dive["difficulty"], dive["judge_scores"])
+        assert (sample.event, sample.dive) in splits[sample.split] and not set(sample.id) & set(
+            " \t"
+        )
+        assert (sample.score, sample.difficulty, marks.tolist()) == (
+            dive["dive_score"],
+            dive["difficulty"],
+            dive["judge_scores"],
+        )
 
 
 def test_the_whole_folder_is_the_dive(official, prepared):
@@ -105,7 +138,9 @@ def test_the_whole_folder_is_the_dive(official, prepared):
 
 @pytest.mark.parametrize("system", ["mlp", "core"])
 def test_a_training_pairs_by_the_dive_number(prepared, tmp_path, system):
-    recipe = named("smoke", system=system, with_difficulty=True, epochs=1, exemplars=3, fill_exemplars=False)
+    recipe = named(
+        "smoke", system=system, with_difficulty=True, epochs=1, exemplars=3, fill_exemplars=False
+    )
     run = fit(prepared, recipe, tmp_path / "run", device="cpu", progress=False)
     assert (run.metrics[0]["n_test"], np.isfinite(run.predictions["predicted"]).all()) == (8, True)
     group = prepared.samples.set_index("id")["group"]
@@ -119,16 +154,36 @@ def test_a_training_pairs_by_the_dive_number(prepared, tmp_path, system):
 def test_a_split_is_drawn_where_none_is_given_and_says_so(official, tmp_path, script):
     raw, annotations, _ = official
     path = raw / "Annotations" / FINEDIVING_PICKLES[0]
-    result = prepare(tmp_path / "nowhere", tmp_path / "out", "--annotations", path, "--frames", raw, "--split-seed", 1)
-    assert result.returncode == 0 and "the split is not the official one, it was drawn with seed 1" in result.stdout, result.stderr
+    result = prepare(
+        tmp_path / "nowhere",
+        tmp_path / "out",
+        "--annotations",
+        path,
+        "--frames",
+        raw,
+        "--split-seed",
+        1,
+    )
+    assert (
+        result.returncode == 0
+        and "the split is not the official one, it was drawn with seed 1" in result.stdout
+    ), result.stderr
     table = SampleTable.load(tmp_path / "out")
-    assert table.info["split"] == "not the official one: drawn dive by dive, seed 1, 25% tested on" and len(table.rows("test")) == 7
+    assert (
+        table.info["split"] == "not the official one: drawn dive by dive, seed 1, 25% tested on"
+        and len(table.rows("test")) == 7
+    )
     assert table.samples["split"].tolist() == script.read_finediving(path, seed=1)["split"].tolist()
     other = script.read_finediving(path, seed=2, test_share=0.5)["split"]
     assert other.eq("test").sum() == 14 and other.tolist() != table.samples["split"].tolist()
     with pytest.raises(DatasetError, match="from 0 to below 1"):
         script.read_finediving(path, test_share=1)
-    assert prepare(raw, tmp_path / "half", "--train", raw / "Annotations" / FINEDIVING_PICKLES[1]).returncode == 2
+    assert (
+        prepare(
+            raw, tmp_path / "half", "--train", raw / "Annotations" / FINEDIVING_PICKLES[1]
+        ).returncode
+        == 2
+    )
 
 
 def test_all_dives_may_be_learnt_from(official, tmp_path):
@@ -139,13 +194,19 @@ def test_all_dives_may_be_learnt_from(official, tmp_path):
 
 def test_annotations_may_be_json(official, prepared, tmp_path, script):
     raw, annotations, splits = official
-    entries = [{"key": list(key), **dive, "dive_score": float(dive["dive_score"])} for key, dive in annotations.items()]
+    entries = [
+        {"key": list(key), **dive, "dive_score": float(dive["dive_score"])}
+        for key, dive in annotations.items()
+    ]
     entries[0]["key"][1] = str(entries[0]["key"][1])  # a dive's number may be text
     paths = [tmp_path / name for name in ("annotations.json", "train.json", "test.json")]
     for path, content in zip(paths, (entries, splits["train"], splits["test"]), strict=True):
         path.write_text(json.dumps(content))
     samples = script.read_finediving(paths[0], train=paths[1], test=paths[2])
-    assert samples["id"].tolist() == prepared.samples["id"].tolist() and samples["split"].tolist() == prepared.samples["split"].tolist()
+    assert (
+        samples["id"].tolist() == prepared.samples["id"].tolist()
+        and samples["split"].tolist() == prepared.samples["split"].tolist()
+    )
     paths[0].write_text('[{"action_type": "205b"}]')
     with pytest.raises(DatasetError, match='"key"'):
         script.read_finediving(paths[0])
@@ -184,15 +245,31 @@ def test_all_wrong_annotations_are_listed_at_once(official, tmp_path):
         annotations["../elsewhere", 1] = annotations[second, 1]
         splits["test"] += [("unknown", 1), "text"]
         splits["train"] += [splits["test"][0]]
-        splits["train"].remove((first, 7)) if (first, 7) in splits["train"] else splits["test"].remove((first, 7))
+        (
+            splits["train"].remove((first, 7))
+            if (first, 7) in splits["train"]
+            else splits["test"].remove((first, 7))
+        )
 
     result = broken(official, tmp_path, change)
     assert result.returncode == 2 and not (tmp_path / "out").exists()
     for text in (
-        "14 problem(s)", "dive_score is 'sixty'", "difficulty is 0", "judge_scores are [7.0, nan, 7.5]", "action_type is ''",
-        "start_frame 860, end_frame 1", "dive_score is nan", "not a list", "lacks difficulty", "annotated twice", "names of folders",
-        "('unknown', '1') is not in", "named by (event, dive)", "already in the", "('FINADivingWorldCup2021_Men3m_final_r1', '7'): the dive is in neither split",
-    ):  # fmt: skip
+        "14 problem(s)",
+        "dive_score is 'sixty'",
+        "difficulty is 0",
+        "judge_scores are [7.0, nan, 7.5]",
+        "action_type is ''",
+        "start_frame 860, end_frame 1",
+        "dive_score is nan",
+        "not a list",
+        "lacks difficulty",
+        "annotated twice",
+        "names of folders",
+        "('unknown', '1') is not in",
+        "named by (event, dive)",
+        "already in the",
+        "('FINADivingWorldCup2021_Men3m_final_r1', '7'): the dive is in neither split",
+    ):
         assert text in result.stderr, text
 
 
@@ -206,10 +283,20 @@ def test_folders_that_are_not_whole_are_listed_at_once(official, tmp_path):
     next(short.iterdir()).unlink()
     shutil.copy(next(long.iterdir()), long / "99999.jpg")
     annotations = dict(official[1]) | {("absent", 0): official[1][FINEDIVING_EVENTS[0], 0]}
-    write_finediving_pickles(raw / "Annotations", annotations, {"train": official[2]["train"] + [("absent", 0)], "test": official[2]["test"]})
+    write_finediving_pickles(
+        raw / "Annotations",
+        annotations,
+        {"train": official[2]["train"] + [("absent", 0)], "test": official[2]["test"]},
+    )
     result = prepare(raw, tmp_path / "out")
     assert result.returncode == 2 and not (tmp_path / "out").exists()
-    for text in ("4 problem(s)", "absent: no such folder; 1 annotated", f"{gone}: no such folder of frames", f"{empty}: no .jpg", f"{short} holds 19 frames, annotated are 20"):
+    for text in (
+        "4 problem(s)",
+        "absent: no such folder; 1 annotated",
+        f"{gone}: no such folder of frames",
+        f"{empty}: no .jpg",
+        f"{short} holds 19 frames, annotated are 20",
+    ):
         assert text in result.stderr, text
 
 
@@ -229,7 +316,11 @@ def test_what_cannot_be_right_is_flagged_and_kept(official, tmp_path, script):
         dives = [annotations[FINEDIVING_EVENTS[0], place] for place in range(5)]
         dives[0]["action_type"] = "100b"
         dives[1]["dive_score"] += 1
-        dives[2] |= {"judge_scores": [7.5, 7.5, 7.0], "difficulty": 3.0, "dive_score": 66.0}  # three judges, all count
+        dives[2] |= {
+            "judge_scores": [7.5, 7.5, 7.0],
+            "difficulty": 3.0,
+            "dive_score": 66.0,
+        }  # three judges, all count
         dives[3] |= {"judge_scores": [7.5, 7.5, 7.0], "difficulty": 3.0, "dive_score": 67.5}
         dives[4]["judge_scores"] = [7.0] * 11
 

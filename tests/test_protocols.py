@@ -1,4 +1,5 @@
-"""Folds and classes: which rows each training sees, and which averages the published tables take."""
+"""Folds and classes: which rows each training sees, and which averages the published tables
+take."""
 
 import json
 
@@ -23,7 +24,11 @@ def folded(small_dives, tmp_path_factory):
     for name in ("first", "second"):
         folder = tmp_path_factory.mktemp("folds") / name
         folder.mkdir()
-        info = small_dives.info | {"name": name, "protocol": "folds", "raw_root": str(small_dives.root)}
+        info = small_dives.info | {
+            "name": name,
+            "protocol": "folds",
+            "raw_root": str(small_dives.root),
+        }
         shift = {"first": 0, "second": 1}[name]
         write_table(folder, info, small_dives.samples.assign(split=(np.arange(28) + shift) % 3))
         folders.append(folder)
@@ -36,7 +41,9 @@ def test_a_fold_is_tested_on_and_learnt_from_by_all_others(folded):
     for fold in table.folds:
         view = table.of_fold(fold)
         np.testing.assert_array_equal(view.rows("test"), table.rows(fold))
-        np.testing.assert_array_equal(np.sort(np.concatenate([view.rows("train"), view.rows("test")])), np.arange(28))
+        np.testing.assert_array_equal(
+            np.sort(np.concatenate([view.rows("train"), view.rows("test")])), np.arange(28)
+        )
         assert view.sha256 == table.sha256 and view.of_fold(fold) is view
 
 
@@ -55,7 +62,18 @@ def test_folds_and_fixed_splits_are_not_confused(folded, small_dives):
 def trained(folded, tmp_path_factory):
     """Both datasets, all folds, one command."""
     out = tmp_path_factory.mktemp("runs") / "protocol"
-    command = ["train", *map(str, folded), "--recipe", "smoke", "--set", "epochs=1", "--set", "frames=16", "--out", str(out)]
+    command = [
+        "train",
+        *map(str, folded),
+        "--recipe",
+        "smoke",
+        "--set",
+        "epochs=1",
+        "--set",
+        "frames=16",
+        "--out",
+        str(out),
+    ]
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
     return out, result.stdout
@@ -63,10 +81,18 @@ def trained(folded, tmp_path_factory):
 
 def test_one_command_trains_and_evaluates_all_folds_of_all_datasets(trained):
     out, printed = trained
-    assert sorted(run.name for run in out.iterdir()) == [f"{name}-fold{fold}" for name in ("first", "second") for fold in range(3)]
+    assert sorted(run.name for run in out.iterdir()) == [
+        f"{name}-fold{fold}" for name in ("first", "second") for fold in range(3)
+    ]
     assert printed.count("rho of each fold") == 2 and FISHER_MEAN in printed
-    rows = [json.loads((out / f"first-fold{fold}" / "metrics.json").read_text())[0] for fold in range(3)]
-    assert [row["fold"] for row in rows] == [0, 1, 2] and [row["n_test"] for row in rows] == [10, 9, 9]
+    rows = [
+        json.loads((out / f"first-fold{fold}" / "metrics.json").read_text())[0] for fold in range(3)
+    ]
+    assert [row["fold"] for row in rows] == [0, 1, 2] and [row["n_test"] for row in rows] == [
+        10,
+        9,
+        9,
+    ]
     line = protocol_table(rows).iloc[0]
     assert line["folds"] == [row["spearman"] for row in rows] and line["n_test"] == 28
     assert line["spearman"] == pytest.approx(np.mean([row["spearman"] for row in rows]))
@@ -76,9 +102,15 @@ def test_a_folder_of_runs_is_evaluated_to_the_same_digits(trained):
     out, _ = trained
     again = json.loads(CliRunner().invoke(main, ["evaluate", str(out), "--json"]).stdout)
     for row in again:
-        first = json.loads((out / f"{row['dataset']}-fold{row['fold']}" / "metrics.json").read_text())[0]
+        first = json.loads(
+            (out / f"{row['dataset']}-fold{row['fold']}" / "metrics.json").read_text()
+        )[0]
         assert (row["spearman"], row["rl2_x100"]) == (first["spearman"], first["rl2_x100"])
-    shown = CliRunner().invoke(main, ["evaluate", str(out / "first-fold0"), str(out / "first-fold1")]).stdout
+    shown = (
+        CliRunner()
+        .invoke(main, ["evaluate", str(out / "first-fold0"), str(out / "first-fold1")])
+        .stdout
+    )
     assert "rho of each fold" in shown and FISHER_MEAN not in shown
 
 
@@ -92,29 +124,60 @@ def test_classes_are_averaged_by_fishers_z():
 
 
 def test_an_undefined_rho_is_not_left_out_of_an_average():
-    row = {"system": "core", "with_difficulty": False, "recipe": "paper", "exemplars": 10, "seed": 0, "rl2_x100": 1.0, "score_range": [0, 1], "n_test": 2}
-    rows = [row | {"dataset": "one", "fold": fold, "spearman": rho} for fold, rho in enumerate([0.5, float("nan")])]
+    row = {
+        "system": "core",
+        "with_difficulty": False,
+        "recipe": "paper",
+        "exemplars": 10,
+        "seed": 0,
+        "rl2_x100": 1.0,
+        "score_range": [0, 1],
+        "n_test": 2,
+    }
+    rows = [
+        row | {"dataset": "one", "fold": fold, "spearman": rho}
+        for fold, rho in enumerate([0.5, float("nan")])
+    ]
     rows += [row | {"dataset": "two", "fold": 0, "spearman": 0.5}]
     with pytest.warns(UserWarning, match="undefined"):
         table = protocol_table(rows).set_index("dataset")
     assert np.isnan(table.loc["one", "spearman"]) and table.loc["two", "spearman"] == 0.5
-    assert np.isnan(table.loc[FISHER_MEAN, "spearman"]) and table.loc[FISHER_MEAN, "rl2_x100"] == 1.0
+    assert (
+        np.isnan(table.loc[FISHER_MEAN, "spearman"]) and table.loc[FISHER_MEAN, "rl2_x100"] == 1.0
+    )
 
 
 def test_the_spread_is_over_seeds_of_the_average_and_systems_stay_apart():
-    rows = [_row(name, rho + seed / 10, seed=seed) for name, rho in (("a", 0.2), ("b", 0.6)) for seed in (0, 1)]
+    rows = [
+        _row(name, rho + seed / 10, seed=seed)
+        for name, rho in (("a", 0.2), ("b", 0.6))
+        for seed in (0, 1)
+    ]
     rows += [_row(name, 0.1, seed=0, system="mlp") for name in ("a", "b")]
     table = protocol_table(rows)
     means = [metrics.fisher_z_mean([0.2, 0.6]), metrics.fisher_z_mean([0.3, 0.7])]
     core = table[(table["system"] == "core") & (table["dataset"] == FISHER_MEAN)].iloc[0]
-    assert core["spearman"] == pytest.approx(np.mean(means)) and core["spearman_sd"] == pytest.approx(np.std(means, ddof=1))
+    assert core["spearman"] == pytest.approx(np.mean(means)) and core[
+        "spearman_sd"
+    ] == pytest.approx(np.std(means, ddof=1))
     assert core["seeds"] == 2
     assert table[table["system"] == "mlp"]["spearman"].tolist() == pytest.approx([0.1, 0.1, 0.1])
 
 
 def _row(dataset, rho, *, seed, system="core"):
-    return {"dataset": dataset, "system": system, "with_difficulty": False, "recipe": "paper", "exemplars": 10, "seed": seed,
-            "fold": None, "spearman": rho, "rl2_x100": 1.0, "score_range": [0, 100], "n_test": 20}  # fmt: skip
+    return {
+        "dataset": dataset,
+        "system": system,
+        "with_difficulty": False,
+        "recipe": "paper",
+        "exemplars": 10,
+        "seed": seed,
+        "fold": None,
+        "spearman": rho,
+        "rl2_x100": 1.0,
+        "score_range": [0, 100],
+        "n_test": 20,
+    }
 
 
 # Scores in percent of the class's range
@@ -122,7 +185,11 @@ def _row(dataset, rho, *, seed, system="core"):
 
 def test_percent_is_the_place_in_the_range_and_comes_back(small_dives, tmp_path):
     low, high = 20.0, 60.0
-    write_table(tmp_path, small_dives.info | {"percent_range": [low, high], "raw_root": str(small_dives.root)}, small_dives.samples)
+    write_table(
+        tmp_path,
+        small_dives.info | {"percent_range": [low, high], "raw_root": str(small_dives.root)},
+        small_dives.samples,
+    )
     table = SampleTable.load(tmp_path)
     score = table.samples["score"].to_numpy()
     percent = table.target(False, "percent")
@@ -148,12 +215,24 @@ def test_predictions_are_scores_whatever_the_unit(small_dives, tmp_path):
         def compare(self, features, targets, query, exemplar, *, dtype):
             return targets[exemplar]
 
-    write_table(tmp_path, small_dives.info | {"percent_range": [20, 60], "raw_root": str(small_dives.root)}, small_dives.samples)
+    write_table(
+        tmp_path,
+        small_dives.info | {"percent_range": [20, 60], "raw_root": str(small_dives.root)},
+        small_dives.samples,
+    )
     table = SampleTable.load(tmp_path)
     source = _Rows(len(table.samples))
     for changes in ({}, {"target_unit": "percent"}, {"with_difficulty": True}):
-        judged = evaluate(Oracle(), source, table, named("smoke", **changes), queries=table.rows("test"), pool=table.rows("train"),
-                          device=torch.device("cpu"), intervals=False)  # fmt: skip
+        judged = evaluate(
+            Oracle(),
+            source,
+            table,
+            named("smoke", **changes),
+            queries=table.rows("test"),
+            pool=table.rows("train"),
+            device=torch.device("cpu"),
+            intervals=False,
+        )
         np.testing.assert_allclose(judged.predictions["predicted"], judged.predictions["true"])
 
 
@@ -174,6 +253,10 @@ class _Rows(Inputs):
 
 
 def test_the_range_of_percent_is_checked(small_dives, tmp_path):
-    write_table(tmp_path, small_dives.info | {"percent_range": [60, 20], "raw_root": str(small_dives.root)}, small_dives.samples)
+    write_table(
+        tmp_path,
+        small_dives.info | {"percent_range": [60, 20], "raw_root": str(small_dives.root)},
+        small_dives.samples,
+    )
     with pytest.raises(DatasetError, match="percent_range"):
         SampleTable.load(tmp_path)

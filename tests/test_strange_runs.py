@@ -1,4 +1,5 @@
-"""A run's folder from a stranger: its checkpoint, weights and recipe are read, and nothing in them runs or leads astray."""
+"""A run's folder from a stranger: its checkpoint, weights and recipe are read, and nothing in them
+runs or leads astray."""
 
 import io
 import json
@@ -29,7 +30,9 @@ def stranger(small_dives, tmp_path):
     folder.mkdir()
     model = build_model(RECIPE, small_dives.target(False), group_labels(small_dives, RECIPE))
     save_weights(model, folder / "best.safetensors")
-    (folder / "recipe.json").write_text(json.dumps({"recipe": RECIPE.to_dict(), "dataset": describe(small_dives, folder)}))
+    (folder / "recipe.json").write_text(
+        json.dumps({"recipe": RECIPE.to_dict(), "dataset": describe(small_dives, folder)})
+    )
     return folder
 
 
@@ -51,12 +54,25 @@ def change(folder, **parts):
 @pytest.mark.parametrize("kind", payloads(None))
 def test_a_checkpoint_that_runs_something_is_refused_and_nothing_runs(tmp_path, kind, old):
     marker = tmp_path / "marker"
-    content = {"model": {}, "optimizer": {}, "schedule": {}, "epoch": 0, "history": [], "seconds": payloads(marker)[kind]}
+    content = {
+        "model": {},
+        "optimizer": {},
+        "schedule": {},
+        "epoch": 0,
+        "history": [],
+        "seconds": payloads(marker)[kind],
+    }
     (tmp_path / "last.pt").write_bytes(saved(content, old=old))
     torch.load(tmp_path / "last.pt", weights_only=False)
     assert marker.exists(), "the trap must work, or this test shows nothing"
     marker.unlink()
-    with pytest.raises(RunError, match=r"last\.pt: not a checkpoint to go on from \(it is damaged, or asks for more than tensors\)") as error:
+    with pytest.raises(
+        RunError,
+        match=(
+            r"last\.pt: not a checkpoint to go on from \(it is damaged, or asks for more than"
+            r" tensors\)"
+        ),
+    ) as error:
         load_checkpoint(tmp_path / "last.pt", torch.device("cpu"))
     assert not marker.exists() and len(str(error.value).splitlines()) == 1
 
@@ -69,7 +85,16 @@ def test_a_training_does_not_go_on_from_such_a_checkpoint(small_dives, stranger)
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"id,score\n1,2\n", saved({"a": torch.zeros(300)})[:500], saved([1]), saved({"model": {}})])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"id,score\n1,2\n",
+        saved({"a": torch.zeros(300)})[:500],
+        saved([1]),
+        saved({"model": {}}),
+    ],
+)
 def test_a_checkpoint_that_is_none_is_told_in_one_line(tmp_path, content):
     (tmp_path / "last.pt").write_bytes(content)
     with pytest.raises(RunError, match="last.pt: not a checkpoint to go on from") as error:
@@ -87,11 +112,30 @@ def test_a_sound_run_is_loaded_and_the_weights_that_its_recipe_began_with_are_no
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", "[" * 100_000, "{}", '{"recipe": {}}', '{"recipe": [], "dataset": {}}', '{"recipe": {}, "dataset": {"path": 7}}', "\udcff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "7",
+        "null",
+        "[" * 100_000,
+        "{}",
+        '{"recipe": {}}',
+        '{"recipe": [], "dataset": {}}',
+        '{"recipe": {}, "dataset": {"path": 7}}',
+        "\udcff",
+    ],
+)
 def test_a_recipe_json_that_is_none_is_told_in_one_line(stranger, text):
     (stranger / "recipe.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     done = CliRunner().invoke(main, ["evaluate", str(stranger)])
-    assert done.exit_code == 2 and done.output.startswith("error: ") and "recipe.json: not the recipe of a run" in done.output
+    assert (
+        done.exit_code == 2
+        and done.output.startswith("error: ")
+        and "recipe.json: not the recipe of a run" in done.output
+    )
     assert len(done.output.strip().splitlines()) == 1
 
 
@@ -100,7 +144,11 @@ def test_metrics_that_are_none_are_told_in_one_line(stranger, small_dives, text)
     (stranger / "metrics.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     video = str(next((small_dives.folder / "videos").iterdir()))
     done = CliRunner().invoke(main, ["score", str(stranger), video])
-    assert done.exit_code == 2 and "metrics.json: not the metrics of a run" in done.stderr and "delete it" in done.stderr
+    assert (
+        done.exit_code == 2
+        and "metrics.json: not the metrics of a run" in done.stderr
+        and "delete it" in done.stderr
+    )
     assert len(done.stderr.strip().splitlines()) == 1
 
 
@@ -125,11 +173,18 @@ def test_every_odd_knob_is_told(stranger, knob):
             Run.load(stranger, device="cpu")
 
 
-def test_the_dataset_that_a_recipe_names_is_one_with_the_checksum_that_it_names(small_dives, stranger, tmp_path):
+def test_the_dataset_that_a_recipe_names_is_one_with_the_checksum_that_it_names(
+    small_dives, stranger, tmp_path
+):
     shutil.copytree(small_dives.folder, tmp_path / "other")
     with (tmp_path / "other" / "samples.csv").open("a") as table:
         table.write("\n")
-    for path, told in ((str(tmp_path / "other"), "has changed"), ("/etc", "no dataset.json"), ("../../../..", "no dataset.json"), ("a\0b", "recipe.json")):
+    for path, told in (
+        (str(tmp_path / "other"), "has changed"),
+        ("/etc", "no dataset.json"),
+        ("../../../..", "no dataset.json"),
+        ("a\0b", "recipe.json"),
+    ):
         change(stranger, path=path)
         with pytest.raises((RunError, DatasetError), match=told):
             Run.load(stranger, device="cpu")
@@ -144,7 +199,10 @@ WEIGHTS = {
 @pytest.mark.parametrize("kind", WEIGHTS)
 def test_weights_that_are_none_are_told_in_one_line(stranger, kind):
     (stranger / "best.safetensors").write_bytes(WEIGHTS[kind])
-    with pytest.raises(RunError, match="best.safetensors: not the weights of the model that recipe.json beside it describes") as error:
+    with pytest.raises(
+        RunError,
+        match="best.safetensors: not the weights of the model that recipe.json beside it describes",
+    ) as error:
         Run.load(stranger, device="cpu")
     assert len(str(error.value).splitlines()) == 1
 

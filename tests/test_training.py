@@ -1,4 +1,5 @@
-"""Training on a tiny set of invented dives: files, exact repetition, resuming, choosing the epoch, errors."""
+"""Training on a tiny set of invented dives: files, exact repetition, resuming, choosing the epoch,
+errors."""
 
 import json
 import random
@@ -22,10 +23,27 @@ from corelib.models import build_model
 from corelib.pairs import PairBatch
 from corelib.recipe import RecipeError, named
 from corelib.runs import Run, RunError, list_runs
-from corelib.training import TrainingError, TrainingStep, best_epoch, find_or_train, fit, plan_epoch, train_epoch, training_rows
+from corelib.training import (
+    TrainingError,
+    TrainingStep,
+    best_epoch,
+    find_or_train,
+    fit,
+    plan_epoch,
+    train_epoch,
+    training_rows,
+)
 
 SYSTEMS = [("core", False), ("core", True), ("mlp", False), ("mlp", True)]
-FILES = {"recipe.json", "history.csv", "last.pt", "best.safetensors", "predictions.csv", "metrics.json", "environment.json"}
+FILES = {
+    "recipe.json",
+    "history.csv",
+    "last.pt",
+    "best.safetensors",
+    "predictions.csv",
+    "metrics.json",
+    "environment.json",
+}
 ROW = {
     "dataset", "system", "with_difficulty", "recipe", "seed", "split", "spearman", "rl2_x100", "score_range", "n_train",
     "n_test", "epoch", "selected_on", "seconds", "device", "notebook",
@@ -46,7 +64,10 @@ def train(table, out, **changes):
 def runs(dives, tmp_path_factory):
     """One finished run of every system."""
     out = tmp_path_factory.mktemp("runs")
-    return {key: train(dives, out / f"{key[0]}{key[1]}", system=key[0], with_difficulty=key[1]) for key in SYSTEMS}
+    return {
+        key: train(dives, out / f"{key[0]}{key[1]}", system=key[0], with_difficulty=key[1])
+        for key in SYSTEMS
+    }
 
 
 def weights(run, name="best.safetensors"):
@@ -58,9 +79,15 @@ def assert_equal_runs(first, second):
     a, b = weights(first), weights(second)
     assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
     pd.testing.assert_frame_equal(first.predictions, second.predictions, check_exact=True)
-    pd.testing.assert_frame_equal(first.history.drop(columns="seconds"), second.history.drop(columns="seconds"), check_exact=True)
+    pd.testing.assert_frame_equal(
+        first.history.drop(columns="seconds"),
+        second.history.drop(columns="seconds"),
+        check_exact=True,
+    )
     for ours, theirs in zip(first.metrics, second.metrics, strict=True):
-        assert {k: v for k, v in ours.items() if k != "seconds"} == {k: v for k, v in theirs.items() if k != "seconds"}
+        assert {k: v for k, v in ours.items() if k != "seconds"} == {
+            k: v for k, v in theirs.items() if k != "seconds"
+        }
 
 
 # What a run leaves behind
@@ -75,7 +102,10 @@ def test_a_run_writes_all_its_files(dives, runs, key):
     assert (chosen["system"], chosen["with_difficulty"]) == key
     assert (chosen["selected_on"], last["selected_on"], last["epoch"]) == ("val", "last", 1)
     assert (chosen["n_train"], chosen["n_test"], chosen["split"]) == (24, 8, "test")
-    assert chosen["score_range"] == [dives.samples["score"][30:].min(), dives.samples["score"][30:].max()]
+    assert chosen["score_range"] == [
+        dives.samples["score"][30:].min(),
+        dives.samples["score"][30:].max(),
+    ]
     assert run.predictions["id"].tolist() == dives.samples["id"][30:].tolist()
     assert run.predictions["true"].tolist() == dives.samples["score"][30:].tolist()
     assert np.isfinite(run.predictions[["predicted", "spread"]]).all(axis=None)
@@ -91,7 +121,9 @@ def test_evaluating_from_the_folder_alone_gives_the_same_numbers(runs, key):
             assert set(known) >= set(value)  # those of the training go before
         else:
             assert str(known) == str(value)  # nan, too, where all predictions are one
-    pd.testing.assert_series_equal(again.predictions["predicted"], runs[key].predictions["predicted"], check_exact=True)
+    pd.testing.assert_series_equal(
+        again.predictions["predicted"], runs[key].predictions["predicted"], check_exact=True
+    )
 
 
 def test_a_run_moves_with_its_dataset(dives, runs, tmp_path):
@@ -102,7 +134,10 @@ def test_a_run_moves_with_its_dataset(dives, runs, tmp_path):
     assert not described["dataset"]["path"].startswith("/")
     shutil.copytree(folder, tmp_path / "a" / "run")
     table = SampleTable.load(tmp_path / "data" / "dives")
-    assert Run.load(tmp_path / "a" / "run", table=table, device="cpu").evaluate().summary["spearman"] == runs["core", True].metrics[0]["spearman"]  # fmt: skip
+    assert (
+        Run.load(tmp_path / "a" / "run", table=table, device="cpu").evaluate().summary["spearman"]
+        == runs["core", True].metrics[0]["spearman"]
+    )
 
 
 # Repetition and resuming
@@ -111,7 +146,9 @@ def test_a_run_moves_with_its_dataset(dives, runs, tmp_path):
 @pytest.mark.parametrize("key", [("core", True), ("mlp", False)])
 def test_two_trainings_are_equal_to_the_last_bit(dives, runs, tmp_path, key):
     torch.manual_seed(123)  # of no consequence
-    assert_equal_runs(train(dives, tmp_path / "again", system=key[0], with_difficulty=key[1]), runs[key])
+    assert_equal_runs(
+        train(dives, tmp_path / "again", system=key[0], with_difficulty=key[1]), runs[key]
+    )
 
 
 def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(dives, tmp_path, monkeypatch):
@@ -125,7 +162,9 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(dives, tmp_p
 
         def counted(raw, generator=None, place=0):
             calls.append(generator)
-            if sum(g is not None for g in calls) == 10:  # in the middle of the second of three epochs
+            if (
+                sum(g is not None for g in calls) == 10
+            ):  # in the middle of the second of three epochs
                 raise KeyboardInterrupt
             return to_inputs(raw, generator, place)
 
@@ -142,15 +181,25 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(dives, tmp_p
 
 
 def test_a_finished_run_is_loaded_and_not_trained_again(dives, runs, monkeypatch):
-    monkeypatch.setattr(training, "train_epoch", lambda *args, **options: pytest.fail("trained again"))
-    assert train(dives, runs["core", False].folder, system="core").metrics == runs["core", False].metrics
+    monkeypatch.setattr(
+        training, "train_epoch", lambda *args, **options: pytest.fail("trained again")
+    )
+    assert (
+        train(dives, runs["core", False].folder, system="core").metrics
+        == runs["core", False].metrics
+    )
 
 
 def test_runs_are_found_by_recipe_and_data(dives, tmp_path, monkeypatch):
     options = {"device": "cpu", "progress": False}
     first = find_or_train(dives, named("smoke", system="mlp", epochs=1), tmp_path, **options)
-    assert find_or_train(dives, named("smoke", system="mlp", epochs=1), tmp_path, **options).folder == first.folder
-    other = find_or_train(dives, named("smoke", system="mlp", epochs=1, seed=1), tmp_path, **options)
+    assert (
+        find_or_train(dives, named("smoke", system="mlp", epochs=1), tmp_path, **options).folder
+        == first.folder
+    )
+    other = find_or_train(
+        dives, named("smoke", system="mlp", epochs=1, seed=1), tmp_path, **options
+    )
     assert other.folder != first.folder
 
 
@@ -193,10 +242,18 @@ def test_all_finished_runs_are_listed_with_recipe_and_metrics(runs, tmp_path):
     assert set(found.index) == {run.folder.name for run in runs.values()}
     for run in runs.values():
         row = found.loc[run.folder.name]
-        assert (row["system"], row["with_difficulty"], row["recipe"], row["seed"]) == (run.recipe.system, run.recipe.with_difficulty, "smoke", 0)
+        assert (row["system"], row["with_difficulty"], row["recipe"], row["seed"]) == (
+            run.recipe.system,
+            run.recipe.with_difficulty,
+            "smoke",
+            0,
+        )
         assert row["depth"] == run.recipe.depth and row["dataset"] == "dives"
         chosen = next(line for line in run.metrics if line["selected_on"] == "val")
-        assert row["spearman"] == pytest.approx(chosen["spearman"], nan_ok=True) and row["rl2_x100"] == chosen["rl2_x100"]
+        assert (
+            row["spearman"] == pytest.approx(chosen["spearman"], nan_ok=True)
+            and row["rl2_x100"] == chosen["rl2_x100"]
+        )
         assert row["epoch"] == chosen["epoch"]
     assert len(list_runs(tmp_path)) == 0 and "spearman" in list_runs(tmp_path)
     with pytest.raises(RunError, match="no such folder"):
@@ -225,8 +282,15 @@ def test_training_rows_are_disjoint_from_the_test_split(dives):
 
 def test_an_epoch_of_either_pairing_draws_every_video_twice_and_of_the_baseline_once(dives):
     rows, groups = dives.rows("train"), np.zeros(len(dives.samples), int)
-    for changes, times in (({"pairing": "batch"}, 2), ({"pairing": "two"}, 2), ({"pairing": "batch", "passes": 1}, 1), ({"system": "mlp"}, 1)):
-        drawn = np.concatenate([batch.rows for batch in plan_epoch(named("smoke", **changes), rows, groups, 0)])
+    for changes, times in (
+        ({"pairing": "batch"}, 2),
+        ({"pairing": "two"}, 2),
+        ({"pairing": "batch", "passes": 1}, 1),
+        ({"system": "mlp"}, 1),
+    ):
+        drawn = np.concatenate(
+            [batch.rows for batch in plan_epoch(named("smoke", **changes), rows, groups, 0)]
+        )
         assert len(drawn) == times * len(rows) and set(drawn) == set(rows)
 
 
@@ -234,13 +298,22 @@ def test_best_epoch_by_hand():
     def row(epoch, rho, rl2):
         return {"epoch": epoch, "val_spearman": rho, "val_rl2_x100": rl2}
 
-    assert best_epoch([row(0, 0.5, 2), row(1, 0.7, 3), row(2, 0.7, 1), row(3, 0.6, 0)])["epoch"] == 2
+    assert (
+        best_epoch([row(0, 0.5, 2), row(1, 0.7, 3), row(2, 0.7, 1), row(3, 0.6, 0)])["epoch"] == 2
+    )
     assert best_epoch([row(0, float("nan"), 2), row(1, float("nan"), 3)])["epoch"] == 1
 
 
 def test_test_rows_are_not_looked_at_before_the_training_ends(dives, tmp_path, monkeypatch):
     original, seen = evaluation.encode, []
-    monkeypatch.setattr(evaluation, "encode", lambda model, source, rows, **o: (seen.append(set(rows.tolist())), original(model, source, rows, **o))[1])
+    monkeypatch.setattr(
+        evaluation,
+        "encode",
+        lambda model, source, rows, **o: (
+            seen.append(set(rows.tolist())),
+            original(model, source, rows, **o),
+        )[1],
+    )
     run = train(dives, tmp_path / "run", epochs=3)
     test, chosen = set(dives.rows("test").tolist()), run.metrics[0]["epoch"]
     # three epochs; then the last and, where another epoch was chosen, that one
@@ -250,24 +323,50 @@ def test_test_rows_are_not_looked_at_before_the_training_ends(dives, tmp_path, m
 def test_the_chosen_weights_are_those_of_the_best_validation_epoch(dives, tmp_path):
     run = train(dives, tmp_path / "run", epochs=4, learning_rate=0.01)
     best = run.metrics[0]["epoch"]
-    assert best == run.history.sort_values(["val_spearman", "val_rl2_x100"], ascending=[False, True]).index[0]
+    assert (
+        best
+        == run.history.sort_values(["val_spearman", "val_rl2_x100"], ascending=[False, True]).index[
+            0
+        ]
+    )
     judged = evaluation.evaluate(
-        run.model, run.source, dives, run.recipe, queries=dives.rows("val"), pool=dives.rows("train"), device=torch.device("cpu")
+        run.model,
+        run.source,
+        dives,
+        run.recipe,
+        queries=dives.rows("val"),
+        pool=dives.rows("train"),
+        device=torch.device("cpu"),
     )
     assert judged.summary["spearman"] == run.history["val_spearman"][best]
     error = (judged.predictions["predicted"] - judged.predictions["true"]).abs()
-    assert run.metrics[0]["residual_90"] == run.history["val_residual_90"][best] == pytest.approx(error.quantile(0.9))
+    assert (
+        run.metrics[0]["residual_90"]
+        == run.history["val_residual_90"][best]
+        == pytest.approx(error.quantile(0.9))
+    )
 
 
 @pytest.mark.parametrize("system", ["core", "mlp"])
-def test_workers_resumes_and_others_random_numbers_change_nothing(dives, tmp_path, monkeypatch, system):
+def test_workers_resumes_and_others_random_numbers_change_nothing(
+    dives, tmp_path, monkeypatch, system
+):
     recipe = named("smoke", system=system, dropout=0.4, epochs=3)
     alone = fit(dives, recipe, tmp_path / "alone", device="cpu", progress=False)
     draw, original = torch.rand, clips.VideoClips.fetch
-    monkeypatch.setattr(clips.VideoClips, "fetch", lambda *arguments: (draw(3), original(*arguments))[1])
+    monkeypatch.setattr(
+        clips.VideoClips, "fetch", lambda *arguments: (draw(3), original(*arguments))[1]
+    )
     for workers in (0, 1, 2):
         torch.manual_seed(workers)
-        straight = fit(dives, recipe, tmp_path / f"straight {workers}", device="cpu", progress=False, workers=workers)
+        straight = fit(
+            dives,
+            recipe,
+            tmp_path / f"straight {workers}",
+            device="cpu",
+            progress=False,
+            workers=workers,
+        )
         assert_equal_runs(straight, alone)
         half, save = tmp_path / f"resumed {workers}", training.save_epoch
 
@@ -279,26 +378,41 @@ def test_workers_resumes_and_others_random_numbers_change_nothing(dives, tmp_pat
         with pytest.raises(KeyboardInterrupt):
             fit(dives, recipe, half, device="cpu", progress=False, workers=workers)
         monkeypatch.setattr(training, "save_epoch", save)
-        assert_equal_runs(fit(dives, recipe, half, device="cpu", progress=False, workers=workers), alone)
+        assert_equal_runs(
+            fit(dives, recipe, half, device="cpu", progress=False, workers=workers), alone
+        )
 
 
 def test_tensorboard_shows_the_history(dives, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    run = fit(dives, named("smoke"), tmp_path / "run", device="cpu", progress=False, tensorboard=True)
+    run = fit(
+        dives, named("smoke"), tmp_path / "run", device="cpu", progress=False, tensorboard=True
+    )
     shown = EventAccumulator(str(run.folder / "tensorboard"))
     shown.Reload()
     for name in ("loss", "val_spearman"):
-        assert [event.value for event in shown.Scalars(name)] == pytest.approx(run.history[name].tolist(), rel=1e-6)
+        assert [event.value for event in shown.Scalars(name)] == pytest.approx(
+            run.history[name].tolist(), rel=1e-6
+        )
 
 
 def test_bf16_and_compiled_encoding_are_stated_and_close(dives, runs, tmp_path):
     plain = runs["core", True]
     assert plain.metrics[0]["precision"] == "fp32"
-    run = fit(dives, named("smoke", with_difficulty=True, precision="bf16"), tmp_path / "run", device="cpu", progress=False)
+    run = fit(
+        dives,
+        named("smoke", with_difficulty=True, precision="bf16"),
+        tmp_path / "run",
+        device="cpu",
+        progress=False,
+    )
     assert run.metrics[0]["precision"] == "bf16" and np.isfinite(run.predictions["predicted"]).all()
     run.recipe = run.recipe.replace(precision="fp32")
-    assert np.corrcoef(run.evaluate().predictions["predicted"], run.predictions["predicted"])[0, 1] > 0.99
+    assert (
+        np.corrcoef(run.evaluate().predictions["predicted"], run.predictions["predicted"])[0, 1]
+        > 0.99
+    )
 
 
 # One epoch
@@ -312,15 +426,32 @@ def one_epoch(table, recipe, plan, model=None, *, step=TrainingStep, lr=0.1, sca
     schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     device = torch.device("cpu")
     step = step(model, recipe, device)
-    return model, train_epoch(step, source, plan, targets * scale, recipe, optimizer, schedule, epoch=0, device=device, ids=ids)
+    return model, train_epoch(
+        step,
+        source,
+        plan,
+        targets * scale,
+        recipe,
+        optimizer,
+        schedule,
+        epoch=0,
+        device=device,
+        ids=ids,
+    )
 
 
 def test_accumulated_gradients_equal_one_big_batch(dives):
     # Without augmentation and with frozen statistics a mean over 8 is the mean of two means over 4.
-    plain = named("smoke", system="mlp", batchnorm="frozen", flip=False, temporal_shift=0, clip_gradient=0.0)
+    plain = named(
+        "smoke", system="mlp", batchnorm="frozen", flip=False, temporal_shift=0, clip_gradient=0.0
+    )
     none = np.empty((0, 2), int)
     big, loss = one_epoch(dives, plain, [PairBatch(np.arange(8), none)])
-    parts, losses = one_epoch(dives, plain.replace(accumulate=2), [PairBatch(np.arange(4), none), PairBatch(np.arange(4, 8), none)])
+    parts, losses = one_epoch(
+        dives,
+        plain.replace(accumulate=2),
+        [PairBatch(np.arange(4), none), PairBatch(np.arange(4, 8), none)],
+    )
     assert losses == pytest.approx(loss, rel=1e-5)
     start = build_model(plain, dives.target(False)[:24], np.zeros(24)).state_dict()
     moved = 0.0
@@ -346,7 +477,13 @@ def test_a_loss_that_is_not_finite_stops_with_advice(dives):
     with torch.no_grad():
         model.mlp[1].bias.fill_(float("nan"))
     batch = [PairBatch(np.array([3, 4]), NONE)]
-    with pytest.raises(TrainingError, match=r"the loss became nan at epoch 0, step 0 \(learning rates 0.1\), .*samples dive-00004, dive-00005; .*no checkpoint yet.*lower learning_rate"):
+    with pytest.raises(
+        TrainingError,
+        match=(
+            r"the loss became nan at epoch 0, step 0 \(learning rates 0.1\), .*samples dive-00004,"
+            r" dive-00005; .*no checkpoint yet.*lower learning_rate"
+        ),
+    ):
         one_epoch(dives, recipe, batch, model=model, ids=dives.samples["id"])
     with pytest.raises(TrainingError, match="samples 3, 4;"):
         one_epoch(dives, recipe, batch, model=model)
@@ -365,14 +502,22 @@ def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(dives
     model = build_model(recipe, dives.target(False)[:24], np.zeros(24))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     plan = [PairBatch(np.array(rows), NONE) for rows in ([3, 4], [8, 6], [1, 2])]
-    with pytest.raises(TrainingError, match="gradient's norm became nan at epoch 0, step 1 .*samples dive-00004, dive-00005, dive-00007, dive-00009;"):
+    with pytest.raises(
+        TrainingError,
+        match=(
+            "gradient's norm became nan at epoch 0, step 1 .*samples dive-00004, dive-00005,"
+            " dive-00007, dive-00009;"
+        ),
+    ):
         one_epoch(dives, recipe, plan, model=model, step=Poisoned, ids=dives.samples["id"])
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 def test_weights_that_are_not_finite_end_the_epoch(dives):
     recipe = named("smoke", system="mlp", clip_gradient=0.0)
-    with pytest.raises(TrainingError, match="the weights are no longer finite at epoch 0, step 0"):  # the loss and its gradient were
+    with pytest.raises(
+        TrainingError, match="the weights are no longer finite at epoch 0, step 0"
+    ):  # the loss and its gradient were
         one_epoch(dives, recipe, [PairBatch(np.arange(8), NONE)], lr=3e38, scale=1e6)
 
 
@@ -381,46 +526,84 @@ def test_weights_that_are_not_finite_end_the_epoch(dives):
 
 @pytest.fixture(scope="module")
 def features(dives, tmp_path_factory):
-    """The dives with a feature bank in place of videos: 5 steps of 6 numbers, one of them the score."""
+    """The dives with a feature bank in place of videos: 5 steps of 6 numbers, one of them the
+    score."""
     folder = tmp_path_factory.mktemp("features")
     bank = np.random.default_rng(0).normal(size=(38, 5, 6)).astype(np.float32)
     bank[:, :, 0] = dives.samples["score"].to_numpy()[:, None] / 30
     write_bank(folder / "features.safetensors", bank, dives.samples["id"].tolist())
-    write_table(folder, {**dives.info, "name": "bank"}, dives.samples.assign(media=dives.samples["id"]))
+    write_table(
+        folder, {**dives.info, "name": "bank"}, dives.samples.assign(media=dives.samples["id"])
+    )
     return SampleTable.load(folder)
 
 
 @pytest.mark.parametrize("system", ["core", "mlp"])
 def test_an_exploding_training_keeps_the_last_good_checkpoint(features, tmp_path, system):
     out = tmp_path / "run"
-    recipe = named("features", system=system, learning_rate=1e6, epochs=20, batch=24, validate_every=1, clip_gradient=0.0, refit=False)
+    recipe = named(
+        "features",
+        system=system,
+        learning_rate=1e6,
+        epochs=20,
+        batch=24,
+        validate_every=1,
+        clip_gradient=0.0,
+        refit=False,
+    )
     with pytest.raises(TrainingError) as error:
         fit(features, recipe, out, device="cpu", progress=False)
     epoch = int(re.search(r"epoch (\d+)", str(error.value))[1])
     assert f"hold what was good up to epoch {epoch - 1}" in str(error.value)
-    assert set(re.search(r"samples ([^;]+);", str(error.value))[1].split(", ")) <= set(features.samples["id"][:24])
+    assert set(re.search(r"samples ([^;]+);", str(error.value))[1].split(", ")) <= set(
+        features.samples["id"][:24]
+    )
     saved = (out / "last.pt").read_bytes()
     state = torch.load(out / "last.pt", weights_only=True)
-    assert state["epoch"] == epoch - 1 >= 0 and all(value.isfinite().all() for value in state["model"].values())
+    assert state["epoch"] == epoch - 1 >= 0 and all(
+        value.isfinite().all() for value in state["model"].values()
+    )
     assert not (out / "metrics.json").exists()
     assert np.isfinite(Run.load(out, device="cpu").evaluate().predictions["predicted"]).all()
-    with pytest.raises(TrainingError, match=f"epoch {epoch}"):  # it goes on from there, to the same end
+    with pytest.raises(
+        TrainingError, match=f"epoch {epoch}"
+    ):  # it goes on from there, to the same end
         fit(features, recipe, out, device="cpu", progress=False)
     assert (out / "last.pt").read_bytes() == saved
 
 
 def test_weights_that_predict_no_numbers_are_not_kept(features, tmp_path):
-    recipe = named("features", system="mlp", learning_rate=1e20, batch=24, epochs=2, validate_every=1, refit=False)
-    with pytest.raises(TrainingError, match=r"after epoch 0 the predictions of 6 sample\(s\) are not finite: dive-00025, .*; there is no checkpoint yet"):
+    recipe = named(
+        "features",
+        system="mlp",
+        learning_rate=1e20,
+        batch=24,
+        epochs=2,
+        validate_every=1,
+        refit=False,
+    )
+    with pytest.raises(
+        TrainingError,
+        match=(
+            r"after epoch 0 the predictions of 6 sample\(s\) are not finite: dive-00025, .*; there"
+            r" is no checkpoint yet"
+        ),
+    ):
         fit(features, recipe, tmp_path / "run", device="cpu", progress=False)
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {"recipe.json", "environment.json"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "recipe.json",
+        "environment.json",
+    }
 
 
 @pytest.mark.parametrize("system", ["core", "mlp"])
 def test_a_feature_bank_is_trained_on_with_the_recipe_features(features, tmp_path, system):
     recipe = named("features", system=system, epochs=4, tree_width=16)
     run = fit(features, recipe, tmp_path / "run", device="cpu", progress=False)
-    assert Run.load(run.folder, device="cpu").evaluate().summary["spearman"] == run.metrics[0]["spearman"]
+    assert (
+        Run.load(run.folder, device="cpu").evaluate().summary["spearman"]
+        == run.metrics[0]["spearman"]
+    )
 
 
 def test_a_refit_fits_every_row_and_keeps_the_epoch_chosen_without(features, tmp_path, monkeypatch):
@@ -440,7 +623,10 @@ def test_a_refit_fits_every_row_and_keeps_the_epoch_chosen_without(features, tmp
         fit(features, recipe, tmp_path / "run", device="cpu", progress=False)
     run = fit(features, recipe, tmp_path / "run", device="cpu", progress=False)
 
-    held_back, everything = features.rows("train").tolist(), np.union1d(features.rows("train"), features.rows("val")).tolist()
+    held_back, everything = (
+        features.rows("train").tolist(),
+        np.union1d(features.rows("train"), features.rows("val")).tolist(),
+    )
     assert [rows for rows in seen if rows != "cut"] == [held_back] * 4 + [everything] * 4
     choice = Run.load(run.folder / "choice", device="cpu")
     columns = ["val_spearman", "val_rl2_x100"]
@@ -449,7 +635,10 @@ def test_a_refit_fits_every_row_and_keeps_the_epoch_chosen_without(features, tmp
     assert chosen["epoch"] == choice.metrics[0]["epoch"] and chosen["n_train"] == len(everything)
     assert chosen["residual_90"] == choice.metrics[0]["residual_90"]
     assert chosen["seconds"] >= choice.metrics[0]["seconds"] and last["epoch"] == 3
-    assert any(not torch.equal(a, b) for a, b in zip(weights(run).values(), weights(choice).values(), strict=True))
+    assert any(
+        not torch.equal(a, b)
+        for a, b in zip(weights(run).values(), weights(choice).values(), strict=True)
+    )
     assert_equal_runs(run, whole)
 
 

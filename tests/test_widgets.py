@@ -1,4 +1,5 @@
-"""The widgets, driven without a browser: a value is changed or a button pressed, and what is shown changes."""
+"""The widgets, driven without a browser: a value is changed or a button pressed, and what is shown
+changes."""
 
 import dataclasses
 import io
@@ -20,7 +21,11 @@ def parts(box):
     """Every widget of a box, by its description or, where it has none, its type."""
     found = {}
     for child in getattr(box, "children", ()):
-        found |= parts(child) if hasattr(child, "children") else {getattr(child, "description", "") or type(child).__name__: child}
+        found |= (
+            parts(child)
+            if hasattr(child, "children")
+            else {getattr(child, "description", "") or type(child).__name__: child}
+        )
     return found
 
 
@@ -30,14 +35,21 @@ def test_be_the_judge_compares_every_mark_with_the_panel(small_dives):
     assert {"your mark", "Give mark", "Next dive", "Video", "Image", "HTML"} <= set(shown)
     figure = box.children[0].children[1]
     assert isinstance(figure, ipywidgets.Image)
-    films, figures, marks = [shown["Video"].value], [figure.value], {row: panel for row, panel in enumerate(small_dives.marks())}
+    films, figures, marks = (
+        [shown["Video"].value],
+        [figure.value],
+        {row: panel for row, panel in enumerate(small_dives.marks())},
+    )
     ids = small_dives.samples["id"].tolist()
     for number, mark in enumerate((4.5, 8.0, 6.0), start=1):
         row = next(row for row in small_dives.rows("test") if ids[row] in shown["HTML"].value)
         assert shown["Next dive"].disabled and not shown["Give mark"].disabled
         shown["your mark"].value = mark
         shown["Give mark"].click()
-        assert f"<b>{mark:g}</b>" in shown["HTML"].value and f"mean {marks[row].mean():.2f}" in shown["HTML"].value
+        assert (
+            f"<b>{mark:g}</b>" in shown["HTML"].value
+            and f"mean {marks[row].mean():.2f}" in shown["HTML"].value
+        )
         assert shown["Give mark"].disabled and shown["your mark"].disabled
         figures.append(figure.value)
         assert shown["Next dive"].disabled == (number == 3)
@@ -57,7 +69,11 @@ def test_be_the_judge_shows_only_a_samples_own_range_of_frames(small_dives, tmp_
 
 
 def test_be_the_judge_needs_a_panel(small_dives, tmp_path):
-    write_table(tmp_path, small_dives.info | {"raw_root": str(small_dives.root.resolve())}, small_dives.samples.drop(columns="judges"))
+    write_table(
+        tmp_path,
+        small_dives.info | {"raw_root": str(small_dives.root.resolve())},
+        small_dives.samples.drop(columns="judges"),
+    )
     with pytest.raises(ValueError, match="none of the 8 rows has the marks of a panel"):
         widgets.be_the_judge(SampleTable.load(tmp_path))
     with pytest.raises(ValueError, match="none of the 0 rows"):
@@ -88,26 +104,54 @@ class Features(torch.nn.Module):
 def bench(small_dives):
     """(arguments of exemplar_bench, an untrained CoRe on random features of the small dives)."""
     torch.manual_seed(0)
-    model = CoRe(Features(), ScoreGroups([0.0, 1.0, 2.5, 6.0, 30.0]), depth=4, tree_width=8, theta=5, decoding="expected", loss="mean")
-    features, targets = torch.randn(len(small_dives.samples), 6), small_dives.target(with_difficulty=True)
-    return model, features, small_dives, targets, small_dives.samples["difficulty"].astype(str).to_numpy()
+    model = CoRe(
+        Features(),
+        ScoreGroups([0.0, 1.0, 2.5, 6.0, 30.0]),
+        depth=4,
+        tree_width=8,
+        theta=5,
+        decoding="expected",
+        loss="mean",
+    )
+    features, targets = (
+        torch.randn(len(small_dives.samples), 6),
+        small_dives.target(with_difficulty=True),
+    )
+    return (
+        model,
+        features,
+        small_dives,
+        targets,
+        small_dives.samples["difficulty"].astype(str).to_numpy(),
+    )
 
 
 def test_the_exemplar_bench_votes_as_the_model_does(bench):
     model, features, table, targets, groups = bench
     shown = parts(widgets.exemplar_bench(*bench, count=4))
     ids = table.samples["id"].to_numpy()
-    assert [row for _, row in shown["query"].options] == table.rows("test").tolist(), "no validation split: the test dives"
+    assert [row for _, row in shown["query"].options] == table.rows("test").tolist(), (
+        "no validation split: the test dives"
+    )
     shown["query"].value = row = int(table.rows("test")[3])
     shown["M"].value, shown["seed"].value = 3, 7
     chosen = draw_exemplars(
-        np.array([row]), table.rows("train"), ids=ids, groups=groups, difficulty=table.samples["difficulty"].to_numpy(), count=3, seed=7
+        np.array([row]),
+        table.rows("train"),
+        ids=ids,
+        groups=groups,
+        difficulty=table.samples["difficulty"].to_numpy(),
+        count=3,
+        seed=7,
     ).exemplar
     known = torch.as_tensor(targets[chosen], dtype=torch.float32)
     with torch.no_grad():
         verdicts = model.predict(features[[row] * 3], features[chosen], known)
     assert [value for _, value in shown["exemplar"].options] == chosen.tolist()
-    assert f"predicted <b>{verdicts.mean():.2f}</b>, true <b>{targets[row]:.2f}</b>" in shown["HTML"].value
+    assert (
+        f"predicted <b>{verdicts.mean():.2f}</b>, true <b>{targets[row]:.2f}</b>"
+        in shown["HTML"].value
+    )
     assert shown["exemplar"].options[0][0].endswith(f"{verdicts[0] - known[0]:+.2f}")
 
 
@@ -127,7 +171,12 @@ def test_every_control_of_the_exemplar_bench_changes_what_it_is_about(bench):
 def test_the_exemplar_bench_says_when_a_group_is_too_small(bench):
     model, features, table, targets, groups = bench
     alone = np.array([f"group {row}" for row in range(len(groups))])
-    assert "3 of another group" in parts(widgets.exemplar_bench(model, features, table, targets, alone, count=3))["HTML"].value
+    assert (
+        "3 of another group"
+        in parts(widgets.exemplar_bench(model, features, table, targets, alone, count=3))[
+            "HTML"
+        ].value
+    )
     assert "another group" not in parts(widgets.exemplar_bench(*bench, count=3))["HTML"].value
 
 
@@ -139,20 +188,28 @@ def test_the_exemplar_bench_needs_a_tree_and_a_query(bench):
 
 
 def test_scrub_attribution_draws_the_frame_that_is_asked_for():
-    frames = np.zeros((6, 8, 8, 3), np.uint8) + np.arange(6, dtype=np.uint8)[:, None, None, None] * 40
+    frames = (
+        np.zeros((6, 8, 8, 3), np.uint8) + np.arange(6, dtype=np.uint8)[:, None, None, None] * 40
+    )
     heat = np.zeros((6, 2, 2))
     heat[4, 1, 1] = -3
     box = widgets.scrub_attribution(frames, heat, inside=np.arange(6) > 3)
     shown = parts(box)
     slider, play, figure = shown["frame"], shown["play"], shown["Image"]
-    assert isinstance(play, ipywidgets.Play) and slider.value == play.value == 4 and (slider.min, slider.max) == (0, 5)
+    assert (
+        isinstance(play, ipywidgets.Play)
+        and slider.value == play.value == 4
+        and (slider.min, slider.max) == (0, 5)
+    )
     pictures = {slider.value: bytes(figure.value)}
     slider.value = 1
     pictures[1] = bytes(figure.value)
     play.value = 5  # as if it played
     assert slider.value == 5
     pictures[5] = bytes(figure.value)
-    assert len(set(pictures.values())) == 3 and all(picture.startswith(b"\x89PNG") for picture in pictures.values())
+    assert len(set(pictures.values())) == 3 and all(
+        picture.startswith(b"\x89PNG") for picture in pictures.values()
+    )
     slider.value = 4
     assert bytes(figure.value) == pictures[4]
     with pytest.raises(ValueError, match="equal T"):
@@ -163,7 +220,10 @@ def test_show_sample_by_id_and_by_row_as_a_strip_or_a_film(small_dives):
     row = int(np.flatnonzero(small_dives.samples["main_fault"] != "none")[0])
     sample = small_dives.samples.iloc[row]
     strip = widgets.show_sample(small_dives, sample["id"])
-    assert sample["id"] in strip.get_suptitle() and f"difficulty {sample['difficulty']}" in strip.get_suptitle()
+    assert (
+        sample["id"] in strip.get_suptitle()
+        and f"difficulty {sample['difficulty']}" in strip.get_suptitle()
+    )
     assert any(axis.spines["top"].get_visible() for axis in strip.axes)  # the fault's frames
     assert widgets.show_sample(small_dives, row).get_suptitle() == strip.get_suptitle()
     film = widgets.show_sample(small_dives, sample["id"], playable=True)
@@ -177,9 +237,14 @@ def test_show_sample_names_the_nearest_id(small_dives):
 
 def test_an_id_is_text_and_no_markup(small_dives, tmp_path, bench):
     name = "<img/src=x/onerror=alert(1)>"
-    samples = small_dives.samples.assign(id=[f"{name}{row}" for row in range(len(small_dives.samples))])
+    samples = small_dives.samples.assign(
+        id=[f"{name}{row}" for row in range(len(small_dives.samples))]
+    )
     renamed = dataclasses.replace(small_dives, samples=samples)
     model, features, _, targets, groups = bench
-    for box in (widgets.be_the_judge(renamed), widgets.exemplar_bench(model, features, renamed, targets, groups)):
+    for box in (
+        widgets.be_the_judge(renamed),
+        widgets.exemplar_bench(model, features, renamed, targets, groups),
+    ):
         text = parts(box)["HTML"].value
         assert "&lt;img/src" in text and "<img/src" not in text

@@ -8,7 +8,10 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-WORKFLOWS = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted((ROOT / ".github" / "workflows").glob("*.yml"))}
+WORKFLOWS = {
+    path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
+    for path in sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+}
 ON = True  # how YAML 1.1 reads the key `on`
 
 each_workflow = pytest.mark.parametrize("workflow", WORKFLOWS.values(), ids=WORKFLOWS)
@@ -45,21 +48,33 @@ def test_its_jobs_end_and_newer_ones_take_their_place(workflow):
 @each_workflow
 def test_its_actions_are_well_known_and_pinned_to_a_major_version(workflow):
     used = {step["uses"] for step in steps(workflow) if "uses" in step}
-    assert used and all(re.fullmatch(r"(actions|lycheeverse)/[a-z-]+@v\d+", action) for action in used)
+    assert used and all(
+        re.fullmatch(r"(actions|lycheeverse)/[a-z-]+@v\d+", action) for action in used
+    )
 
 
 def test_the_tests_run_on_three_systems_with_the_commands_of_the_readme():
     job = WORKFLOWS["test"]["jobs"]["test"]
     assert job["strategy"]["matrix"]["os"] == ["ubuntu-latest", "macos-latest", "windows-latest"]
     assert job["runs-on"] == "${{ matrix.os }}"
-    conditions = {step["run"]: step["if"] for step in job["steps"] if step.get("run", "").split()[0:1] in (["make"], ["python"])}
-    assert conditions == {"make test": "runner.os != 'Windows'", "python kit.py test": "runner.os == 'Windows'"}
+    conditions = {
+        step["run"]: step["if"]
+        for step in job["steps"]
+        if step.get("run", "").split()[0:1] in (["make"], ["python"])
+    }
+    assert conditions == {
+        "make test": "runner.os != 'Windows'",
+        "python kit.py test": "runner.os == 'Windows'",
+    }
 
 
 def test_every_python_of_the_range_is_tested():
     matrix = WORKFLOWS["test"]["jobs"]["test"]["strategy"]["matrix"]
     pythons = set(matrix["python"]) | {entry["python"] for entry in matrix["include"]}
-    low, high = re.search(r'requires-python = ">=3\.(\d+),<3\.(\d+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8")).groups()
+    low, high = re.search(
+        r'requires-python = ">=3\.(\d+),<3\.(\d+)"',
+        (ROOT / "pyproject.toml").read_text(encoding="utf-8"),
+    ).groups()
     assert pythons == {f"3.{minor}" for minor in range(int(low), int(high))}
     assert f"3.{int(high) - 1}" in matrix["python"]  # on each system: its wheels are the youngest
 
@@ -67,28 +82,57 @@ def test_every_python_of_the_range_is_tested():
 def test_the_course_runs_at_smoke_and_its_pages_are_kept_whatever_came_of_it():
     job = WORKFLOWS["test"]["jobs"]["course"]
     assert commands(job) == ["make run PROFILE=smoke"]
-    kept = next(step for step in job["steps"] if step.get("uses", "").startswith("actions/upload-artifact@"))
-    assert kept["with"]["path"] == "runs/course/smoke/" and kept["with"]["if-no-files-found"] == "error"
+    kept = next(
+        step for step in job["steps"] if step.get("uses", "").startswith("actions/upload-artifact@")
+    )
+    assert (
+        kept["with"]["path"] == "runs/course/smoke/"
+        and kept["with"]["if-no-files-found"] == "error"
+    )
     assert kept["if"] == "${{ !cancelled() }}"
 
 
 def test_every_week_the_ranges_are_installed_without_the_lock_and_tested():
     job = WORKFLOWS["weekly"]["jobs"]["ranges"]
-    assert commands(job) == ['python -m pip install -e ".[test]"', "python -m corelib doctor", "python -m pytest"]
+    assert commands(job) == [
+        'python -m pip install -e ".[test]"',
+        "python -m corelib doctor",
+        "python -m pytest",
+    ]
 
 
 def test_every_week_the_links_of_all_texts_are_followed():
     job = WORKFLOWS["weekly"]["jobs"]["links"]
-    checked = next(step["with"] for step in job["steps"] if step.get("uses", "").startswith("lycheeverse/lychee-action@"))
+    checked = next(
+        step["with"]
+        for step in job["steps"]
+        if step.get("uses", "").startswith("lycheeverse/lychee-action@")
+    )
     assert checked["fail"] is True
     words = checked["args"].split()
     places = [word for word in words if not word.startswith("--")]
-    assert places == ["README.md", "notebooks", "docs"] and all((ROOT / place).exists() for place in places)
+    assert places == ["README.md", "notebooks", "docs"] and all(
+        (ROOT / place).exists() for place in places
+    )
     assert any("nbconvert --to markdown notebooks/*.ipynb" in command for command in commands(job))
     assert "https://" in README
 
 
-@pytest.mark.parametrize("command", ["make test", "make run PROFILE=smoke", "python kit.py test", 'python -m pip install -e ".[test]"', "python -m pytest", "python -m corelib doctor"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "make test",
+        "make run PROFILE=smoke",
+        "python kit.py test",
+        'python -m pip install -e ".[test]"',
+        "python -m pytest",
+        "python -m corelib doctor",
+    ],
+)
 def test_the_readme_has_the_commands_that_the_workflows_run(command):
-    assert any(command in commands(job) for workflow in WORKFLOWS.values() for job in workflow["jobs"].values())
+    assert any(
+        command in commands(job)
+        for workflow in WORKFLOWS.values()
+        for job in workflow["jobs"].values()
+    )
     assert command.partition("=")[0] in README

@@ -7,14 +7,18 @@ from pathlib import Path
 
 
 def project_root() -> Path:
-    """The folder that holds notebooks/, datasets/ and runs/: that of the repository corelib is installed from."""
+    """The folder that holds notebooks/, datasets/ and runs/: that of the repository corelib is
+    installed from."""
     return Path(__file__).resolve().parents[2]
 
 
 def start() -> Path:
-    """First line of every notebook: work in the project's folder, wherever Jupyter was started. Returns it."""
+    """First line of every notebook: work in the project's folder, wherever Jupyter was started.
+    Returns it."""
     root = project_root()
     if not (root / "notebooks").is_dir():
-        raise FileNotFoundError(f"{root} holds no notebooks/: install corelib from a clone of the kit (`make lab`)")
+        raise FileNotFoundError(
+            f"{root} holds no notebooks/: install corelib from a clone of the kit (`make lab`)"
+        )
     os.chdir(root)
     return root

@@ -1,8 +1,8 @@
 """The reproducibility check: a course run's results against the stored reference of its profile.
 
-A reference (notebooks/references/<profile>.json) is written from course runs of five seeds or more and never by hand.
-For every experiment - dataset, system, recipe, exemplars, chosen epoch - it holds mean and spread of both metrics and
-the range that one more seed falls into 99 times of 100.
+A reference (notebooks/references/<profile>.json) is written from course runs of five seeds or more
+and never by hand. For every experiment - dataset, system, recipe, exemplars, chosen epoch - it
+holds mean and spread of both metrics and the range that one more seed falls into 99 times of 100.
 """
 
 from __future__ import annotations
@@ -24,15 +24,18 @@ from corelib.messages import one_line
 from corelib.metrics import DEFINITION
 
 MEASURES = ("spearman", "rl2_x100")
-# Rows that differ in one of these are other experiments; `notebook` is not among them, two may report the same one.
+# Rows that differ in one of these are other experiments; `notebook` is not among them, two may
+# report the same one.
 EXPERIMENT = ("dataset", "system", "with_difficulty", "recipe", "exemplars", "split", "selected_on")
 LEAST_SEEDS = 5
 COVERAGE = 0.99  # of the range
-ROOM = 1e-3  # added on either side: what another processor's rounding may do where seeds do not differ at all
+# added on either side: what another processor's rounding may do where seeds do not differ at all
+ROOM = 1e-3
 
 
 class NotComparable(KitError, ValueError):
-    """The run and the reference cannot be compared; the message says which of profile, data or definition differs."""
+    """The run and the reference cannot be compared; the message says which of profile, data or
+    definition differs."""
 
     exit_code = 3
 
@@ -54,13 +57,24 @@ class CourseResults:
         folder = Path(folder)
         for name in ("environment.json", "metrics.json"):
             if not (folder / name).is_file():
-                raise CourseError(f"{folder}: no {name} here, so it is no course run; make one with `python -m corelib course run`")
+                raise CourseError(
+                    f"{folder}: no {name} here, so it is no course run; make one with `python -m"
+                    " corelib course run`"
+                )
         try:
-            environment, rows = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("environment.json", "metrics.json"))
-            if "profile" not in environment or not all(set(EXPERIMENT) | {"seed", *MEASURES} <= set(row) for row in rows):
+            environment, rows = (
+                json.loads((folder / name).read_text(encoding="utf-8"))
+                for name in ("environment.json", "metrics.json")
+            )
+            if "profile" not in environment or not all(
+                set(EXPERIMENT) | {"seed", *MEASURES} <= set(row) for row in rows
+            ):
                 raise ValueError("keys are missing")
         except (ValueError, TypeError, RecursionError) as error:
-            raise CourseError(f"{folder}: metrics.json and environment.json are not those of a course run ({one_line(error)}); execute it again") from None
+            raise CourseError(
+                f"{folder}: metrics.json and environment.json are not those of a course run"
+                f" ({one_line(error)}); execute it again"
+            ) from None
         return cls(folder, environment, rows)
 
     @property
@@ -77,28 +91,34 @@ def experiments(rows: Iterable[Mapping]) -> dict[tuple, dict[int, dict]]:
 
 
 def range_of(values: Iterable[float]) -> tuple[float, float]:
-    """(low, high): where one more value of the same normal distribution falls with probability COVERAGE, and ROOM beside it.
+    """(low, high): where one more value of the same normal distribution falls with probability
+    COVERAGE, and ROOM beside it.
 
-    The prediction interval mean +- t s sqrt(1 + 1/n) of n >= 2 values (Student's t, n - 1 degrees of freedom).
+    The prediction interval mean +- t s sqrt(1 + 1/n) of n >= 2 values (Student's t, n - 1 degrees
+    of freedom).
     """
     values = np.asarray(list(values), float)
     n = len(values)
-    reach = stats.t.ppf((1 + COVERAGE) / 2, n - 1) * values.std(ddof=1) * math.sqrt(1 + 1 / n) + ROOM
+    reach = (
+        stats.t.ppf((1 + COVERAGE) / 2, n - 1) * values.std(ddof=1) * math.sqrt(1 + 1 / n) + ROOM
+    )
     return float(values.mean() - reach), float(values.mean() + reach)
 
 
 def make_reference(runs: list[CourseResults]) -> dict:
     """The reference of one profile from the rows of one or several course runs.
 
-    Raises CourseError for runs of different profiles, data or metric definitions, and where an experiment has fewer
-    than LEAST_SEEDS seeds (it lists them), or a metric that is not defined.
+    Raises CourseError for runs of different profiles, data or metric definitions, and where an
+    experiment has fewer than LEAST_SEEDS seeds (it lists them), or a metric that is not defined.
     """
     profiles = sorted({run.profile for run in runs})
     if len(profiles) > 1:
         raise CourseError(f"a reference is made of one profile, not of {', '.join(profiles)}")
     old = [str(run.folder) for run in runs if run.environment.get("metrics") != DEFINITION]
     if old:
-        raise CourseError(f"{', '.join(old)}: made with another definition of the metrics; run the course again")
+        raise CourseError(
+            f"{', '.join(old)}: made with another definition of the metrics; run the course again"
+        )
     entries, problems = [], []
     for key, seeds in experiments(row for run in runs for row in run.rows).items():
         named = _name(key)
@@ -110,16 +130,34 @@ def make_reference(runs: list[CourseResults]) -> dict:
         elif any(row[measure] is None for row in seeds.values() for measure in MEASURES):
             problems.append(f"{named}: a metric is not defined")
         else:
-            entry = dict(zip(EXPERIMENT, key, strict=True)) | {"table_sha256": data.pop(), "seeds": sorted(seeds)}
+            entry = dict(zip(EXPERIMENT, key, strict=True)) | {
+                "table_sha256": data.pop(),
+                "seeds": sorted(seeds),
+            }
             for measure in MEASURES:
                 values = [seeds[seed][measure] for seed in sorted(seeds)]
                 low, high = range_of(values)
-                entry[measure] = {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)), "low": low, "high": high}
+                entry[measure] = {
+                    "mean": float(np.mean(values)),
+                    "sd": float(np.std(values, ddof=1)),
+                    "low": low,
+                    "high": high,
+                }
             entries.append(entry)
     if problems or not entries:
-        raise CourseError("no reference was written:\n  " + "\n  ".join(problems or ["the runs recorded no result"]))
-    made_on = {key: value for key, value in runs[0].environment.items() if key not in ("profile", "seeds")}
-    return {"profile": profiles[0], "metrics": DEFINITION, "made_on": made_on, "experiments": entries}
+        raise CourseError(
+            "no reference was written:\n  "
+            + "\n  ".join(problems or ["the runs recorded no result"])
+        )
+    made_on = {
+        key: value for key, value in runs[0].environment.items() if key not in ("profile", "seeds")
+    }
+    return {
+        "profile": profiles[0],
+        "metrics": DEFINITION,
+        "made_on": made_on,
+        "experiments": entries,
+    }
 
 
 def write_reference(path: str | Path, reference: dict) -> None:
@@ -133,7 +171,10 @@ def read_reference(path: str | Path) -> dict:
     """Raises CourseError where there is no such file, or it is no reference."""
     path = Path(path)
     if not path.is_file():
-        raise CourseError(f"no reference {path}; name one with --against, or make it from five seeds with `course check --update`")
+        raise CourseError(
+            f"no reference {path}; name one with --against, or make it from five seeds with `course"
+            " check --update`"
+        )
     try:
         reference = json.loads(path.read_text(encoding="utf-8"))
         if not {"profile", "metrics", "made_on", "experiments"} <= set(reference):
@@ -144,36 +185,63 @@ def read_reference(path: str | Path) -> dict:
 
 
 def compare(run: CourseResults, reference: Mapping) -> pd.DataFrame:
-    """One line an experiment, seed and metric: measured, reference (mean, sd, low, high) and verdict.
+    """One line an experiment, seed and metric: measured, reference (mean, sd, low, high) and
+    verdict.
 
-    The verdict is "ok" or "outside"; "not measured" for the experiments of a dataset that the run has no row of, as
-    the real ones where CORE_AQA_DATA is not set. Raises NotComparable, naming what differs, for another profile,
-    another definition of the metrics or other data, and for a run that lacks experiments on a dataset that it has.
+    The verdict is "ok" or "outside"; "not measured" for the experiments of a dataset that the run
+    has no row of, as the real ones where CORE_AQA_DATA is not set. Raises NotComparable, naming
+    what differs, for another profile, another definition of the metrics or other data, and for a
+    run that lacks experiments on a dataset that it has.
     """
     if run.profile != reference["profile"]:
-        raise NotComparable(f"the run has profile {run.profile}, the reference {reference['profile']}")
+        raise NotComparable(
+            f"the run has profile {run.profile}, the reference {reference['profile']}"
+        )
     if run.environment.get("metrics") != reference["metrics"]:
-        raise NotComparable(f"the run's metrics are of definition {run.environment.get('metrics')}, the reference's of {reference['metrics']}")
+        raise NotComparable(
+            f"the run's metrics are of definition {run.environment.get('metrics')}, the reference's"
+            f" of {reference['metrics']}"
+        )
     known = {tuple(entry[key] for key in EXPERIMENT): entry for entry in reference["experiments"]}
     found = experiments(run.rows)
     datasets = {key[0] for key in found}
     missing = [_name(key) for key in known if key not in found and key[0] in datasets]
     if missing or not datasets & {key[0] for key in known}:
-        raise NotComparable(f"the run did not finish, or is another one: of {len(known)} experiments it lacks {'; '.join(missing) or 'all'}")
+        raise NotComparable(
+            f"the run did not finish, or is another one: of {len(known)} experiments it lacks"
+            f" {'; '.join(missing) or 'all'}"
+        )
     lines = []
     for key, entry in known.items():
         if key not in found:
-            lines += [{"experiment": _name(key), "metric": measure, **entry[measure], "verdict": "not measured"} for measure in MEASURES]
+            lines += [
+                {
+                    "experiment": _name(key),
+                    "metric": measure,
+                    **entry[measure],
+                    "verdict": "not measured",
+                }
+                for measure in MEASURES
+            ]
         for seed, row in sorted(found.get(key, {}).items()):
             if row.get("table_sha256") != entry["table_sha256"]:
                 raise NotComparable(
-                    f"{_name(key)}: the run's dataset is {_short(row.get('table_sha256'))}, the reference's {_short(entry['table_sha256'])}"
+                    f"{_name(key)}: the run's dataset is {_short(row.get('table_sha256'))}, the"
+                    f" reference's {_short(entry['table_sha256'])}"
                 )
             for measure in MEASURES:
                 measured, expected = row[measure], entry[measure]
                 inside = measured is not None and expected["low"] <= measured <= expected["high"]
-                lines.append({"experiment": _name(key), "seed": seed, "metric": measure,
-                    "measured": float("nan") if measured is None else measured, **expected, "verdict": "ok" if inside else "outside"})  # fmt: skip
+                lines.append(
+                    {
+                        "experiment": _name(key),
+                        "seed": seed,
+                        "metric": measure,
+                        "measured": float("nan") if measured is None else measured,
+                        **expected,
+                        "verdict": "ok" if inside else "outside",
+                    }
+                )
     return pd.DataFrame(lines)
 
 
@@ -181,9 +249,17 @@ def comparison_text(table: pd.DataFrame) -> str:
     """The comparison for a terminal."""
     shown = table[["experiment", "seed", "metric"]].copy()
     shown["seed"] = ["" if pd.isna(seed) else f"{seed:.0f}" for seed in table["seed"]]
-    shown["measured"] = ["" if verdict == "not measured" else f"{value:.4f}" for value, verdict in zip(table["measured"], table["verdict"], strict=True)]
-    shown["reference"] = [f"{row.mean:.4f} +- {row.sd:.4f}" for row in table[["mean", "sd"]].itertuples(index=False, name="Row")]
-    shown["range"] = [f"{low:.4f} to {high:.4f}" for low, high in zip(table["low"], table["high"], strict=True)]
+    shown["measured"] = [
+        "" if verdict == "not measured" else f"{value:.4f}"
+        for value, verdict in zip(table["measured"], table["verdict"], strict=True)
+    ]
+    shown["reference"] = [
+        f"{row.mean:.4f} +- {row.sd:.4f}"
+        for row in table[["mean", "sd"]].itertuples(index=False, name="Row")
+    ]
+    shown["range"] = [
+        f"{low:.4f} to {high:.4f}" for low, high in zip(table["low"], table["high"], strict=True)
+    ]
     shown["verdict"] = table["verdict"]
     return shown.to_string(index=False)
 
@@ -191,7 +267,10 @@ def comparison_text(table: pd.DataFrame) -> str:
 def _name(key: tuple) -> str:
     dataset, system, with_difficulty, recipe, exemplars, split, selected_on = key
     votes = f", M = {exemplars}" if exemplars else ""
-    return f"{dataset} {system}{' w/ DD' if with_difficulty else ''} ({recipe}{votes}), {split}, epoch by {selected_on}"
+    return (
+        f"{dataset} {system}{' w/ DD' if with_difficulty else ''} ({recipe}{votes}), {split}, epoch"
+        f" by {selected_on}"
+    )
 
 
 def _short(sha256: str | None) -> str:

@@ -1,8 +1,8 @@
 """A course run that was interrupted goes on: which notebooks are executed already, and from what.
 
-An executed copy carries the checksum of what it was executed from. The folder of a run that is under way holds
-unfinished.json, the notebooks of each command that has not come to its end; a run that has come to its end
-leaves none, and the same command executes everything anew.
+An executed copy carries the checksum of what it was executed from. The folder of a run that is
+under way holds unfinished.json, the notebooks of each command that has not come to its end; a run
+that has come to its end leaves none, and the same command executes everything anew.
 """
 
 from __future__ import annotations
@@ -20,21 +20,30 @@ MARK = "unfinished.json"
 
 
 def checksum(notebook: nbformat.NotebookNode, parameters: Mapping, machine: Mapping) -> str:
-    """One checksum over what an execution depends on: the cells, the parameters, and corelib.runs.machine (versions,
-    device, corelib's own source). Outputs and whatever an editor notes in a notebook do not count."""
-    cells = [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in notebook.cells]
-    return hashlib.sha256(json.dumps([cells, dict(parameters), dict(machine)], sort_keys=True).encode()).hexdigest()
+    """One checksum over what an execution depends on: the cells, the parameters, and
+    corelib.runs.machine (versions, device, corelib's own source). Outputs and whatever an editor
+    notes in a notebook do not count."""
+    cells = [
+        (cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in notebook.cells
+    ]
+    return hashlib.sha256(
+        json.dumps([cells, dict(parameters), dict(machine)], sort_keys=True).encode()
+    ).hexdigest()
 
 
 def is_executed(executed: Path, expected: str) -> bool:
-    """Whether a notebook's copy and page are there, executed to the end from what `expected` stands for."""
+    """Whether a notebook's copy and page are there, executed to the end from what `expected` stands
+    for."""
     if not (executed.is_file() and executed.with_suffix(".html").is_file()):
         return False
     try:
         metadata = nbformat.read(executed, as_version=4).metadata
     except (ValueError, nbformat.ValidationError):  # written by something else
         return False
-    return metadata.get("papermill", {}).get("exception") is False and metadata.get("executed_from") == expected
+    return (
+        metadata.get("papermill", {}).get("exception") is False
+        and metadata.get("executed_from") == expected
+    )
 
 
 def unfinished(folder: Path) -> list[list[str]]:

@@ -1,7 +1,8 @@
 """Exercises: checks that answer at once with a hint, and the student edition without the solutions.
 
-A solution stands in a notebook between `### BEGIN SOLUTION` and `### END SOLUTION`, with the next code
-cell calling `check`. The markers are those of nbgrader and otter, which can take the notebooks too.
+A solution stands in a notebook between `### BEGIN SOLUTION` and `### END SOLUTION`, with the next
+code cell calling `check`. The markers are those of nbgrader and otter, which can take the notebooks
+too.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ def check(exercise: str, *conditions: tuple[Callable[[], object], str]) -> None:
     """Say at once whether an exercise is solved.
 
     exercise    its number as in its heading, for example "5.1"
-    conditions  (condition, hint): a function without arguments that is true where this part is right,
-                and what to think of when it is not; they are tried in order
+    conditions  (condition, hint): a function without arguments that is true where this part is
+                right, and what to think of when it is not; they are tried in order
 
     Prints that the exercise is right, or raises OpenExercise with the first hint.
     """
@@ -41,7 +42,10 @@ def check(exercise: str, *conditions: tuple[Callable[[], object], str]) -> None:
         try:
             right = bool(condition())
         except NameError as error:
-            raise OpenExercise(f"Exercise {exercise} is still open ({error}): replace the dots in the cell above, run it, then run this one again.") from None
+            raise OpenExercise(
+                f"Exercise {exercise} is still open ({error}): replace the dots in the cell above,"
+                " run it, then run this one again."
+            ) from None
         except Exception as error:  # whatever a student's own code raises belongs into the hint
             right, hint = False, f"{hint} (Trying it gave {type(error).__name__}: {error})"
         if not right:
@@ -61,13 +65,18 @@ def without_solutions(source: str) -> str:
             kept += [] if inside else [line]
             continue
         if inside == (marker == BEGIN):
-            raise CourseError(f"{marker!r} without its counterpart in the cell that begins {source.splitlines()[0]!r}")
+            raise CourseError(
+                f"{marker!r} without its counterpart in the cell that begins"
+                f" {source.splitlines()[0]!r}"
+            )
         inside = marker == BEGIN
         if inside:
             indent = line[: len(line) - len(line.lstrip())]
             kept += [indent + PROMPT, indent + "..."]
     if inside:
-        raise CourseError(f"{BEGIN!r} without {END!r} in the cell that begins {source.splitlines()[0]!r}")
+        raise CourseError(
+            f"{BEGIN!r} without {END!r} in the cell that begins {source.splitlines()[0]!r}"
+        )
     return "\n".join(kept)
 
 
@@ -82,32 +91,49 @@ def student_notebook(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def write_student_edition(source: str | Path, out: str | Path) -> list[Path]:
-    """Write the student edition of all notebooks in `source` into the folder `out`; returns their paths.
+    """Write the student edition of all notebooks in `source` into the folder `out`; returns their
+    paths.
 
-    The profiles and everything else beside the notebooks but the lecturers' README.md is copied. Raises CourseError when
-    `out` is the source, or holds anything but an earlier student edition.
+    The profiles and everything else beside the notebooks but the lecturers' README.md is copied.
+    Raises CourseError when `out` is the source, or holds anything but an earlier student edition.
     """
     source, out = Path(source).resolve(), Path(out).resolve()
     mark = out / ".student-edition"
     if out == source or out.is_relative_to(source):
         raise CourseError(f"{out} is where the source notebooks lie; choose another --out")
     if out.exists() and any(out.iterdir()) and not mark.is_file():
-        raise CourseError(f"{out} holds other files, which the student edition would mix with; choose an empty --out")
-    contents = {path.name: student_notebook(read_notebook(path)) for path in sorted(source.glob("[0-9][0-9]_*.ipynb"))}
+        raise CourseError(
+            f"{out} holds other files, which the student edition would mix with; choose an empty"
+            " --out"
+        )
+    contents = {
+        path.name: student_notebook(read_notebook(path))
+        for path in sorted(source.glob("[0-9][0-9]_*.ipynb"))
+    }
     if not contents:
         raise CourseError(f"no notebook in {source}: expected files such as 00_start_here.ipynb")
     with new_folder(out, overwrite=True) as scratch:
-        shutil.copytree(source, scratch, ignore=shutil.ignore_patterns("*.ipynb", "README.md", ".*"), dirs_exist_ok=True)
-        (scratch / mark.name).write_text("written by `python -m corelib course student`; it is replaced as a whole\n", encoding="utf-8")
+        shutil.copytree(
+            source,
+            scratch,
+            ignore=shutil.ignore_patterns("*.ipynb", "README.md", ".*"),
+            dirs_exist_ok=True,
+        )
+        (scratch / mark.name).write_text(
+            "written by `python -m corelib course student`; it is replaced as a whole\n",
+            encoding="utf-8",
+        )
         for name, notebook in contents.items():
             nbformat.write(notebook, scratch / name)
     return [out / name for name in contents]
 
 
 def exercises_of(notebook: nbformat.NotebookNode) -> list[tuple[str, int, int]]:
-    """(number, place of the solution's cell, place of the check's cell) of every exercise, in order.
+    """(number, place of the solution's cell, place of the check's cell) of every exercise, in
+    order.
 
-    Raises CourseError for a solution without a check right behind it, or a check without a solution.
+    Raises CourseError for a solution without a check right behind it, or a check without a
+    solution.
     """
     found, solution = [], None
     for place, cell in enumerate(notebook.cells):
@@ -115,12 +141,18 @@ def exercises_of(notebook: nbformat.NotebookNode) -> list[tuple[str, int, int]]:
             continue
         called = re.match(r'\s*check\(\s*"([\d.]+)"', cell.source)
         if called and solution is None:
-            raise CourseError(f"the check of exercise {called[1]} has no solution in the code cell before it")
+            raise CourseError(
+                f"the check of exercise {called[1]} has no solution in the code cell before it"
+            )
         if solution is not None and not called:
-            raise CourseError(f"the solution in cell {solution + 1} has no check in the code cell behind it")
+            raise CourseError(
+                f"the solution in cell {solution + 1} has no check in the code cell behind it"
+            )
         if called:
             found.append((called[1], solution, place))
         solution = place if BEGIN in cell.source else None
     if solution is not None:
-        raise CourseError(f"the solution in cell {solution + 1} has no check in the code cell behind it")
+        raise CourseError(
+            f"the solution in cell {solution + 1} has no check in the code cell behind it"
+        )
     return found

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import textwrap
 
-MEMORY = "too little memory: close other programs and kernels, or take a smaller profile (--profile smoke)"
-DISK = "the disk is full: free some space, then give the same command again; what is finished is kept"
+MEMORY = (
+    "too little memory: close other programs and kernels, or take a smaller profile (--profile"
+    " smoke)"
+)
+DISK = (
+    "the disk is full: free some space, then give the same command again; what is finished is kept"
+)
 KERNEL_DIED = f"the kernel died; the commonest cause is {MEMORY}"
 INSTALLATION = "ask `python -m corelib doctor` what is missing or broken"
 
-# Parts of an error's class or message (lower case) -> what to do. torch and numpy have errors of their own for a memory
-# that is full, and each system its own words for a disk that is.
+# Parts of an error's class or message (lower case) -> what to do. torch and numpy have errors of
+# their own for a memory that is full, and each system its own words for a disk that is.
 ADVICE = {
     "memoryerror": MEMORY,
     "outofmemory": MEMORY,
@@ -26,7 +31,8 @@ ADVICE = {
 
 
 def explain_error(kind: str, message: str) -> str:
-    """One line of at most about 500 characters: the error's class and message, and what to do where that is known."""
+    """One line of at most about 500 characters: the error's class and message, and what to do where
+    that is known."""
     whole = f"{kind}: {message}" if message.strip() else kind
     said = textwrap.shorten(whole, 400, placeholder=" ...")
     advice = next((advice for sign, advice in ADVICE.items() if sign in whole.lower()), None)
@@ -35,4 +41,7 @@ def explain_error(kind: str, message: str) -> str:
 
 def explain_cell_time(seconds: int) -> str:
     """A cell that took too long."""
-    return f"ran longer than the {seconds} s allowed for one cell; allow more with --cell-timeout, or take a smaller profile"
+    return (
+        f"ran longer than the {seconds} s allowed for one cell; allow more with --cell-timeout, or"
+        " take a smaller profile"
+    )

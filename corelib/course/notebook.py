@@ -1,4 +1,5 @@
-"""Executes one notebook with papermill; what it left is kept, and what went wrong is told in one line."""
+"""Executes one notebook with papermill; what it left is kept, and what went wrong is told in one
+line."""
 
 from __future__ import annotations
 
@@ -26,9 +27,16 @@ class NotebookError(KitError, RuntimeError):
 
 
 def execute_notebook(
-    path: Path, executed: Path, parameters: dict, root: Path, kernel: str, cell_timeout: int | None, executed_from: str
+    path: Path,
+    executed: Path,
+    parameters: dict,
+    root: Path,
+    kernel: str,
+    cell_timeout: int | None,
+    executed_from: str,
 ) -> None:
-    """Execute one notebook into `executed` and write its page; raises NotebookError, both files kept.
+    """Execute one notebook into `executed` and write its page; raises NotebookError, both files
+    kept.
 
     path           of the notebook; root: the working folder of its kernel
     kernel, cell_timeout  as corelib.course.execute.run_course takes them
@@ -37,9 +45,17 @@ def execute_notebook(
     problem, seen, signals, page = None, [], [], None
     try:
         papermill.execute_notebook(
-            path, None, parameters, engine_name=_Engine.__name__, seen=seen, kernel_name=kernel, cwd=root,
-            execution_timeout=cell_timeout, progress_bar=False, config=client_config(signals),
-        )  # fmt: skip
+            path,
+            None,
+            parameters,
+            engine_name=_Engine.__name__,
+            seen=seen,
+            kernel_name=kernel,
+            cwd=root,
+            execution_timeout=cell_timeout,
+            progress_bar=False,
+            config=client_config(signals),
+        )
     except papermill.PapermillExecutionError as error:
         problem = explain_error(error.ename, error.evalue)
     except CellTimeoutError:
@@ -52,9 +68,12 @@ def execute_notebook(
         problem = f"the kernel did not start ({' '.join(str(error).split())}); {INSTALLATION}"
     notebook = seen[0] if seen else read_notebook(path)
     # What papermill notes of its own paths is this machine's; the names alone are enough.
-    notebook.metadata.setdefault("papermill", {}).update(input_path=path.name, output_path=executed.name)
+    notebook.metadata.setdefault("papermill", {}).update(
+        input_path=path.name, output_path=executed.name
+    )
     if problem is None and _has_unexecuted(notebook):
-        # papermill takes sys.exit() for a good end, and nbclient skips some tags; the course wants every cell executed.
+        # papermill takes sys.exit() for a good end, and nbclient skips some tags; the course wants
+        # every cell executed.
         problem = "the notebook ended here without an error, but not every cell was executed"
     notebook.metadata.papermill["exception"] = problem is not None
     notebook.metadata["executed_from"] = executed_from
@@ -64,8 +83,14 @@ def execute_notebook(
     except OSError as error:
         problem = problem or explain_error(type(error).__name__, str(error))
     if problem is not None:
-        kept = f"The executed copy, up to there: {page}" if page else "There is no page of it: it could not be written"
-        raise NotebookError(f"{path.stem}, cell {_last_cell(notebook)}: {problem}\n{kept}") from None
+        kept = (
+            f"The executed copy, up to there: {page}"
+            if page
+            else "There is no page of it: it could not be written"
+        )
+        raise NotebookError(
+            f"{path.stem}, cell {_last_cell(notebook)}: {problem}\n{kept}"
+        ) from None
 
 
 class _Engine(NBClientEngine):
@@ -81,13 +106,17 @@ papermill_engines.register(_Engine.__name__, _Engine)
 
 
 def _last_cell(notebook: nbformat.NotebookNode) -> int:
-    """The number, counted from 1 as in the source notebook, of the cell with an error, or of the last one begun."""
+    """The number, counted from 1 as in the source notebook, of the cell with an error, or of the
+    last one begun."""
     # papermill's own cells are not in the source, so they do not count.
     own = {"injected-parameters", ERROR_MARKER_TAG}
     cells = [cell for cell in notebook.cells if not own & set(cell.metadata.get("tags", []))]
     last = 1
     for number, cell in enumerate(cells, start=1):
-        if any(output.output_type == "error" and output.ename != "SystemExit" for output in cell.get("outputs", [])):
+        if any(
+            output.output_type == "error" and output.ename != "SystemExit"
+            for output in cell.get("outputs", [])
+        ):
             return number
         if cell.cell_type == "code" and cell.metadata.get("papermill", {}).get("start_time"):
             last = number
@@ -100,4 +129,6 @@ def _has_unexecuted(notebook: nbformat.NotebookNode) -> bool:
 
 
 def _exited(cell: nbformat.NotebookNode) -> bool:
-    return any(output.output_type == "error" and output.ename == "SystemExit" for output in cell.outputs)
+    return any(
+        output.output_type == "error" and output.ename == "SystemExit" for output in cell.outputs
+    )

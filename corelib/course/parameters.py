@@ -31,11 +31,13 @@ RESULTS = "results"
 
 
 class CourseError(KitError, ValueError):
-    """The course cannot be run as asked; nothing has been executed. The message says what would be right."""
+    """The course cannot be run as asked; nothing has been executed. The message says what would be
+    right."""
 
 
 def nearest(word: str, valid: list[str]) -> str:
-    """A hint for an unknown name: the closest valid one, or all of them (for example "; did you mean 'epochs'?")."""
+    """A hint for an unknown name: the closest valid one, or all of them (for example "; did you
+    mean 'epochs'?")."""
     close = difflib.get_close_matches(word, valid, n=1)
     if close:
         return f"; did you mean {close[0]!r}?"
@@ -53,17 +55,27 @@ def read_profile(folder: str | Path, profile: str) -> dict[str, dict]:
         raise CourseError(f"no profile {profile!r} in {folder}{nearest(profile, valid)}")
     try:
         text = path.read_text(encoding="utf-8")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise CourseError(f"{path}: holds an alias (*name); write the value out")  # a few lines of them stand for billions
+        if any(
+            isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)
+        ):
+            raise CourseError(
+                f"{path}: holds an alias (*name); write the value out"
+            )  # a few lines of them stand for billions
         content = yaml.safe_load(text) or {}
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise CourseError(f"{path} is not valid YAML: {one_line(error)}") from None
     if not isinstance(content, dict):
-        raise CourseError(f"{path}: expected a mapping of `all` and notebook names, got a {type(content).__name__}")
+        raise CourseError(
+            f"{path}: expected a mapping of `all` and notebook names, got a"
+            f" {type(content).__name__}"
+        )
     sections = {}
     for name, values in content.items():
         if values is not None and not isinstance(values, dict):
-            raise CourseError(f"{path}: {name}: expected a mapping of parameters such as {{epochs: 3}}, got {one_line(repr(values))}")
+            raise CourseError(
+                f"{path}: {name}: expected a mapping of parameters such as {{epochs: 3}}, got"
+                f" {one_line(repr(values))}"
+            )
         sections[str(name)] = values or {}
     return sections
 
@@ -77,24 +89,30 @@ def read_notebook(path: Path) -> nbformat.NotebookNode:
 
 
 def declared_parameters(notebook: nbformat.NotebookNode, name: str) -> dict[str, object]:
-    """What the cell tagged `parameters` declares: {parameter: default}, empty when there is no such cell.
+    """What the cell tagged `parameters` declares: {parameter: default}, empty when there is no such
+    cell.
 
-    Raises CourseError for more than one such cell, or a statement in it that is not `name = literal`
-    (papermill does not recompute what is derived there, so derived values belong to the next cell).
+    Raises CourseError for more than one such cell, or a statement in it that is not
+    `name = literal` (papermill does not recompute what is derived there, so derived values belong
+    to the next cell).
     """
     tagged = [cell for cell in notebook.cells if TAG in cell.metadata.get("tags", [])]
     if len(tagged) > 1:
         raise CourseError(f"{name}: {len(tagged)} cells are tagged `{TAG}`; tag one")
     declared = {}
     for statement in _parse(tagged[0].source, name).body if tagged else []:
-        targets = [statement.target] if isinstance(statement, ast.AnnAssign) else getattr(statement, "targets", [])
+        targets = (
+            [statement.target]
+            if isinstance(statement, ast.AnnAssign)
+            else getattr(statement, "targets", [])
+        )
         try:
             (target,) = targets
             declared[target.id] = ast.literal_eval(statement.value)
         except (ValueError, AttributeError, TypeError):
             raise CourseError(
-                f"{name}: `{ast.unparse(statement)}` in the parameters cell is not `name = literal`; "
-                "derive values in the next cell"
+                f"{name}: `{ast.unparse(statement)}` in the parameters cell is not `name ="
+                " literal`; derive values in the next cell"
             ) from None
     return declared
 
@@ -118,12 +136,17 @@ def unread_parameters(notebook: nbformat.NotebookNode, name: str) -> list[str]:
 
 
 def plan_parameters(
-    sections: dict[str, dict], notebooks: dict[str, nbformat.NotebookNode], *, selected: list[str], origin: str
+    sections: dict[str, dict],
+    notebooks: dict[str, nbformat.NotebookNode],
+    *,
+    selected: list[str],
+    origin: str,
 ) -> dict[str, dict]:
     """The parameters to hand to each selected notebook: {notebook: {parameter: value}}.
 
     sections   a profile, from read_profile
-    notebooks  every notebook of the course by name: an `all` parameter is one that any of them declares
+    notebooks  every notebook of the course by name: an `all` parameter is one that any of them
+               declares
     selected   the names of those to execute
     origin     what to call the profile in messages (its path)
 
@@ -136,33 +159,48 @@ def plan_parameters(
     problems = []
     for section, values in sections.items():
         if section != "all" and section not in notebooks:
-            problems.append(f"{origin}: no notebook is called {section!r}{nearest(section, ['all', *notebooks])}")
+            problems.append(
+                f"{origin}: no notebook is called"
+                f" {section!r}{nearest(section, ['all', *notebooks])}"
+            )
             continue
         valid = anywhere if section == "all" else sorted(set(declared[section]) - {RESULTS})
         whose = "no notebook declares" if section == "all" else f"{section} does not declare"
         for key in values:
             if key == RESULTS:
-                problems.append(f"{origin}: {section}: `{RESULTS}` is set by the run; use --out to say where")
+                problems.append(
+                    f"{origin}: {section}: `{RESULTS}` is set by the run; use --out to say where"
+                )
             elif key not in valid:
-                problems.append(f"{origin}: {section}: {whose} a parameter {key!r}{nearest(str(key), valid)}")
+                problems.append(
+                    f"{origin}: {section}: {whose} a parameter {key!r}{nearest(str(key), valid)}"
+                )
     plan = {}
     for name in selected:
-        given = {key: value for key, value in sections.get("all", {}).items() if key in declared[name]}
+        given = {
+            key: value for key, value in sections.get("all", {}).items() if key in declared[name]
+        }
         plan[name] = given | sections.get(name, {})
         for key, value in plan[name].items():
             if key in declared[name] and not _same_type(value, declared[name][key]):
-                problems.append(_type_problem(f"{origin}: {name}: {key}", value, declared[name][key]))
+                problems.append(
+                    _type_problem(f"{origin}: {name}: {key}", value, declared[name][key])
+                )
         problems += [
-            f"{name}: the parameter {key!r} is declared, but no later cell reads it; use it or remove it"
+            f"{name}: the parameter {key!r} is declared, but no later cell reads it; use it or"
+            " remove it"
             for key in unread_parameters(notebooks[name], name)
         ]
     if problems:
-        raise CourseError("nothing was executed:\n  " + "\n  ".join(problems) if problems[1:] else problems[0])
+        raise CourseError(
+            "nothing was executed:\n  " + "\n  ".join(problems) if problems[1:] else problems[0]
+        )
     return plan
 
 
 def _same_type(value: object, default: object) -> bool:
-    # bool is an int to isinstance, but `pretrained: 1` is a slip; an int does where a float is meant.
+    # bool is an int to isinstance, but `pretrained: 1` is a slip; an int does where a float is
+    # meant.
     if default is None:
         return True
     if isinstance(default, float):
@@ -174,7 +212,10 @@ def _same_type(value: object, default: object) -> bool:
 
 
 def _type_problem(where: str, value: object, default: object) -> str:
-    message = f"{where} is {value!r} ({type(value).__name__}), the default is {default!r} ({type(default).__name__})"
+    message = (
+        f"{where} is {value!r} ({type(value).__name__}), the default is {default!r}"
+        f" ({type(default).__name__})"
+    )
     # YAML 1.1 reads a number with an exponent only when it has a decimal point and a sign.
     if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
         number = float(value)
@@ -189,11 +230,14 @@ def _parse(source: str, name: str) -> ast.Module:
     try:
         return ast.parse("\n".join(lines))
     except SyntaxError as error:
-        raise CourseError(f"{name}: a cell is not valid Python: {error.msg}: {(error.text or '').strip()}") from None
+        raise CourseError(
+            f"{name}: a cell is not valid Python: {error.msg}: {(error.text or '').strip()}"
+        ) from None
 
 
 def _names_read(statement: ast.stmt) -> set[str]:
-    # symtable knows scopes: a function's own argument or local of the same name is no read of the parameter.
+    # symtable knows scopes: a function's own argument or local of the same name is no read of the
+    # parameter.
     read = set()
     scopes = [symtable.symtable(ast.unparse(statement), "cell", "exec")]
     while scopes:

@@ -41,7 +41,9 @@ def record_results(rows: Iterable[Mapping], *, notebook: str, folder: str | Path
         if missing:
             problems.append(f"row {number} lacks {', '.join(missing)}")
         elif row["system"] not in SYSTEMS:
-            problems.append(f"row {number}: system is {row['system']!r}, expected one of {', '.join(SYSTEMS)}")
+            problems.append(
+                f"row {number}: system is {row['system']!r}, expected one of {', '.join(SYSTEMS)}"
+            )
     if problems:
         raise ValueError(f"results of {notebook}: " + "; ".join(problems))
     folder = Path(folder)
@@ -84,9 +86,11 @@ def results_table(rows: Iterable[Mapping]) -> pd.DataFrame:
     groups = frame.groupby(SETTING, dropna=False, sort=False)
     table = groups.agg(
         seeds=("seed", "size"),
-        spearman=("spearman", "mean"), spearman_sd=("spearman", "std"),
-        rl2_x100=("rl2_x100", "mean"), rl2_x100_sd=("rl2_x100", "std"),
-    )  # fmt: skip
+        spearman=("spearman", "mean"),
+        spearman_sd=("spearman", "std"),
+        rl2_x100=("rl2_x100", "mean"),
+        rl2_x100_sd=("rl2_x100", "std"),
+    )
     return table.reset_index()
 
 
@@ -98,8 +102,12 @@ def table_text(rows: Iterable[Mapping]) -> pd.DataFrame:
     table = results_table(rows)
     shown = table[SETTING].copy()
     shown["seeds"] = table["seeds"]
-    shown["Spearman"] = [_mean_text(m, s, 3) for m, s in zip(table["spearman"], table["spearman_sd"])]
-    shown["R-l2 x100"] = [_mean_text(m, s, 3) for m, s in zip(table["rl2_x100"], table["rl2_x100_sd"])]
+    shown["Spearman"] = [
+        _mean_text(m, s, 3) for m, s in zip(table["spearman"], table["spearman_sd"])
+    ]
+    shown["R-l2 x100"] = [
+        _mean_text(m, s, 3) for m, s in zip(table["rl2_x100"], table["rl2_x100_sd"])
+    ]
     shown["exemplars"] = shown["exemplars"].map(_cell_text)
     shown["n_test"] = shown["n_test"].map(_cell_text)
     if not any(shown["exemplars"]):

@@ -58,17 +58,24 @@ class _Page(HTMLExporter):
     def markdown2html(self, context, source):
         path = context.get("resources", {}).get("metadata", {}).get("path", "")
         attachments = context.get("cell", {}).get("attachments", {})
-        renderer = _Renderer(escape=False, attachments=attachments, embed_images=True, path=path, anchor_link_text=self.anchor_link_text)
+        renderer = _Renderer(
+            escape=False,
+            attachments=attachments,
+            embed_images=True,
+            path=path,
+            anchor_link_text=self.anchor_link_text,
+        )
         return MarkdownWithMath(renderer=renderer).render(source)
 
 
 def write_html(executed: str | Path, *, images: str | Path) -> Path:
-    """Write the page of an executed notebook beside it and return its path; it opens without a network.
+    """Write the page of an executed notebook beside it and return its path; it opens without a
+    network.
 
     images   the folder that pictures named in Markdown are relative to; they are put into the page
 
-    A figure's alternative text is the sentence before it that says what to see. A widget, which needs a
-    kernel, is replaced by a line that says where it works.
+    A figure's alternative text is the sentence before it that says what to see. A widget, which
+    needs a kernel, is replaced by a line that says where it works.
     """
     executed = Path(executed)
     notebook = nbformat.read(executed, as_version=4)
@@ -79,7 +86,12 @@ def write_html(executed: str | Path, *, images: str | Path) -> Path:
             if "image/png" in output.get("data", {}):
                 seen.append(html.escape(caption))
             if WIDGET in output.get("data", {}):
-                output.data = {"text/html": '<p class="widget-note">A widget: run this notebook in JupyterLab to use it.</p>'}
+                output.data = {
+                    "text/html": (
+                        '<p class="widget-note">A widget: run this notebook in JupyterLab to use'
+                        " it.</p>"
+                    )
+                }
     exporter = _Page(template_name="lab", embed_images=True)
     # Nothing that a course run could mend: nbconvert remarks on figures without a text alternative.
     exporter.log = logging.getLogger(f"{__name__}.nbconvert")
@@ -87,9 +99,18 @@ def write_html(executed: str | Path, *, images: str | Path) -> Path:
     exporter.require_js_url = ""
     resources = {"metadata": {"path": str(images), "name": executed.stem}}
     page, _ = exporter.from_notebook_node(notebook, resources)
-    page = re.sub(r"<!-- Load mathjax -->.*?<!-- End of mathjax configuration -->", "", page, flags=re.DOTALL)
-    page = re.sub(r'<script src=""></script>|<script type="module">(?:(?!</script>).)*mermaid.*?</script>', "", page, flags=re.DOTALL)
-    texts = iter(seen)  # nbconvert's template looks for no text where a figure's output could carry one
+    page = re.sub(
+        r"<!-- Load mathjax -->.*?<!-- End of mathjax configuration -->", "", page, flags=re.DOTALL
+    )
+    page = re.sub(
+        r'<script src=""></script>|<script type="module">(?:(?!</script>).)*mermaid.*?</script>',
+        "",
+        page,
+        flags=re.DOTALL,
+    )
+    texts = iter(
+        seen
+    )  # nbconvert's template looks for no text where a figure's output could carry one
     page = re.sub(re.escape(NO_TEXT), lambda found: f'alt="{next(texts, "Figure")}"', page)
     path = executed.with_suffix(".html")
     write_atomically(path, page)
@@ -97,29 +118,46 @@ def write_html(executed: str | Path, *, images: str | Path) -> Path:
 
 
 def captions(notebook: nbformat.NotebookNode) -> list[str]:
-    """What is to be seen in each cell's figure, in words: the sentences with "see" of the Markdown before it,
-    or its first sentence; a text a cell, in order."""
+    """What is to be seen in each cell's figure, in words: the sentences with "see" of the Markdown
+    before it, or its first sentence; a text a cell, in order."""
     found, caption = [], "Figure"
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            text = " ".join(line for line in cell.source.splitlines() if not line.startswith(("#", "|", "$$", "-")))
+            text = " ".join(
+                line
+                for line in cell.source.splitlines()
+                if not line.startswith(("#", "|", "$$", "-"))
+            )
             text = re.sub(r"[*`]|\$+[^$]*\$+", "", text).strip()
             sentences = re.split(r"(?<=[.?!])\s+", text)
-            seen = [sentence for sentence in sentences if re.search(r"\b[Ss]ee\b|\b[Cc]ompare\b", sentence)]
+            seen = [
+                sentence
+                for sentence in sentences
+                if re.search(r"\b[Ss]ee\b|\b[Cc]ompare\b", sentence)
+            ]
             caption = " ".join(seen or sentences[:1]) or caption
         found.append(caption)
     return found
 
 
-def write_index(folder: str | Path, *, names: Iterable[str], profile: str, rows: list[Mapping], stamp: Mapping) -> Path:
+def write_index(
+    folder: str | Path, *, names: Iterable[str], profile: str, rows: list[Mapping], stamp: Mapping
+) -> Path:
     """Write folder/index.html over the executed notebooks there (those of `names`, in that order).
 
     rows   the results table's rows (may be empty)
-    stamp  what the results depend on (versions, device, source ...); written to environment.json too
+    stamp  what the results depend on (versions, device, source ...); written to environment.json
+           too
     """
     folder = Path(folder)
-    entries = [_entry(folder / f"{name}.ipynb") for name in names if (folder / f"{name}.ipynb").is_file()]
-    table = table_text(rows).to_html(index=False, border=0) if rows else "<p>No notebook recorded a result.</p>"
+    entries = [
+        _entry(folder / f"{name}.ipynb") for name in names if (folder / f"{name}.ipynb").is_file()
+    ]
+    table = (
+        table_text(rows).to_html(index=False, border=0)
+        if rows
+        else "<p>No notebook recorded a result.</p>"
+    )
     title = f"The course, executed at profile {html.escape(profile)}"
     page = f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -140,30 +178,52 @@ def write_index(folder: str | Path, *, names: Iterable[str], profile: str, rows:
 
 
 def publish(folder: str | Path, out: str | Path, *, names: Iterable[str]) -> Path:
-    """Copy the site of a finished course run (index, pages, results, environment) into `out`; returns its index.
+    """Copy the site of a finished course run (index, pages, results, environment) into `out`;
+    returns its index.
 
-    names  the notebooks that must be there. Raises CourseError that names those that were not executed to
-           their end, or when `out` holds other files.
+    names  the notebooks that must be there. Raises CourseError that names those that were not
+           executed to their end, or when `out` holds other files.
     """
     folder, out = Path(folder), Path(out)
-    missing = [name for name in names if not (folder / f"{name}.html").is_file() or _failed(folder / f"{name}.ipynb")]
+    missing = [
+        name
+        for name in names
+        if not (folder / f"{name}.html").is_file() or _failed(folder / f"{name}.ipynb")
+    ]
     if missing:
-        raise CourseError(f"{folder}: not executed to the end: {', '.join(missing)}; run the course first: python -m corelib course run")
+        raise CourseError(
+            f"{folder}: not executed to the end: {', '.join(missing)}; run the course first: python"
+            " -m corelib course run"
+        )
     mark = out / "environment.json"
     if out.exists() and any(out.iterdir()) and not mark.is_file():
-        raise CourseError(f"{out} holds other files, which the site would mix with; choose an empty --out")
+        raise CourseError(
+            f"{out} holds other files, which the site would mix with; choose an empty --out"
+        )
     with new_folder(out, overwrite=True) as scratch:
-        for name in ["index.html", "metrics.json", "environment.json", *(f"{name}.html" for name in names)]:
+        for name in [
+            "index.html",
+            "metrics.json",
+            "environment.json",
+            *(f"{name}.html" for name in names),
+        ]:
             shutil.copyfile(folder / name, scratch / name)
     return out / "index.html"
 
 
 def _failed(executed: Path) -> bool:
-    return not executed.is_file() or nbformat.read(executed, as_version=4).metadata.get("papermill", {}).get("exception") is not False
+    return (
+        not executed.is_file()
+        or nbformat.read(executed, as_version=4).metadata.get("papermill", {}).get("exception")
+        is not False
+    )
 
 
-def title_and_aims(notebook: nbformat.NotebookNode, name: str, *, lines: int = 6) -> tuple[str, str]:
-    """A notebook's first heading, and the first lines under it as Markdown (at most `lines`, further headings skipped).
+def title_and_aims(
+    notebook: nbformat.NotebookNode, name: str, *, lines: int = 6
+) -> tuple[str, str]:
+    """A notebook's first heading, and the first lines under it as Markdown (at most `lines`,
+    further headings skipped).
 
     Without a heading the title is `name`.
     """
@@ -196,12 +256,14 @@ def _entry(executed: Path) -> str:
     picture = f'<img alt="First figure of this notebook" src="{thumbnail}">' if thumbnail else ""
     return (
         f'<article><div><h2><a href="{page}">{html.escape(title)}</a></h2>'
-        f'<p class="note">{failed}{shown} {seconds}</p>{MarkdownWithMath(renderer=_Renderer(escape=False)).render(aims)}</div>{picture}</article>\n'
+        f'<p class="note">{failed}{shown}'
+        f" {seconds}</p>{MarkdownWithMath(renderer=_Renderer(escape=False)).render(aims)}</div>{picture}</article>\n"
     )
 
 
 def _thumbnail(notebook: nbformat.NotebookNode, width: int = 480) -> str | None:
-    # The first PNG that a cell put out, as a data address; half its width is shown, so that it stays sharp.
+    # The first PNG that a cell put out, as a data address; half its width is shown, so that it
+    # stays sharp.
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             encoded = output.get("data", {}).get("image/png")

@@ -1,1 +1,2 @@
-"""Data: the prepared-dataset contract, videos, features and the procedural dives. Knows no model."""
+"""Data: the prepared-dataset contract, videos, features and the procedural dives. Knows no
+model."""

@@ -1,8 +1,9 @@
 """The diver as an articulated figure: joints, poses, inertia, and how it turns in free flight.
 
-The figure lives in a trunk frame (X forward, Y to the diver's left, Z to the head), posed by joint angles.
-In flight the trunk turns so that the angular momentum about the lateral axis stays what it was at take-off,
-whatever arms and legs do: a tighter tuck spins faster. Metres, seconds, radians; masses as shares of the body.
+The figure lives in a trunk frame (X forward, Y to the diver's left, Z to the head), posed by joint
+angles. In flight the trunk turns so that the angular momentum about the lateral axis stays what it
+was at take-off, whatever arms and legs do: a tighter tuck spins faster. Metres, seconds, radians;
+masses as shares of the body.
 """
 
 from __future__ import annotations
@@ -18,14 +19,18 @@ JOINTS: Final = (
 INDEX: Final = {name: number for number, name in enumerate(JOINTS)}
 # Segments and their share of the body's mass, in round numbers.
 MASSES: Final = {
-    ("neck", "pelvis"): 0.50, ("head", "neck"): 0.08,
-    **{(f"shoulder_{s}", f"elbow_{s}"): 0.03 for s in "lr"}, **{(f"elbow_{s}", f"hand_{s}"): 0.02 for s in "lr"},
-    **{(f"hip_{s}", f"knee_{s}"): 0.10 for s in "lr"}, **{(f"knee_{s}", f"ankle_{s}"): 0.045 for s in "lr"},
+    ("neck", "pelvis"): 0.50,
+    ("head", "neck"): 0.08,
+    **{(f"shoulder_{s}", f"elbow_{s}"): 0.03 for s in "lr"},
+    **{(f"elbow_{s}", f"hand_{s}"): 0.02 for s in "lr"},
+    **{(f"hip_{s}", f"knee_{s}"): 0.10 for s in "lr"},
+    **{(f"knee_{s}", f"ankle_{s}"): 0.045 for s in "lr"},
     **{(f"ankle_{s}", f"toe_{s}"): 0.015 for s in "lr"},
-}  # fmt: skip
+}
 
-# A pose is a row of these angles: flexions are 0 in a straight body with the arms at the sides; a shoulder at
-# pi holds the arm overhead; `apart` and `split` open the legs sideways and fore and aft, `aside` one arm.
+# A pose is a row of these angles: flexions are 0 in a straight body with the arms at the sides; a
+# shoulder at pi holds the arm overhead; `apart` and `split` open the legs sideways and fore and
+# aft, `aside` one arm.
 ANGLES: Final = ("hip", "knee", "ankle", "shoulder", "elbow", "neck", "apart", "split", "aside")
 POSES: Final = {
     #            hip   knee  ankle shoul elbow neck
@@ -43,11 +48,14 @@ POSES: Final = {
 
 
 def place_joints(pose: np.ndarray, body: float = 1.0) -> np.ndarray:
-    """Joint positions [T, 17, 3] in the trunk frame, pelvis at the origin, for pose angles [T, 9] (ANGLES).
+    """Joint positions [T, 17, 3] in the trunk frame, pelvis at the origin, for pose angles [T, 9]
+    (ANGLES).
 
     body  size of the figure: 1 is 1.7 m tall
     """
-    hip, knee, ankle, shoulder, elbow, neck, apart, split, aside = np.moveaxis(np.asarray(pose, float), -1, 0)
+    hip, knee, ankle, shoulder, elbow, neck, apart, split, aside = np.moveaxis(
+        np.asarray(pose, float), -1, 0
+    )
     joints = np.zeros((*hip.shape, len(JOINTS), 3))
 
     def put(name: str, value: np.ndarray) -> np.ndarray:
@@ -68,7 +76,10 @@ def place_joints(pose: np.ndarray, body: float = 1.0) -> np.ndarray:
         lean = -0.27 * np.clip((shoulder - 2.4) / 0.7, 0, 1)
         upper = above + 0.28 * swing(shoulder - 0.6 * out, sign * (lean + out))
         above = put(f"elbow_{side}", upper)
-        put(f"hand_{side}", above + 0.40 * swing(shoulder + elbow - 0.6 * out, sign * (lean * 0.7 + out)))
+        put(
+            f"hand_{side}",
+            above + 0.40 * swing(shoulder + elbow - 0.6 * out, sign * (lean * 0.7 + out)),
+        )
         above = put(f"hip_{side}", np.array([0.0, 0.085 * sign, 0.0]))
         # Closed legs touch: from the hips they lean inwards a little.
         leg = sign * (apart - 0.06)
@@ -79,10 +90,11 @@ def place_joints(pose: np.ndarray, body: float = 1.0) -> np.ndarray:
 
 
 def point_masses(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points [..., 2 n, 3] and masses [2 n] (their sum is 1) that weigh and turn as the segments, as rods, do.
+    """Points [..., 2 n, 3] and masses [2 n] (their sum is 1) that weigh and turn as the segments,
+    as rods, do.
 
-    A uniform rod of length l has the moment of inertia m l^2 / 12 of two points m / 2 at l / sqrt(12) from
-    its middle.
+    A uniform rod of length l has the moment of inertia m l^2 / 12 of two points m / 2 at l /
+    sqrt(12) from its middle.
     """
     ends = np.array([[INDEX[a], INDEX[b]] for a, b in MASSES])
     first, second = joints[..., ends[:, 0], :], joints[..., ends[:, 1], :]
@@ -98,19 +110,25 @@ def moment_of_inertia(joints: np.ndarray) -> np.ndarray:
     return np.einsum("m,...m->...", masses, points[..., 0] ** 2 + points[..., 2] ** 2)
 
 
-def turn_of_trunk(times: np.ndarray, joints: np.ndarray, final_angle: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """How the trunk turns in free flight, so that angular momentum stays constant and ends at `final_angle`.
+def turn_of_trunk(
+    times: np.ndarray, joints: np.ndarray, final_angle: float
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """How the trunk turns in free flight, so that angular momentum stays constant and ends at
+    `final_angle`.
 
-    times [N], joints [N, 17, 3] in the trunk frame. Returns the angle [N] (0 at the start), the angular
-    velocity [N], and the angular momentum L per kilogram (m^2/s). Limbs that move inside the trunk frame carry
-    l(t); the trunk turns at (L - l(t)) / I(t), and L is chosen so that the integral is the final angle.
+    times [N], joints [N, 17, 3] in the trunk frame. Returns the angle [N] (0 at the start), the
+    angular velocity [N], and the angular momentum L per kilogram (m^2/s). Limbs that move inside
+    the trunk frame carry l(t); the trunk turns at (L - l(t)) / I(t), and L is chosen so that the
+    integral is the final angle.
     """
     points, masses = point_masses(joints)
     points = points - np.einsum("m,nmc->nc", masses, points)[:, None, :]
     velocity = np.gradient(points, times, axis=0)
     inertia = np.einsum("m,nm->n", masses, points[..., 0] ** 2 + points[..., 2] ** 2)
     # Turning forwards carries the head (+Z) towards +X.
-    inner = np.einsum("m,nm->n", masses, points[..., 2] * velocity[..., 0] - points[..., 0] * velocity[..., 2])
+    inner = np.einsum(
+        "m,nm->n", masses, points[..., 2] * velocity[..., 0] - points[..., 0] * velocity[..., 2]
+    )
     step = np.diff(times)
 
     def integral(values: np.ndarray) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""Pictures of a dive: a shaded figure, the board, the water and its splash, filmed by a following camera."""
+"""Pictures of a dive: a shaded figure, the board, the water and its splash, filmed by a following
+camera."""
 
 from __future__ import annotations
 
@@ -25,28 +26,39 @@ PARTS: Final = (
     *((f"shank_{s}", ((f"knee_{s}", f"ankle_{s}", 0.07, 0.045, "skin"),)) for s in "lr"),
     *((f"foot_{s}", ((f"ankle_{s}", f"toe_{s}", 0.045, 0.032, "skin"),)) for s in "lr"),
 )  # fmt: skip
-CAPSULES: Final = [(number, *capsule) for number, (_, capsules) in enumerate(PARTS) for capsule in capsules]
+CAPSULES: Final = [
+    (number, *capsule) for number, (_, capsules) in enumerate(PARTS) for capsule in capsules
+]
 OUTLINE: Final = 0.03
-LEFT, RIGHT, BOTTOM, ABOVE = -1.6, 3.6, -1.0, 4.3  # the painted world, metres; ABOVE counts from the board
+LEFT, RIGHT, BOTTOM, ABOVE = (
+    -1.6,
+    3.6,
+    -1.0,
+    4.3,
+)  # the painted world, metres; ABOVE counts from the board
 
 
 @dataclass(frozen=True)
 class Camera:
-    """Where the camera looks: centre [T, 2] of the picture in metres across and up, and pixels a metre."""
+    """Where the camera looks: centre [T, 2] of the picture in metres across and up, and pixels a
+    metre."""
 
     centre: np.ndarray
     scale: float
 
 
 def render_dive(dive: Dive, *, frames: int, size: int) -> np.ndarray:
-    """Film a whole dive, from the stand on the board until the splash falls: uint8 [frames, size, size, 3].
+    """Film a whole dive, from the stand on the board until the splash falls: uint8 [frames, size,
+    size, 3].
 
     frames  how many moments, evenly spread over the CLIP_SECONDS of the clip
     size    height and width in pixels (even, for video files)
     Raises ValueError when `frames` or `size` is too small to show anything.
     """
     if frames < 2 or size < 16:
-        raise ValueError(f"a dive needs at least 2 frames of at least 16 pixels, not {frames} of {size}")
+        raise ValueError(
+            f"a dive needs at least 2 frames of at least 16 pixels, not {frames} of {size}"
+        )
     look = dive.appearance
     times = (np.arange(frames) + 0.5) / frames * CLIP_SECONDS
     motion = move(dive, times)
@@ -74,7 +86,8 @@ def render_dive(dive: Dive, *, frames: int, size: int) -> np.ndarray:
 
 
 def project(points: np.ndarray, azimuth: float) -> tuple[np.ndarray, np.ndarray]:
-    """World points [..., 3] -> (across and up [..., 2] in metres, nearness [...]) for a camera turned by azimuth.
+    """World points [..., 3] -> (across and up [..., 2] in metres, nearness [...]) for a camera
+    turned by azimuth.
 
     At azimuth 0 the camera looks at the board's side; it then moves round towards the water.
     """
@@ -84,7 +97,8 @@ def project(points: np.ndarray, azimuth: float) -> tuple[np.ndarray, np.ndarray]
 
 
 def follow(dive: Dive, motion: Motion, width: int) -> Camera:
-    """The camera's path: down with the diver to just above the water, less than half-way out, shaking a little.
+    """The camera's path: down with the diver to just above the water, less than half-way out,
+    shaking a little.
 
     It follows outwards only in part, so that the distance from the board shows.
     """
@@ -93,7 +107,9 @@ def follow(dive: Dive, motion: Motion, width: int) -> Camera:
     course = plan(dive)
     rng = np.random.default_rng(look.texture_seed)
     knots = np.linspace(0, CLIP_SECONDS, 12)
-    shake = np.stack([np.interp(motion.times, knots, look.shake * rng.standard_normal(12)) for _ in range(2)], -1)
+    shake = np.stack(
+        [np.interp(motion.times, knots, look.shake * rng.standard_normal(12)) for _ in range(2)], -1
+    )
     lowest = 1.05
     up = seen[:, 1] - 0.1
     up = lowest + np.logaddexp(0, 3 * (up - lowest)) / 3  # comes to rest smoothly above the water
@@ -111,20 +127,31 @@ def _paint_world(dive: Dive, scale: float) -> Image.Image:
     across = (LEFT + (np.arange(width) + 0.5) / scale).astype(np.float32)
     up = (top - (np.arange(height) + 0.5) / scale).astype(np.float32)
     fade = rng.uniform(-0.25, 0.25) * (up - up.mean()) / np.ptp(up)
-    wall = np.ones((1, width, 1), np.float32) * (0.95 + fade[:, None, None]) * np.array(look.wall, np.float32)
+    wall = (
+        np.ones((1, width, 1), np.float32)
+        * (0.95 + fade[:, None, None])
+        * np.array(look.wall, np.float32)
+    )
     spacing, phase = rng.uniform(0.7, 1.8, 2), rng.uniform(0, 1, 2)
     joints = rng.uniform(0.02, 0.07, 2)
     wall[:, (across / spacing[0] + phase[0]) % 1 < joints[0]] *= 0.87
     wall[(up / spacing[1] + phase[1]) % 1 < joints[1]] *= 0.87
     # Spectators, windows, banners: soft blotches that move past as the camera falls.
     for _ in range(rng.integers(8, 24)):
-        x, y, w, h = rng.uniform(LEFT, RIGHT), rng.uniform(0.2, top), rng.uniform(0.15, 1.0), rng.uniform(0.1, 0.6)
+        x, y, w, h = (
+            rng.uniform(LEFT, RIGHT),
+            rng.uniform(0.2, top),
+            rng.uniform(0.15, 1.0),
+            rng.uniform(0.1, 0.6),
+        )
         rows = slice(max(round((top - y - h) * scale), 0), round((top - y) * scale))
         columns = slice(max(round((x - LEFT) * scale), 0), round((x + w - LEFT) * scale))
         wall[rows, columns] = 0.75 * wall[rows, columns] + 0.25 * rng.integers(40, 230, 3)
     below = up[up < 0][:, None]
     ripple = 1 + 0.07 * np.sin(below * 23 + 1.2 * np.sin(across * 3 + phase[0] * 6) + phase[1] * 6)
-    wall[up < 0] = (ripple * (1.05 + 0.4 * np.maximum(below / 1.2, -1)))[..., None] * np.array(look.water)
+    wall[up < 0] = (ripple * (1.05 + 0.4 * np.maximum(below / 1.2, -1)))[..., None] * np.array(
+        look.water
+    )
     image = Image.fromarray(np.clip(wall, 0, 255).astype(np.uint8))
     _draw_board(ImageDraw.Draw(image), dive, scale, top)
     return image
@@ -144,16 +171,32 @@ def _draw_board(draw: ImageDraw.ImageDraw, dive: Dive, scale: float, top: float)
 
     h = dive.height
     tower = -0.75 if platform else -1.0
-    draw.polygon(pixels((tower, h, 0.5), (tower, 0, 0.5), (back, 0, 0.5), (back, h, 0.5)), fill=dark)
-    draw.polygon(pixels((tower, h, 0.5), (tower, 0, 0.5), (tower, 0, -0.3), (tower, h, -0.3)), fill=light)
+    draw.polygon(
+        pixels((tower, h, 0.5), (tower, 0, 0.5), (back, 0, 0.5), (back, h, 0.5)), fill=dark
+    )
+    draw.polygon(
+        pixels((tower, h, 0.5), (tower, 0, 0.5), (tower, 0, -0.3), (tower, h, -0.3)), fill=light
+    )
     for level in np.arange(0.0, h, 1.0):  # a rung every metre shows the height
-        draw.line(pixels((tower, level, 0.5), (tower, level, -0.3)), fill=dark, width=max(1, round(0.06 * scale)))
-    draw.polygon(pixels((0, h, half), (0, h - thick, half), (back, h - thick, half), (back, h, half)), fill=dark)
-    draw.polygon(pixels((0, h, half), (0, h - thick, half), (0, h - thick, -half), (0, h, -half)), fill=light)
+        draw.line(
+            pixels((tower, level, 0.5), (tower, level, -0.3)),
+            fill=dark,
+            width=max(1, round(0.06 * scale)),
+        )
+    draw.polygon(
+        pixels((0, h, half), (0, h - thick, half), (back, h - thick, half), (back, h, half)),
+        fill=dark,
+    )
+    draw.polygon(
+        pixels((0, h, half), (0, h - thick, half), (0, h - thick, -half), (0, h, -half)), fill=light
+    )
 
 
-def _outlines(motion: Motion, look: Appearance, camera: Camera, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Polygons [T, capsules, 3 layers, points, 2] in pixels, and the parts' order [T, parts], farthest first."""
+def _outlines(
+    motion: Motion, look: Appearance, camera: Camera, width: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Polygons [T, capsules, 3 layers, points, 2] in pixels, and the parts' order [T, parts],
+    farthest first."""
     flat, near = project(motion.joints, look.azimuth)
     flat = (flat - camera.centre[:, None, :]) * (camera.scale, -camera.scale) + width / 2
     ends = np.array([[INDEX[a], INDEX[b]] for _, a, b, *_ in CAPSULES])
@@ -163,7 +206,9 @@ def _outlines(motion: Motion, look: Appearance, camera: Camera, width: int) -> t
     fan = np.linspace(-np.pi / 2, np.pi / 2, 6)
     rims = np.concatenate([along[..., None] + np.pi + fan, along[..., None] + fan], -1)
     directions = np.stack([np.cos(rims), np.sin(rims)], -1)
-    middles = np.concatenate([np.repeat(first[..., None, :], 6, -2), np.repeat(second[..., None, :], 6, -2)], -2)
+    middles = np.concatenate(
+        [np.repeat(first[..., None, :], 6, -2), np.repeat(second[..., None, :], 6, -2)], -2
+    )
     per_point = np.repeat(radii, 6, axis=1)[None, :, :, None]
     light = np.array([-0.45, -0.55]) * 0.5
     layers = [
@@ -177,12 +222,18 @@ def _outlines(motion: Motion, look: Appearance, camera: Camera, width: int) -> t
     return np.stack(layers, 2), np.argsort(parts, axis=1)
 
 
-def _draw_figure(draw: ImageDraw.ImageDraw, outlines: np.ndarray, order: np.ndarray, look: Appearance) -> None:
+def _draw_figure(
+    draw: ImageDraw.ImageDraw, outlines: np.ndarray, order: np.ndarray, look: Appearance
+) -> None:
     """Draw one moment's polygons [capsules, 3 layers, points, 2], the farthest part first."""
     colours = {"skin": look.skin, "suit": look.suit, "hair": look.hair}
     shapes = outlines.reshape(len(CAPSULES), 3, -1).tolist()
     for rank, part in enumerate(order):
-        capsules = [(shape, capsule) for shape, capsule in zip(shapes, CAPSULES, strict=True) if capsule[0] == part]
+        capsules = [
+            (shape, capsule)
+            for shape, capsule in zip(shapes, CAPSULES, strict=True)
+            if capsule[0] == part
+        ]
         base = colours[capsules[0][1][-1]]
         shade = 0.78 + 0.22 * rank / (len(order) - 1)  # farther limbs are darker
         fill = tuple(int(shade * value) for value in base)
@@ -216,12 +267,18 @@ class _Splash:
         self.velocity = np.stack([speed * np.sin(angle), speed * np.cos(angle)], -1)
         self.start = rng.uniform(0, 0.12, count)
         self.radius = rng.uniform(0.018, 0.045, count) * (0.7 + 0.9 * self.size)
-        entry_point = move(dive, np.array([course.entry])).joints[0, [INDEX["hand_l"], INDEX["hand_r"]]].mean(0)
+        entry_point = (
+            move(dive, np.array([course.entry]))
+            .joints[0, [INDEX["hand_l"], INDEX["hand_r"]]]
+            .mean(0)
+        )
         self.where = float(project(entry_point, dive.appearance.azimuth)[0][0])
         self.spread = rng.normal(0, 0.05 + 0.22 * self.size, count)
         self.grey = rng.integers(215, 256, count)
 
-    def draw(self, draw: ImageDraw.ImageDraw, time: float, camera: Camera, centre: np.ndarray, width: int) -> None:
+    def draw(
+        self, draw: ImageDraw.ImageDraw, time: float, camera: Camera, centre: np.ndarray, width: int
+    ) -> None:
         age = time - self.entry - self.start
         if time < self.entry:
             return
@@ -236,15 +293,23 @@ class _Splash:
             reach, foot = rise * 0.62 * camera.scale, (0.10 + 0.5 * self.size) * camera.scale
             tip = 0.55 * foot
             column = [(x0 - foot, y0), (x0 - tip, y0 - reach), (x0 - 0.3 * tip, y0 - 0.8 * reach)]
-            column += [(x0 + 0.2 * tip, y0 - 1.1 * reach), (x0 + 0.9 * tip, y0 - 0.85 * reach), (x0 + foot, y0)]
+            column += [
+                (x0 + 0.2 * tip, y0 - 1.1 * reach),
+                (x0 + 0.9 * tip, y0 - 0.85 * reach),
+                (x0 + foot, y0),
+            ]
             draw.polygon(column, fill=(235, 243, 248))
         flying = (age > 0).nonzero()[0]
         path = self.velocity[flying] * age[flying, None] - (0, GRAVITY / 2) * age[flying, None] ** 2
         across = x0 + (path[:, 0] + self.spread[flying]) * camera.scale
         up = y0 - path[:, 1] * camera.scale
-        for x, y, radius, grey in zip(across, up, self.radius[flying] * camera.scale, self.grey[flying], strict=True):
+        for x, y, radius, grey in zip(
+            across, up, self.radius[flying] * camera.scale, self.grey[flying], strict=True
+        ):
             if y < y0:
-                draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=(int(grey),) * 3)
+                draw.ellipse(
+                    (x - radius, y - radius, x + radius, y + radius), fill=(int(grey),) * 3
+                )
 
 
 def splash_size(dive: Dive) -> float:

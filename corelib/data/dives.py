@@ -1,8 +1,8 @@
 """Invented dives: which dive, which faults, and what seven judges give for it.
 
-A dive is drawn from a random generator as a frozen description. `dive_motion` turns it into a moving
-figure and `dive_rendering` into pictures; every fault that costs marks is visible there, exaggerated where
-a small picture needs it, because the data are made to learn from.
+A dive is drawn from a random generator as a frozen description. `dive_motion` turns it into a
+moving figure and `dive_rendering` into pictures; every fault that costs marks is visible there,
+exaggerated where a small picture needs it, because the data are made to learn from.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 
 from corelib.data.diving_rules import DIFFICULTY, DiveNumber, panel_score, parse_dive_number
 
-# What each fault costs at its worst (magnitude 1), in marks. A twisting dive has its unfinished twist where
-# the others have their late opening, so every dive has six faults to make.
+# What each fault costs at its worst (magnitude 1), in marks. A twisting dive has its unfinished
+# twist where the others have their late opening, so every dive has six faults to make.
 DEDUCTIONS: Final = {
     "legs_apart": 1.3,
     "loose_position": 1.3,
@@ -28,7 +28,9 @@ DEDUCTIONS: Final = {
 }
 FAULTS: Final = (*DEDUCTIONS, "failed")
 BEST_MARK: Final = 9.7
-JUDGE_NOISE: Final = 0.335  # standard deviation of one judge's mark before it is rounded to half points
+JUDGE_NOISE: Final = (
+    0.335  # standard deviation of one judge's mark before it is rounded to half points
+)
 FAILED_RATE: Final = 0.008
 CLUMSINESS: Final = 0.47  # typical fault of somebody without any skill
 
@@ -39,10 +41,10 @@ OCCURRENCES: Final = {
     "5152B": 26, "5154B": 38, "5156B": 11, "5231D": 5, "5233D": 3, "5235D": 6, "5251B": 6, "5253B": 111,
     "5255B": 51, "5331D": 2, "5353B": 21, "5355B": 3,
 }  # fmt: skip
-# How far the mean mark of each dive lies from the mean of all in MTL-AQA, in marks; shrunk towards 0 where there
-# are few (times n / (n + 17.5), from the variances within and between dives). Some dives are marked better than
-# others there, 5 % of the variance, and here it is the judges' leaning: no fault in the picture tells of it, only
-# other dives of the same kind do.
+# How far the mean mark of each dive lies from the mean of all in MTL-AQA, in marks; shrunk towards
+# 0 where there are few (times n / (n + 17.5), from the variances within and between dives). Some
+# dives are marked better than others there, 5 % of the variance, and here it is the judges'
+# leaning: no fault in the picture tells of it, only other dives of the same kind do.
 LEANING: Final = {
     "103B": 0.02, "105B": 0.09, "107B": 0.0, "107C": -0.68, "109C": 0.37, "205B": -0.21, "205C": -0.49, "207B": 0.33,
     "207C": -0.48, "305B": -0.39, "305C": -0.17, "307C": 0.21, "403B": 0.15, "405B": -0.22, "405C": -0.28,
@@ -50,15 +52,29 @@ LEANING: Final = {
     "5233D": 0.02, "5235D": -0.15, "5251B": -0.14, "5253B": 0.02, "5255B": 0.45, "5331D": -0.09, "5353B": 0.22,
     "5355B": 0.05,
 }  # fmt: skip
-# A third of the table: the commonest dives, and enough easy ones that difficulty spreads as it does in reality.
-DEFAULT_NUMBERS: Final = ("103B", "403B", "305C", "205B", "107B", "407C", "5253B", "207C", "307C", "5255B", "109C")
+# A third of the table: the commonest dives, and enough easy ones that difficulty spreads as it does
+# in reality.
+DEFAULT_NUMBERS: Final = (
+    "103B",
+    "403B",
+    "305C",
+    "205B",
+    "107B",
+    "407C",
+    "5253B",
+    "207C",
+    "307C",
+    "5255B",
+    "109C",
+)
 
 
 @dataclass(frozen=True)
 class Appearance:
     """Everything in the picture that says nothing about the dive; colours are RGB 0..255.
 
-    azimuth  how far the camera stands in front of the board's side, radians; view  height of the picture, metres
+    azimuth  how far the camera stands in front of the board's side, radians; view  height of the
+             picture, metres
     """
 
     skin: tuple[int, int, int]
@@ -87,7 +103,8 @@ class Dive:
     faults      magnitude 0..1 of every name in FAULTS
     over_rotated, too_far   which way the faults of rotation and of distance go
     legs_from   when in the flight (0..1) the legs come apart, if they do
-    true_mark   0..10, what the faults leave and the judges' leaning adds: the mark before the judges' noise
+    true_mark   0..10, what the faults leave and the judges' leaning adds: the mark before the
+                judges' noise
     marks       seven judges' marks in half points;  score  by the rule, times difficulty
     """
 
@@ -116,9 +133,12 @@ class Dive:
 def deduction(fault: str, magnitude: float | np.ndarray) -> float | np.ndarray:
     """Marks lost by a fault of this magnitude (0..1): steep at first, then levelling off.
 
-    max_f (1 - exp(-1.5 m)) / (1 - exp(-1.5)), so that half a fault costs two thirds of the whole one.
+    max_f (1 - exp(-1.5 m)) / (1 - exp(-1.5)), so that half a fault costs two thirds of the whole
+    one.
     """
-    return DEDUCTIONS[fault] * (1 - np.exp(-1.5 * np.asarray(magnitude, float))) / (1 - np.exp(-1.5))
+    return (
+        DEDUCTIONS[fault] * (1 - np.exp(-1.5 * np.asarray(magnitude, float))) / (1 - np.exp(-1.5))
+    )
 
 
 def mark_of_faults(faults: dict[str, float]) -> float:
@@ -140,7 +160,8 @@ def main_fault(faults: dict[str, float]) -> str:
 
 
 def judge(true_mark: float, rng: np.random.Generator, judges: int = 7) -> tuple[float, ...]:
-    """Marks of independent judges: the true mark and normal noise, rounded to half points, 0..10."""
+    """Marks of independent judges: the true mark and normal noise, rounded to half points,
+    0..10."""
     marks = true_mark + JUDGE_NOISE * rng.standard_normal(judges)
     # Adding 0 turns a rounded -0 into 0.
     return tuple(float(mark) + 0.0 for mark in np.clip(np.round(2 * marks) / 2, 0, 10))
@@ -149,10 +170,12 @@ def judge(true_mark: float, rng: np.random.Generator, judges: int = 7) -> tuple[
 def draw_faults(rng: np.random.Generator, skill: float, *, twisting: bool) -> dict[str, float]:
     """Magnitudes 0..1 of every fault for a diver of this skill (0..1).
 
-    Faults come together, as they do in the pool: what a diver lacks in skill shows in all of them, one of
-    them more than the others, and the splash follows from how badly the rest went.
+    Faults come together, as they do in the pool: what a diver lacks in skill shows in all of them,
+    one of them more than the others, and the splash follows from how badly the rest went.
     """
-    possible = [name for name in DEDUCTIONS if name != ("late_opening" if twisting else "unfinished_twist")]
+    possible = [
+        name for name in DEDUCTIONS if name != ("late_opening" if twisting else "unfinished_twist")
+    ]
     clumsy = CLUMSINESS * (1.0 - skill) ** 1.15
     magnitudes = clumsy * np.exp(0.4 * rng.standard_normal(len(possible)))
     magnitudes[rng.integers(len(possible) - 1)] *= 2.0
@@ -167,8 +190,9 @@ def draw_dive(rng: np.random.Generator | int, numbers: Sequence[str] | None = No
     """Draw one dive.
 
     rng      a generator or a seed
-    numbers  dive numbers to draw from (default DEFAULT_NUMBERS), each as often as the square root of its
-             occurrences in MTL-AQA says, which keeps rare dives from being too rare to learn from
+    numbers  dive numbers to draw from (default DEFAULT_NUMBERS), each as often as the square root
+             of its occurrences in MTL-AQA says, which keeps rare dives from being too rare to learn
+             from
     Raises ValueError for a number whose difficulty is not known.
     """
     rng = np.random.default_rng(rng)
@@ -198,20 +222,40 @@ def draw_dive(rng: np.random.Generator | int, numbers: Sequence[str] | None = No
 
 
 def known_numbers(numbers: Sequence[str] | None) -> tuple[str, ...]:
-    """The dive numbers in capitals, each once; raises ValueError for one without a known difficulty."""
-    chosen = tuple(dict.fromkeys(str(parse_dive_number(number)) for number in numbers or DEFAULT_NUMBERS))
+    """The dive numbers in capitals, each once; raises ValueError for one without a known
+    difficulty."""
+    chosen = tuple(
+        dict.fromkeys(str(parse_dive_number(number)) for number in numbers or DEFAULT_NUMBERS)
+    )
     unknown = [number for number in chosen if number not in DIFFICULTY]
     if unknown:
-        raise ValueError(f"no difficulty is known for {', '.join(unknown)}; choose from {', '.join(DIFFICULTY)}")
+        raise ValueError(
+            f"no difficulty is known for {', '.join(unknown)}; choose from {', '.join(DIFFICULTY)}"
+        )
     return chosen
 
 
 def draw_appearance(rng: np.random.Generator) -> Appearance:
     """Colours, camera and body size, all independent of how well the dive goes."""
     skins = ((244, 208, 177), (231, 184, 143), (198, 144, 103), (150, 100, 66), (104, 68, 46))
-    suits = ((200, 30, 45), (30, 40, 130), (20, 20, 25), (20, 120, 80), (235, 190, 30), (110, 40, 130), (240, 240, 240))
+    suits = (
+        (200, 30, 45),
+        (30, 40, 130),
+        (20, 20, 25),
+        (20, 120, 80),
+        (235, 190, 30),
+        (110, 40, 130),
+        (240, 240, 240),
+    )
     hairs = ((30, 22, 18), (90, 60, 35), (190, 150, 80), (230, 230, 235), (60, 60, 140))
-    walls = ((120, 150, 185), (165, 170, 175), (95, 115, 130), (130, 125, 150), (95, 130, 115), (185, 205, 225))
+    walls = (
+        (120, 150, 185),
+        (165, 170, 175),
+        (95, 115, 130),
+        (130, 125, 150),
+        (95, 130, 115),
+        (185, 205, 225),
+    )
     towers = ((225, 225, 220), (160, 165, 175), (90, 100, 120), (205, 185, 150))
     waters = ((35, 120, 175), (30, 140, 160), (20, 90, 150), (60, 150, 190))
 
@@ -220,10 +264,18 @@ def draw_appearance(rng: np.random.Generator) -> Appearance:
         return tuple(int(value) for value in np.clip(base, 0, 255))
 
     return Appearance(
-        skin=colour(skins, 8), suit=colour(suits, 12), hair=colour(hairs, 8), wall=colour(walls, 15),
-        tower=colour(towers, 12), water=colour(waters, 10),
-        light=float(rng.uniform(0.85, 1.12)), mirrored=bool(rng.random() < 0.5),
-        azimuth=float(np.radians(rng.uniform(30, 40))), view=float(rng.uniform(2.85, 3.1)),
-        shake=float(rng.uniform(0.01, 0.04)), body=float(rng.uniform(0.95, 1.05)),
-        entry_jitter=float(rng.uniform(-0.05, 0.05)), texture_seed=int(rng.integers(2**31)),
-    )  # fmt: skip
+        skin=colour(skins, 8),
+        suit=colour(suits, 12),
+        hair=colour(hairs, 8),
+        wall=colour(walls, 15),
+        tower=colour(towers, 12),
+        water=colour(waters, 10),
+        light=float(rng.uniform(0.85, 1.12)),
+        mirrored=bool(rng.random() < 0.5),
+        azimuth=float(np.radians(rng.uniform(30, 40))),
+        view=float(rng.uniform(2.85, 3.1)),
+        shake=float(rng.uniform(0.01, 0.04)),
+        body=float(rng.uniform(0.95, 1.05)),
+        entry_jitter=float(rng.uniform(-0.05, 0.05)),
+        texture_seed=int(rng.integers(2**31)),
+    )

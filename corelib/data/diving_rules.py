@@ -1,4 +1,5 @@
-"""The rules of diving that the kit needs: dive numbers, difficulty, and how a panel's marks make a score."""
+"""The rules of diving that the kit needs: dive numbers, difficulty, and how a panel's marks make a
+score."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-# Difficulty of each dive as it stands in the annotations of MTL-AQA, platform and springboard together.
+# Difficulty of each dive as it stands in the annotations of MTL-AQA, platform and springboard
+# together.
 DIFFICULTY: Final[dict[str, float]] = {
     "103B": 1.6, "105B": 2.4, "107B": 3.0, "107C": 2.8, "109C": 3.7,
     "205B": 2.9, "205C": 2.8, "207B": 3.6, "207C": 3.3,
@@ -38,7 +40,8 @@ class DiveNumber:
 
     group            1 forward, 2 back, 3 reverse, 4 inward, 5 twisting, 6 armstand
     direction        1 forward, 2 back, 3 reverse, 4 inward: the group itself in groups 1 to 4
-    flying           whether the dive begins with a flying somersault (second digit 1, groups 1 to 4)
+    flying           whether the dive begins with a flying somersault (second digit 1, groups 1 to
+                     4)
     half_somersaults, half_twists   how many half turns about the lateral and the long axis
     position         A straight, B pike, C tuck, D free
     """
@@ -69,23 +72,34 @@ class DiveNumber:
 def parse_dive_number(text: str) -> DiveNumber:
     """Read a dive number: "107B", "5253b", "626C"; capital and small letters alike.
 
-    Groups 1 to 4: group, flying 0 or 1, half somersaults, letter. Group 5: 5, direction 1 to 4, half
-    somersaults, half twists, letter. Group 6: 6, direction 1 to 3, half somersaults, half twists where
-    there are any, letter. Raises ValueError for anything else, saying what would be right. Annotations
-    hold a few numbers with 0 half somersaults (100B, 300D); they are refused, because 0 is not what was dived.
+    Groups 1 to 4: group, flying 0 or 1, half somersaults, letter. Group 5: 5, direction 1 to 4,
+    half somersaults, half twists, letter. Group 6: 6, direction 1 to 3, half somersaults, half
+    twists where there are any, letter. Raises ValueError for anything else, saying what would be
+    right. Annotations hold a few numbers with 0 half somersaults (100B, 300D); they are refused,
+    because 0 is not what was dived.
     """
     number = str(text).strip().upper()
     wrong = f"{text!r} is not a dive number: "
     if not re.fullmatch(r"[1-6][0-9]{2,3}[A-D]", number):
-        raise ValueError(wrong + "it is 3 or 4 digits, the first from 1 to 6, and a letter A to D (107B, 5253B)")
+        raise ValueError(
+            wrong + "it is 3 or 4 digits, the first from 1 to 6, and a letter A to D (107B, 5253B)"
+        )
     group, second, letter = int(number[0]), int(number[1]), number[-1]
     turns = [int(digit) for digit in number[2:-1]]
     if group <= 4 and (second > 1 or len(turns) != 1):
-        raise ValueError(wrong + f"a {GROUPS[group]} dive is {group}, flying 0 or 1, half somersaults, letter")
+        raise ValueError(
+            wrong + f"a {GROUPS[group]} dive is {group}, flying 0 or 1, half somersaults, letter"
+        )
     if group == 5 and (second not in DIRECTIONS or len(turns) != 2 or turns[1] == 0):
-        raise ValueError(wrong + "a twisting dive is 5, direction 1 to 4, half somersaults, half twists from 1, letter")
+        raise ValueError(
+            wrong
+            + "a twisting dive is 5, direction 1 to 4, half somersaults, half twists from 1, letter"
+        )
     if group == 6 and second not in (1, 2, 3):
-        raise ValueError(wrong + "an armstand dive is 6, direction 1 to 3, half somersaults, any half twists, letter")
+        raise ValueError(
+            wrong
+            + "an armstand dive is 6, direction 1 to 3, half somersaults, any half twists, letter"
+        )
     if turns[0] == 0:
         raise ValueError(wrong + "the digit for half somersaults must be 1 or more")
     return DiveNumber(
@@ -113,10 +127,11 @@ def execution_score(marks: Sequence[float]) -> float:
 
 
 def panel_score(marks: Sequence[float], difficulty: float) -> float:
-    """The dive's score: the sum of the three counting marks times the difficulty, rounded to 2 decimals.
+    """The dive's score: the sum of the three counting marks times the difficulty, rounded to 2
+    decimals.
 
-    Raises ValueError for a panel of another size than 3, 5 or 7, a mark outside 0..10, or a difficulty
-    that is not positive.
+    Raises ValueError for a panel of another size than 3, 5 or 7, a mark outside 0..10, or a
+    difficulty that is not positive.
     """
     if not difficulty > 0:
         raise ValueError(f"a difficulty is a positive number such as 3.2, not {difficulty!r}")

@@ -1,7 +1,8 @@
 """Batches of model inputs, read ahead by threads.
 
-Decoders and copies work outside Python's lock, so threads of this process are enough: nothing is forked or pickled,
-no frame goes through shared memory, and it is the same in a notebook, on Windows and beside a GPU.
+Decoders and copies work outside Python's lock, so threads of this process are enough: nothing is
+forked or pickled, no frame goes through shared memory, and it is the same in a notebook, on Windows
+and beside a GPU.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class Inputs:
 
     A source has
     item_shape, item_type    of a sample's raw tensor, the same for every row
-    fetch(row, threads)      its raw numbers, an array to be copied; threads: that may decode it, None for all there are
+    fetch(row, threads)      its raw numbers, an array to be copied; threads: that may decode it,
+                             None for all there are
     name(row)                the file that it is read from, for messages
     and may make a batch of raw tensors ready in a `to_inputs` of its own.
     """
@@ -40,9 +42,12 @@ class Inputs:
     def __getitem__(self, row: int) -> Tensor:
         return torch.from_numpy(np.array(self.fetch(int(row))))
 
-    def to_inputs(self, raw: Tensor, generator: torch.Generator | None = None, place: int = 0) -> Tensor:
-        """A batch of raw tensors -> what the encoder takes; augmented if a generator is given and there is something
-        to augment. place: of the first of them in its batch, where several processes share one."""
+    def to_inputs(
+        self, raw: Tensor, generator: torch.Generator | None = None, place: int = 0
+    ) -> Tensor:
+        """A batch of raw tensors -> what the encoder takes; augmented if a generator is given and
+        there is something to augment. place: of the first of them in its batch, where several
+        processes share one."""
         return raw
 
     def read(self, rows: Sequence[int]) -> Tensor:
@@ -50,26 +55,36 @@ class Inputs:
         return next(self.batches([rows]))
 
     def batches(
-        self, parts: Iterable[Sequence[int]], *, workers: int = 0, device: torch.device | str = "cpu"
+        self,
+        parts: Iterable[Sequence[int]],
+        *,
+        workers: int = 0,
+        device: torch.device | str = "cpu",
     ) -> Iterator[Tensor]:
         """The raw tensors of each list of rows in `parts`, in order, on `device`.
 
-        workers  threads that read ahead, each a sample at a time; 0 reads a batch when it is asked for. As many
-                 batches lie ready as keep the threads busy, and two. For a GPU they lie in pinned memory and are
-                 copied while it computes.
+        workers  threads that read ahead, each a sample at a time; 0 reads a batch when it is asked
+                 for. As many batches lie ready as keep the threads busy, and two. For a GPU they
+                 lie in pinned memory and are copied while it computes.
         """
         on_gpu = torch.device(device).type == "cuda"
         coming: deque[tuple[Tensor, list[Future]]] = deque()
         with Reading(max(1, workers)) as reading:
 
             def start(rows: Sequence[int]) -> None:
-                # torch keeps pinned memory that is free again, and knows when a copy out of it has ended
-                raw = torch.empty(len(rows), *self.item_shape, dtype=self.item_type, pin_memory=on_gpu)
+                # torch keeps pinned memory that is free again, and knows when a copy out of it has
+                # ended
+                raw = torch.empty(
+                    len(rows), *self.item_shape, dtype=self.item_type, pin_memory=on_gpu
+                )
 
                 def fill(place: int, row: int) -> None:
                     raw.numpy()[place] = self.fetch(row, 1 if workers else None)
 
-                samples = [reading.submit(self.name(row), fill, place, row) for place, row in enumerate(map(int, rows))]
+                samples = [
+                    reading.submit(self.name(row), fill, place, row)
+                    for place, row in enumerate(map(int, rows))
+                ]
                 coming.append((raw, samples))
 
             def deliver() -> Tensor:
@@ -86,7 +101,8 @@ class Inputs:
 
 
 class Reading:
-    """Threads that read samples, and what can be said of them: how far they are, and which file keeps them."""
+    """Threads that read samples, and what can be said of them: how far they are, and which file
+    keeps them."""
 
     def __init__(self, threads: int):
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="reading")
@@ -97,7 +113,9 @@ class Reading:
         return self
 
     def __exit__(self, *error) -> None:
-        self.pool.shutdown(wait=not any(error), cancel_futures=True)  # a file that hangs must not keep Ctrl-C waiting
+        self.pool.shutdown(
+            wait=not any(error), cancel_futures=True
+        )  # a file that hangs must not keep Ctrl-C waiting
 
     def submit(self, name: str, read, *arguments) -> Future:
         """read(*arguments) in a thread; name: what is read."""
@@ -115,8 +133,9 @@ class Reading:
     def wait(self, samples: Sequence[Future], doing: str, bar=None) -> None:
         """Until all `samples` are read. Raises what reading one of them raised.
 
-        A first wait of FIRST_WORD seconds is told, as "`doing`: so many of so many", and again ever more rarely,
-        unless a bar shows it; STALL seconds without a sample, by naming the file that has been read longest.
+        A first wait of FIRST_WORD seconds is told, as "`doing`: so many of so many", and again ever
+        more rarely, unless a bar shows it; STALL seconds without a sample, by naming the file that
+        has been read longest.
         """
         pending, moved, tell_at = set(samples), time.monotonic(), FIRST_WORD
         started = moved
@@ -131,16 +150,29 @@ class Reading:
                 moved = now
             elif now - moved > STALL:
                 under_way = sorted(self.under_way.copy().values())
-                slowest = f"; under way for {now - under_way[0][0]:.0f} s: {under_way[0][1]}" if under_way else ""
+                slowest = (
+                    f"; under way for {now - under_way[0][0]:.0f} s: {under_way[0][1]}"
+                    if under_way
+                    else ""
+                )
                 say(f"nothing was read for {now - moved:.0f} s{slowest}")
                 moved = now
-            if self.waits == 0 and now - started > tell_at and (bar is None or bar.disable) and pending:
-                say(f"{doing}: {len(samples) - len(pending)} of {len(samples)} done after {now - started:.0f} s")
+            if (
+                self.waits == 0
+                and now - started > tell_at
+                and (bar is None or bar.disable)
+                and pending
+            ):
+                say(
+                    f"{doing}: {len(samples) - len(pending)} of {len(samples)} done after"
+                    f" {now - started:.0f} s"
+                )
                 tell_at *= 3
         self.waits += 1
 
 
 def say(sentence: str) -> None:
-    """On standard error, above a progress bar where there is one: a log that shows no bars gets this line."""
+    """On standard error, above a progress bar where there is one: a log that shows no bars gets
+    this line."""
     tqdm.write(sentence, file=sys.stderr)
     sys.stderr.flush()

@@ -39,15 +39,31 @@ def split_options(stated: str | None) -> Callable:
     stated  the default of source, licence and citation
     """
     said = {"source": "Their origin.", "licence": "Their terms.", "citation": "What to cite."}
-    return _all([
-        click.option("--score-range", nargs=2, type=float, default=None, help="Lowest and highest score possible.", show_default="from the scores"),
-        click.option("--split-seed", type=SEED, default=0, help="Draws the split where no column gives one."),
-        click.option("--val-share", default=0.1, help="Share of the videos to choose the epoch on."),
-        click.option("--test-share", default=0.2, help="Share of the videos to test on."),
-        click.option("--name", default=None, show_default="the name of the folder OUT"),
-        click.option("--title", default=None, show_default="the name"),
-        *(click.option(f"--{key}", default=stated, help=text) for key, text in said.items()),
-    ])  # fmt: skip
+    return _all(
+        [
+            click.option(
+                "--score-range",
+                nargs=2,
+                type=float,
+                default=None,
+                help="Lowest and highest score possible.",
+                show_default="from the scores",
+            ),
+            click.option(
+                "--split-seed",
+                type=SEED,
+                default=0,
+                help="Draws the split where no column gives one.",
+            ),
+            click.option(
+                "--val-share", default=0.1, help="Share of the videos to choose the epoch on."
+            ),
+            click.option("--test-share", default=0.2, help="Share of the videos to test on."),
+            click.option("--name", default=None, show_default="the name of the folder OUT"),
+            click.option("--title", default=None, show_default="the name"),
+            *(click.option(f"--{key}", default=stated, help=text) for key, text in said.items()),
+        ]
+    )
 
 
 def _all(options: list[Callable]) -> Callable:

@@ -1,13 +1,16 @@
-"""CSV files as spreadsheets write them: byte-order marks, semicolons or tabs, decimal commas, quoted fields.
+"""CSV files as spreadsheets write them: byte-order marks, semicolons or tabs, decimal commas,
+quoted fields.
 
-What is detected is stated, never guessed in silence: where a file can be read in two ways it is refused.
+What is detected is stated, never guessed in silence: where a file can be read in two ways it is
+refused.
 
-Separator   of comma, semicolon and tab the one that cuts the first line into most fields; a first line
-            `sep=;`, as Excel writes it, decides. Every further line must have as many fields.
-Decimals    one mark for the whole file. A number with one comma has a decimal comma where semicolons or
-            tabs separate the fields ("1,234" is 1.234); where commas do, only if some number shows that it
-            is no thousands separator ("7,5", "0,750"), otherwise the file is refused. Points and decimal
-            commas in one file are refused, and so are thousands separators ("1.234,5", "1 234").
+Separator   of comma, semicolon and tab the one that cuts the first line into most fields; a first
+            line `sep=;`, as Excel writes it, decides. Every further line must have as many fields.
+Decimals    one mark for the whole file. A number with one comma has a decimal comma where
+            semicolons or tabs separate the fields ("1,234" is 1.234); where commas do, only if some
+            number shows that it is no thousands separator ("7,5", "0,750"), otherwise the file is
+            refused. Points and decimal commas in one file are refused, and so are thousands
+            separators ("1.234,5", "1 234").
 Empty cell  nothing, or NA, N/A, NaN, null, none in any case
 """
 
@@ -28,45 +31,73 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 EMPTY = {"", "na", "n/a", "#n/a", "nan", "null", "none"}
 _POINT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _COMMA = re.compile(r"[+-]?([0-9]+,[0-9]*|,[0-9]+)([eE][+-]?[0-9]+)?")
-_GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")  # "1,234": a thousand and more, or one and a bit
+_GROUPED = re.compile(
+    r"[+-]?[1-9][0-9]{0,2},[0-9]{3}"
+)  # "1,234": a thousand and more, or one and a bit
 
 
 def read_sheet(path: Path) -> tuple[pd.DataFrame, str, str]:
     """Read a CSV file as text.
 
-    Returns (cells, separator, what was detected in words): a data frame of text, None for an empty cell,
-    whose index is each row's line number in the file. Lines without any content are left out; a column
-    without a name becomes column_<place> if it has content.
-    Raises DatasetError for a file that is no text, has no header or one field only, or rows that have
-    more or fewer fields than the header, all of them named.
+    Returns (cells, separator, what was detected in words): a data frame of text, None for an empty
+    cell, whose index is each row's line number in the file. Lines without any content are left out;
+    a column without a name becomes column_<place> if it has content.
+    Raises DatasetError for a file that is no text, has no header or one field only, or rows that
+    have more or fewer fields than the header, all of them named.
     """
     text, encoding = _decode(path)
     separator, lines = _rows(path, text)
     lines = [(number, fields) for number, fields in lines if any(fields)]
     if not lines:
-        raise DatasetError(f"{path}: the file is empty; it should hold a line of column names and a line a video")
+        raise DatasetError(
+            f"{path}: the file is empty; it should hold a line of column names and a line a video"
+        )
     (first, names), body = lines[0], lines[1:]
-    number = next((name for name in names if _POINT.fullmatch(name) or _COMMA.fullmatch(name)), None)
+    number = next(
+        (name for name in names if _POINT.fullmatch(name) or _COMMA.fullmatch(name)), None
+    )
     if number is not None:
         raise DatasetError(
-            f"{path} line {first}: the first line must name the columns, but it holds the number {number}; "
-            "put a line such as video,score above it"
+            f"{path} line {first}: the first line must name the columns, but it holds the number"
+            f" {number}; put a line such as video,score above it"
         )
     problems = [
-        f"{path} line {number}: {len(fields)} fields, the header has {len(names)}; a field that holds the separator needs double quotes around it"
+        f"{path} line {number}: {len(fields)} fields, the header has {len(names)}; a field that"
+        " holds the separator needs double quotes around it"
         for number, fields in body
         if len(fields) != len(names)
     ]
     named = [name or f"column_{place}" for place, name in enumerate(names, 1)]
-    problems += [f"{path} line {first}: two columns are called {name!r}" for name in sorted({n for n in named if named.count(n) > 1})]
+    problems += [
+        f"{path} line {first}: two columns are called {name!r}"
+        for name in sorted({n for n in named if named.count(n) > 1})
+    ]
     if problems:
-        raise DatasetError(f"{path}: {len(problems)} problem(s), read with {SEPARATORS[separator]} between the fields:\n  " + "\n  ".join(problems))
+        raise DatasetError(
+            f"{path}: {len(problems)} problem(s), read with {SEPARATORS[separator]} between the"
+            " fields:\n  " + "\n  ".join(problems)
+        )
     if not body:
         raise DatasetError(f"{path}: there is a line of column names, and no row below it")
-    cells = pd.DataFrame([fields for _, fields in body], columns=named, index=[number for number, _ in body], dtype=object)
+    cells = pd.DataFrame(
+        [fields for _, fields in body],
+        columns=named,
+        index=[number for number, _ in body],
+        dtype=object,
+    )
     cells = cells.map(lambda cell: None if cell.lower() in EMPTY else cell).astype(object)
-    cells = cells.drop(columns=[new for new, name in zip(named, names, strict=True) if not name and cells[new].isna().all()])
-    return cells.where(cells.notna(), None), separator, f"{encoding}, {SEPARATORS[separator]} between the fields"
+    cells = cells.drop(
+        columns=[
+            new
+            for new, name in zip(named, names, strict=True)
+            if not name and cells[new].isna().all()
+        ]
+    )
+    return (
+        cells.where(cells.notna(), None),
+        separator,
+        f"{encoding}, {SEPARATORS[separator]} between the fields",
+    )
 
 
 def _decode(path: Path) -> tuple[str, str]:
@@ -75,7 +106,10 @@ def _decode(path: Path) -> tuple[str, str]:
         encodings = (("utf-16", "UTF-16"),)
     else:
         mark = content.startswith(codecs.BOM_UTF8)
-        encodings = (("utf-8-sig", "UTF-8 with a byte-order mark" if mark else "UTF-8"), ("cp1252", "Windows-1252 (it is no UTF-8)"))
+        encodings = (
+            ("utf-8-sig", "UTF-8 with a byte-order mark" if mark else "UTF-8"),
+            ("cp1252", "Windows-1252 (it is no UTF-8)"),
+        )
     for codec, words in encodings:
         try:
             text = content.decode(codec)
@@ -83,7 +117,9 @@ def _decode(path: Path) -> tuple[str, str]:
             continue
         if "\0" not in text and not content.startswith(b"PK\x03\x04"):
             return text, words
-    raise DatasetError(f"{path}: this is no text file; save the table as CSV (UTF-8) from the spreadsheet program")
+    raise DatasetError(
+        f"{path}: this is no text file; save the table as CSV (UTF-8) from the spreadsheet program"
+    )
 
 
 def _rows(path: Path, text: str) -> tuple[str, list[tuple[int, list[str]]]]:
@@ -92,7 +128,12 @@ def _rows(path: Path, text: str) -> tuple[str, list[tuple[int, list[str]]]]:
 
     def parse(separator: str) -> list[tuple[int, list[str]]]:
         found, start = [], 1
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=separator != "\t", strict=True)
+        reader = csv.reader(
+            io.StringIO(text, newline=""),
+            delimiter=separator,
+            skipinitialspace=separator != "\t",
+            strict=True,
+        )
         for fields in reader:
             found.append((start, [field.strip() for field in fields]))
             start = reader.line_num + 1
@@ -102,20 +143,35 @@ def _rows(path: Path, text: str) -> tuple[str, list[tuple[int, list[str]]]]:
     for separator in stated.group(1) if stated else SEPARATORS:
         try:
             tried[separator] = parse(separator)
-        except csv.Error as error:  # a quote that never closes, or text behind one; another separator may do
+        except (
+            csv.Error
+        ) as error:  # a quote that never closes, or text behind one; another separator may do
             reason = error
     if not tried:
-        raise DatasetError(f"{path} cannot be read as a CSV table: {reason}; is a double quote missing?")
-    width = {separator: next((len(fields) for _, fields in found if any(fields)), 0) for separator, found in tried.items()}
+        raise DatasetError(
+            f"{path} cannot be read as a CSV table: {reason}; is a double quote missing?"
+        )
+    width = {
+        separator: next((len(fields) for _, fields in found if any(fields)), 0)
+        for separator, found in tried.items()
+    }
     best = max(width.values())
     fitting = [separator for separator in tried if width[separator] == best]
     if best < 2 and any(tried.values()):
-        raise DatasetError(f"{path}: the first line holds one field only; expected names of two columns or more, between commas, semicolons or tabs")
+        raise DatasetError(
+            f"{path}: the first line holds one field only; expected names of two columns or more,"
+            " between commas, semicolons or tabs"
+        )
     if len(fitting) > 1:  # the header alone does not tell: the separator that fits every row
-        fitting = [s for s in fitting if all(len(fields) == best for _, fields in tried[s] if any(fields))] or fitting
+        fitting = [
+            s for s in fitting if all(len(fields) == best for _, fields in tried[s] if any(fields))
+        ] or fitting
         if len(fitting) > 1 and best:
             words = " or ".join(SEPARATORS[separator] for separator in fitting)
-            raise DatasetError(f"{path}: the fields may lie between {words}; put sep=; (or the right one) on a line of its own at the top")
+            raise DatasetError(
+                f"{path}: the fields may lie between {words}; put sep=; (or the right one) on a"
+                " line of its own at the top"
+            )
     return fitting[0], tried[fitting[0]]
 
 
@@ -124,7 +180,12 @@ def decimal_mark(cells: pd.DataFrame, separator: str, path: Path) -> tuple[str, 
 
     Raises DatasetError where commas may be decimals or thousands, or both marks occur.
     """
-    found = [(line, name, cell) for name in cells for line, cell in cells[name].items() if cell is not None]
+    found = [
+        (line, name, cell)
+        for name in cells
+        for line, cell in cells[name].items()
+        if cell is not None
+    ]
     commas = [each for each in found if _COMMA.fullmatch(each[2])]
     points = [each for each in found if "." in each[2] and _POINT.fullmatch(each[2])]
 
@@ -133,8 +194,8 @@ def decimal_mark(cells: pd.DataFrame, separator: str, path: Path) -> tuple[str, 
 
     if commas and points:
         raise DatasetError(
-            f"{path}: some numbers have decimal points, as {place(points[0])}, and some commas, as {place(commas[0])}; "
-            "write all with one mark, and none with thousands separators"
+            f"{path}: some numbers have decimal points, as {place(points[0])}, and some commas, as"
+            f" {place(commas[0])}; write all with one mark, and none with thousands separators"
         )
     if not commas:
         return ".", "decimal points" if points else "whole numbers"
@@ -148,7 +209,8 @@ def decimal_mark(cells: pd.DataFrame, separator: str, path: Path) -> tuple[str, 
 
 
 def to_number(cell: str, mark: str) -> float:
-    """A cell as a number by the file's decimal mark; nan for anything else, thousands separators included."""
+    """A cell as a number by the file's decimal mark; nan for anything else, thousands separators
+    included."""
     pattern = _POINT if mark == "." else _COMMA
     if pattern.fullmatch(cell) or re.fullmatch(r"[+-]?[0-9]+([eE][+-]?[0-9]+)?", cell):
         return float(cell.replace(",", "."))

@@ -1,8 +1,10 @@
-"""How time and memory grow with videos, exemplars, frames and depth: measured, beside the slope that is expected.
+"""How time and memory grow with videos, exemplars, frames and depth: measured, beside the slope
+that is expected.
 
-Every point is a process of its own, so that its peak memory is its own, and keeps what it has freed (KEEP): otherwise some
-processes return memory to the system after every block of votes, fetch it again, and take twice the time. Encoding and voting are those of an evaluation at
-laptop size, in float32. Draws docs/costs.png.
+Every point is a process of its own, so that its peak memory is its own, and keeps what it has freed
+(KEEP): otherwise some processes return memory to the system after every block of votes, fetch it
+again, and take twice the time. Encoding and voting are those of an evaluation at laptop size, in
+float32. Draws docs/costs.png.
 
     python tests/benchmarks/costs.py [--out docs/costs.png]
 """
@@ -27,7 +29,10 @@ from corelib.pairs import Exemplars
 from corelib.plots_costs import cost_growth, growth
 from corelib.recipe import named
 
-KEEP = {"MALLOC_TRIM_THRESHOLD_": "1000000000", "MALLOC_MMAP_THRESHOLD_": "1000000000"}  # as glibc reads them
+KEEP = {
+    "MALLOC_TRIM_THRESHOLD_": "1000000000",
+    "MALLOC_MMAP_THRESHOLD_": "1000000000",
+}  # as glibc reads them
 
 # what grows, its values, and how it reads on the axis
 AXES = {
@@ -54,18 +59,29 @@ def point(axis: str, value: int) -> tuple[float, float]:
     torch.manual_seed(0)
     if axis in ("videos", "frames"):
         frames = value if axis == "frames" else 32
-        recipe = named("laptop", frames=frames, snippet_starts=list(range(0, frames, 16)), temporal_shift=0)
+        recipe = named(
+            "laptop", frames=frames, snippet_starts=list(range(0, frames, 16)), temporal_shift=0
+        )
         count = value if axis == "videos" else 64
-        source, model = NoiseVideos(count, recipe, height=64, width=64), build_model(recipe, np.arange(9.0), np.zeros(9))
+        source, model = (
+            NoiseVideos(count, recipe, height=64, width=64),
+            build_model(recipe, np.arange(9.0), np.zeros(9)),
+        )
         before = peak_gb()
 
         def way():
             return encode(model, source, np.arange(count), device=torch.device("cpu"))
+
     else:
         recipe = named("laptop", depth=value if axis == "depth" else 5, encoder="projection")
-        model = build_model(recipe, np.random.default_rng(0).uniform(0, 30, 400), np.zeros(400), in_features=8).eval()
+        model = build_model(
+            recipe, np.random.default_rng(0).uniform(0, 30, 400), np.zeros(400), in_features=8
+        ).eval()
         pool = value if axis == "exemplars" else 256
-        features, targets = torch.randn(353 + pool, 256), torch.rand(353 + pool, dtype=torch.float64) * 30
+        features, targets = (
+            torch.randn(353 + pool, 256),
+            torch.rand(353 + pool, dtype=torch.float64) * 30,
+        )
         pairs = Exemplars(np.repeat(np.arange(353), pool), np.tile(353 + np.arange(pool), 353), {})
         before = peak_gb()
 
@@ -88,12 +104,27 @@ def main(out: Path, one: tuple[str, str] | None) -> None:
     for axis, (values, label) in AXES.items():
         rows = []
         for value in values:
-            said = subprocess.run([sys.executable, __file__, "--point", axis, str(value)], capture_output=True, text=True, check=True, env=os.environ | KEEP).stdout
+            said = subprocess.run(
+                [sys.executable, __file__, "--point", axis, str(value)],
+                capture_output=True,
+                text=True,
+                check=True,
+                env=os.environ | KEEP,
+            ).stdout
             seconds, gb = (float(word) for word in said.split())
-            rows.append({"size": 2 ** (value - 1) if axis == "depth" else value, "seconds": seconds, "gb": gb})
+            rows.append(
+                {
+                    "size": 2 ** (value - 1) if axis == "depth" else value,
+                    "seconds": seconds,
+                    "gb": gb,
+                }
+            )
             print(f"{axis:10}{value:6}: {seconds:8.3f} s {gb:7.3f} GB", flush=True)
         parts[label] = pd.DataFrame(rows)
-        print(f"{axis}: time grows with the power {growth(parts[label]['size'], parts[label]['seconds']):.2f} of the size (expected 1)")
+        print(
+            f"{axis}: time grows with the power"
+            f" {growth(parts[label]['size'], parts[label]['seconds']):.2f} of the size (expected 1)"
+        )
     cost_growth(parts, title="What more of each costs").savefig(out)
     print(f"figure: {out}")
 

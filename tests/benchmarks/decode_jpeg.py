@@ -1,8 +1,9 @@
 """Frames a second from folders of 455x256 JPEG frames: PIL one by one, and the kit with threads.
 
-Writes clips of 103 procedural frames (grain of all sizes, quality 90, about 40 KB a frame), reads each of them in
-every way, round after round, and prints the median rate; what counts is the ratio to PIL. The kit always gives a clip's
-frames as one array, so PIL is measured with and without putting them into one.
+Writes clips of 103 procedural frames (grain of all sizes, quality 90, about 40 KB a frame), reads
+each of them in every way, round after round, and prints the median rate; what counts is the ratio
+to PIL. The kit always gives a clip's frames as one array, so PIL is measured with and without
+putting them into one.
 
     python tests/benchmarks/decode_jpeg.py [--clips 8] [--cores 2] [--rounds 5]
 """
@@ -38,7 +39,8 @@ CARD = {
 
 
 def grain(seed: int) -> np.ndarray:
-    """A picture with detail at every scale, as a crowd or water has it: uint8 [HEIGHT, WIDTH, 3]."""
+    """A picture with detail at every scale, as a crowd or water has it: uint8 [HEIGHT, WIDTH,
+    3]."""
     rng = np.random.default_rng(seed)
     picture = np.full((HEIGHT, WIDTH, 3), 128.0)
     for size in (1, 2, 4, 8, 16, 32, 64):
@@ -48,14 +50,19 @@ def grain(seed: int) -> np.ndarray:
 
 
 def write_clips(root: Path, count: int) -> SampleTable:
-    """A prepared dataset of `count` folders of FRAMES frames each; the picture moves by two pixels a frame."""
+    """A prepared dataset of `count` folders of FRAMES frames each; the picture moves by two pixels
+    a frame."""
     for clip in range(count):
         (root / str(clip)).mkdir()
         picture = grain(clip)
         for number in range(FRAMES):
-            Image.fromarray(np.roll(picture, 2 * number, axis=1)).save(root / str(clip) / f"{number:05d}.jpg", quality=90)
+            Image.fromarray(np.roll(picture, 2 * number, axis=1)).save(
+                root / str(clip) / f"{number:05d}.jpg", quality=90
+            )
     media = [str(clip) for clip in range(count)]
-    write_table(root, CARD, pd.DataFrame({"id": media, "split": "train", "score": 0.5, "media": media}))
+    write_table(
+        root, CARD, pd.DataFrame({"id": media, "split": "train", "score": 0.5, "media": media})
+    )
     return SampleTable.load(root)
 
 
@@ -86,7 +93,9 @@ def in_batches(clips: VideoClips, workers: int) -> None:
 
 @click.command(help=__doc__.splitlines()[0])
 @click.option("--clips", "count", default=8, show_default=True, help="Folders of 103 frames.")
-@click.option("--cores", default=2, show_default=True, help="Threads, and cores this process may use.")
+@click.option(
+    "--cores", default=2, show_default=True, help="Threads, and cores this process may use."
+)
 @click.option("--rounds", default=5, show_default=True, help="Times that each way is measured.")
 def main(count: int, cores: int, rounds: int) -> None:
     if hasattr(os, "sched_setaffinity"):
@@ -102,7 +111,9 @@ def main(count: int, cores: int, rounds: int) -> None:
     seconds = {name: [] for name in ways}
     with tempfile.TemporaryDirectory() as folder:
         table = write_clips(Path(folder), count)
-        clips = VideoClips(table, named("paper", frames=FRAMES, temporal_shift=0, resize=None), cache=False)
+        clips = VideoClips(
+            table, named("paper", frames=FRAMES, temporal_shift=0, resize=None), cache=False
+        )
         size = np.mean([file.stat().st_size for file in Path(folder).glob("*/*.jpg")])
         in_one_process(table, cores)  # imports, and the files into the page cache
         for _ in range(rounds):
@@ -110,11 +121,17 @@ def main(count: int, cores: int, rounds: int) -> None:
                 started = time.perf_counter()
                 way(table)
                 seconds[name].append(time.perf_counter() - started)
-    print(f"{count} clips of {FRAMES} frames, {WIDTH}x{HEIGHT}, {size / 1e3:.0f} KB a frame; {platform.machine()}, {cores} cores, "
-          f"PIL {PIL.__version__}, torch {torch.__version__}, torchvision {torchvision.__version__}")  # fmt: skip
+    print(
+        f"{count} clips of {FRAMES} frames, {WIDTH}x{HEIGHT}, {size / 1e3:.0f} KB a frame;"
+        f" {platform.machine()}, {cores} cores, PIL {PIL.__version__}, torch {torch.__version__},"
+        f" torchvision {torchvision.__version__}"
+    )
     first = np.median(next(iter(seconds.values())))
     for name, taken in seconds.items():
-        print(f"{name:32} {count * FRAMES / np.median(taken):7.0f} frames/s   {first / np.median(taken):4.2f} x the first")
+        print(
+            f"{name:32} {count * FRAMES / np.median(taken):7.0f} frames/s  "
+            f" {first / np.median(taken):4.2f} x the first"
+        )
 
 
 if __name__ == "__main__":

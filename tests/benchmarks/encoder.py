@@ -1,7 +1,9 @@
-"""The inference encoder against the plain I3D module in float32: times as fast, and how equal the features are.
+"""The inference encoder against the plain I3D module in float32: times as fast, and how equal the
+features are.
 
-"plain" is the module as it is trained, with its weights and clips laid out channel after channel, as the released code
-has them. "lean" has BatchNorm folded into the convolutions and channels last in memory (models.SnippetEncoder.lean).
+"plain" is the module as it is trained, with its weights and clips laid out channel after channel,
+as the released code has them. "lean" has BatchNorm folded into the convolutions and channels last
+in memory (models.SnippetEncoder.lean).
 
     python tests/benchmarks/encoder.py [--rounds 7] [--compile] [--run RUN]
 """
@@ -34,8 +36,8 @@ def plain_pool(pool: MaxPool3dSame, x: torch.Tensor) -> torch.Tensor:
 
 
 def plain(i3d: I3D) -> I3D:
-    """The module as the released code runs it: padding, convolution, BatchNorm and ReLU one after the other, memory
-    laid out channel after channel."""
+    """The module as the released code runs it: padding, convolution, BatchNorm and ReLU one after
+    the other, memory laid out channel after channel."""
     for module in i3d.modules():
         if isinstance(module, Unit3D):
             module.forward = partial(plain_unit, module)
@@ -49,15 +51,30 @@ def with_statistics(i3d: I3D) -> I3D:
     generator = torch.Generator().manual_seed(1)
     for module in i3d.modules():
         if isinstance(module, torch.nn.BatchNorm3d):
-            for tensor, low, high in ((module.running_mean, -0.2, 0.2), (module.running_var, 0.1, 1.0), (module.weight.data, 0.5, 1.5), (module.bias.data, -0.2, 0.2)):
+            for tensor, low, high in (
+                (module.running_mean, -0.2, 0.2),
+                (module.running_var, 0.1, 1.0),
+                (module.weight.data, 0.5, 1.5),
+                (module.bias.data, -0.2, 0.2),
+            ):
                 tensor.copy_(torch.empty_like(tensor).uniform_(low, high, generator=generator))
     return i3d.eval()
 
 
 @click.command(help=__doc__.splitlines()[0])
 @click.option("--rounds", default=7, show_default=True, help="Times that each way is measured.")
-@click.option("--compile", "compiled", is_flag=True, help="Measure torch.compile of the lean copies too (it takes minutes to begin).")
-@click.option("--run", "folder", type=click.Path(exists=True), help="A trained run: evaluate it with the lean encoder in float32 and in bfloat16.")
+@click.option(
+    "--compile",
+    "compiled",
+    is_flag=True,
+    help="Measure torch.compile of the lean copies too (it takes minutes to begin).",
+)
+@click.option(
+    "--run",
+    "folder",
+    type=click.Path(exists=True),
+    help="A trained run: evaluate it with the lean encoder in float32 and in bfloat16.",
+)
 @torch.no_grad()
 def main(rounds: int, compiled: bool, folder: str | None) -> None:
     print(machine_line())
@@ -80,19 +97,26 @@ def main(rounds: int, compiled: bool, folder: str | None) -> None:
             ways["lean, bfloat16, compiled"] = lambda: fastest(snippets.bfloat16()).float()
         features = {name: way() for name, way in ways.items()}
         seconds = medians(ways, rounds)
-        print(f"\n{title}\n{'':28}{'clips/s':>9}{'times plain':>13}{'relative difference':>21}{'cosine':>10}")
+        print(
+            f"\n{title}\n{'':28}{'clips/s':>9}{'times plain':>13}{'relative difference':>21}{'cosine':>10}"
+        )
         reference = features["plain, float32"]
         for name, taken in seconds.items():
             apart = ((features[name] - reference).norm() / reference.norm()).item()
             cosine = torch.cosine_similarity(features[name], reference).min().item()
-            print(f"{name:28}{len(clips) / taken:9.2f}{seconds['plain, float32'] / taken:13.2f}{apart:21.1e}{cosine:10.5f}")
+            print(
+                f"{name:28}{len(clips) / taken:9.2f}{seconds['plain, float32'] / taken:13.2f}{apart:21.1e}{cosine:10.5f}"
+            )
     if folder:
         run = Run.load(folder)
         print(f"\n{run.folder.name}")
         for precision in ("fp32", "bf16"):
             run.recipe = run.recipe.replace(precision=precision)
             found = run.evaluate().summary
-            print(f"evaluated in {found['precision']}: rho {found['spearman']:.4f}, R-l2 x100 {found['rl2_x100']:.4f}, {found['encoded']} videos encoded")
+            print(
+                f"evaluated in {found['precision']}: rho {found['spearman']:.4f}, R-l2 x100"
+                f" {found['rl2_x100']:.4f}, {found['encoded']} videos encoded"
+            )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Host memory of an evaluation at MTL-AQA's full size: 103 frames of 455x256, full I3D, recipe `paper`.
+"""Host memory of an evaluation at MTL-AQA's full size: 103 frames of 455x256, full I3D, recipe
+`paper`.
 
-Evaluates so many dives, then twice as many, with random weights, and prints the process's peak memory
-after each: what a longer evaluation adds is a feature of 1,024 numbers a video.
+Evaluates so many dives, then twice as many, with random weights, and prints the process's peak
+memory after each: what a longer evaluation adds is a feature of 1,024 numbers a video.
 
     python tests/benchmarks/evaluation_memory.py [--videos 4]
 """
@@ -28,10 +29,13 @@ from corelib.recipe import named
 
 
 def full_size_dives(folder: Path, count: int) -> SampleTable:
-    """`count` procedural dives as folders of 103 JPEG frames of 455x256, half of them for testing."""
+    """`count` procedural dives as folders of 103 JPEG frames of 455x256, half of them for
+    testing."""
     from PIL import Image
 
-    dives = make_dives(folder / "dives", train=count - count // 2, val=0, test=count // 2, frames=103, size=128)
+    dives = make_dives(
+        folder / "dives", train=count - count // 2, val=0, test=count // 2, frames=103, size=128
+    )
     for media in dives.samples["media"]:
         target = folder / "frames" / Path(media).stem
         target.mkdir(parents=True)
@@ -48,22 +52,47 @@ def peak_gb() -> float:
 
 
 @click.command(help=__doc__.splitlines()[0])
-@click.option("--videos", default=4, show_default=True, help="Test dives in the first evaluation; the second has twice as many.")
+@click.option(
+    "--videos",
+    default=4,
+    show_default=True,
+    help="Test dives in the first evaluation; the second has twice as many.",
+)
 def main(videos: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         table = full_size_dives(Path(folder), 4 * videos)
         recipe = named("paper", exemplars=2)
-        source = VideoClips(table, recipe, cache=False)  # MTL-AQA exceeds the cache, so its frames are streamed
-        targets, groups, train = table.target(False), group_labels(table, recipe), table.rows("train")
+        source = VideoClips(
+            table, recipe, cache=False
+        )  # MTL-AQA exceeds the cache, so its frames are streamed
+        targets, groups, train = (
+            table.target(False),
+            group_labels(table, recipe),
+            table.rows("train"),
+        )
         model = build_model(recipe, targets[train], groups[train])
-        print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}; before: {peak_gb():.2f} GB")
+        print(
+            f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__};"
+            f" before: {peak_gb():.2f} GB"
+        )
         for count in (videos, 2 * videos):
             started = time.perf_counter()
-            judged = evaluate(model, source, table, recipe, queries=table.rows("test")[:count], pool=train,
-                              device=torch.device("cpu"), intervals=False)  # fmt: skip
+            judged = evaluate(
+                model,
+                source,
+                table,
+                recipe,
+                queries=table.rows("test")[:count],
+                pool=train,
+                device=torch.device("cpu"),
+                intervals=False,
+            )
             assert np.isfinite(judged.predictions["predicted"]).all()
             seconds = time.perf_counter() - started
-            print(f"{count} test dives, {judged.summary['encoded']} videos encoded: peak {peak_gb():.2f} GB, {seconds / judged.summary['encoded']:.1f} s a video")
+            print(
+                f"{count} test dives, {judged.summary['encoded']} videos encoded: peak"
+                f" {peak_gb():.2f} GB, {seconds / judged.summary['encoded']:.1f} s a video"
+            )
 
 
 if __name__ == "__main__":

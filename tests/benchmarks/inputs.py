@@ -1,7 +1,8 @@
-"""The input pipeline alone, in videos a second, decoded as they are needed and from the cache, by number of workers.
+"""The input pipeline alone, in videos a second, decoded as they are needed and from the cache, by
+number of workers.
 
-Size laptop: also against what its training step consumes. Size gpu: 103 frames of 256 pixels, batches of 8 videos
-(a video is ten clips), as the recipe `gpu` reads them.
+Size laptop: also against what its training step consumes. Size gpu: 103 frames of 256 pixels,
+batches of 8 videos (a video is ten clips), as the recipe `gpu` reads them.
 
     python tests/benchmarks/inputs.py [--size gpu] [--videos 48] [--rounds 5]
 """
@@ -23,7 +24,10 @@ from corelib.models import build_model
 from corelib.recipe import named
 from corelib.training import TrainingStep, make_optimizer, plan_epoch
 
-SIZES = {"laptop": (36, 72, (0, 1)), "gpu": (103, 256, (0, 1, 2, 4, 12))}  # frames and pixels as stored, workers
+SIZES = {
+    "laptop": (36, 72, (0, 1)),
+    "gpu": (103, 256, (0, 1, 2, 4, 12)),
+}  # frames and pixels as stored, workers
 
 
 @click.command(help=__doc__.splitlines()[0])
@@ -35,8 +39,14 @@ def main(size: str, videos: int, rounds: int) -> None:
     recipe, (frames, pixels, workers) = named(size, with_difficulty=True), SIZES[size]
     with tempfile.TemporaryDirectory() as folder:
         counts = {"train": videos - 12, "val": 6, "test": 6}
-        table = make_dives(Path(folder) / "dives", **counts, frames=frames, size=pixels, workers=os.cpu_count())
-        train, targets, groups = table.rows("train"), table.target(True), group_labels(table, recipe)
+        table = make_dives(
+            Path(folder) / "dives", **counts, frames=frames, size=pixels, workers=os.cpu_count()
+        )
+        train, targets, groups = (
+            table.rows("train"),
+            table.target(True),
+            group_labels(table, recipe),
+        )
         plan = plan_epoch(recipe, train, groups, 0)
         count = sum(len(batch.rows) for batch in plan)
         parts = {}
@@ -62,7 +72,10 @@ def main(size: str, videos: int, rounds: int) -> None:
     if size == "laptop":
         print(f"training step: {len(batch.rows) / seconds.pop('training step'):.0f} videos/s")
     for name, taken in seconds.items():
-        print(f"{name}: {count / taken:.1f} videos/s, {len(recipe.snippet_starts) * count / taken:.0f} clips/s")
+        print(
+            f"{name}: {count / taken:.1f} videos/s,"
+            f" {len(recipe.snippet_starts) * count / taken:.0f} clips/s"
+        )
 
 
 def training_step(recipe, source, batch, targets, groups, train):

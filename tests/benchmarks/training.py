@@ -1,8 +1,10 @@
-"""What a training step costs: pairs and clips a second, peak memory, share of the machine's bf16 matrix rate.
+"""What a training step costs: pairs and clips a second, peak memory, share of the machine's bf16
+matrix rate.
 
-"as released" is one pair a step, encoded for itself, float32, eager, memory laid out channel after channel. The others
-are the kit's recipe of that size, with its loop, optimizer and augmentation. Frames are noise in memory, so no disk and
-no decoder is measured (tests/benchmarks/inputs.py does that). The matrix rate is measured too, on a large bf16 product.
+"as released" is one pair a step, encoded for itself, float32, eager, memory laid out channel after
+channel. The others are the kit's recipe of that size, with its loop, optimizer and augmentation.
+Frames are noise in memory, so no disk and no decoder is measured (tests/benchmarks/inputs.py does
+that). The matrix rate is measured too, on a large bf16 product.
 
     python tests/benchmarks/training.py [--size laptop|gpu] [--device auto] [--steps 12] [--compile]
 """
@@ -41,17 +43,30 @@ def matrix_rate(device: torch.device, size: int, rounds: int = 10) -> float:
     return 2 * size**3 / float(np.median(seconds[2:]))
 
 
-def measure(recipe: Recipe, source: NoiseVideos, device: torch.device, steps: int, *, released: bool = False) -> dict:
-    """Trains `steps` steps after a few unmeasured ones; rates a second, peak memory in GB, operations a video."""
+def measure(
+    recipe: Recipe, source: NoiseVideos, device: torch.device, steps: int, *, released: bool = False
+) -> dict:
+    """Trains `steps` steps after a few unmeasured ones; rates a second, peak memory in GB,
+    operations a video."""
     rng = np.random.default_rng(0)
     targets, groups = rng.uniform(5, 28, VIDEOS), rng.integers(0, 4, VIDEOS)
     model = build_model(recipe, targets, groups).to(device)
     if released:
         model.encoder.i3d = plain(model.encoder.i3d)
-    plans = [batch for epoch in range(99) for batch in plan_epoch(recipe, np.arange(VIDEOS), groups, epoch)]
+    plans = [
+        batch
+        for epoch in range(99)
+        for batch in plan_epoch(recipe, np.arange(VIDEOS), groups, epoch)
+    ]
     optimizer, schedule = make_optimizer(model, recipe, len(plans))
     step_of = TrainingStep(model, recipe, device)
-    train = {"targets": targets, "recipe": recipe, "optimizer": optimizer, "schedule": schedule, "device": device}
+    train = {
+        "targets": targets,
+        "recipe": recipe,
+        "optimizer": optimizer,
+        "schedule": schedule,
+        "device": device,
+    }
     size = sorted(len(batch.rows) for batch in plans)[len(plans) // 2]  # batches of the usual size
     plans = [batch for batch in plans if len(batch.rows) == size]
     train_epoch(step_of, source, plans[:3], epoch=0, **train)
@@ -62,8 +77,14 @@ def measure(recipe: Recipe, source: NoiseVideos, device: torch.device, steps: in
     train_epoch(step_of, source, used, epoch=1, **train)
     seconds = time.perf_counter() - started
     videos = sum(len(batch.rows) for batch in used)
-    found = {"videos": videos / seconds, "clips": videos * len(recipe.snippet_starts) / seconds, "pairs": sum(len(batch.pairs) for batch in used) / seconds}
-    found["memory"] = torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else float("nan")
+    found = {
+        "videos": videos / seconds,
+        "clips": videos * len(recipe.snippet_starts) / seconds,
+        "pairs": sum(len(batch.pairs) for batch in used) / seconds,
+    }
+    found["memory"] = (
+        torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else float("nan")
+    )
     if not recipe.compile:
         with FlopCounterMode(display=False) as counter:
             train_epoch(step_of, source, used[:1], epoch=1, **train)
@@ -72,17 +93,32 @@ def measure(recipe: Recipe, source: NoiseVideos, device: torch.device, steps: in
 
 
 @click.command(help=__doc__.splitlines()[0])
-@click.option("--size", type=click.Choice(["laptop", "gpu"]), default="laptop", show_default=True, help="The recipe whose clips and encoder are taken.")
+@click.option(
+    "--size",
+    type=click.Choice(["laptop", "gpu"]),
+    default="laptop",
+    show_default=True,
+    help="The recipe whose clips and encoder are taken.",
+)
 @click.option("--device", default="auto", show_default=True)
 @click.option("--steps", default=12, show_default=True, help="Measured steps of each way.")
-@click.option("--compile", "compiled", is_flag=True, help="Measure torch.compile too (it takes minutes to begin).")
+@click.option(
+    "--compile",
+    "compiled",
+    is_flag=True,
+    help="Measure torch.compile too (it takes minutes to begin).",
+)
 def main(size: str, device: str, steps: int, compiled: bool) -> None:
     torch.manual_seed(0)
     place = pick_device(device)
     recipe = named(size, with_difficulty=True)
     rate = matrix_rate(place, 8192 if place.type == "cuda" else 2048)
-    print(f"{machine_line(place)}\nrecipe {size}: {recipe.frames} frames, {len(recipe.snippet_starts)} snippets of {recipe.snippet_length} x {recipe.crop} x {recipe.crop}, "
-          f"I3D at {recipe.width:g} of its width; bf16 matrix rate {rate / 1e12:.2f} TFLOP/s")  # fmt: skip
+    print(
+        f"{machine_line(place)}\nrecipe {size}: {recipe.frames} frames,"
+        f" {len(recipe.snippet_starts)} snippets of {recipe.snippet_length} x {recipe.crop} x"
+        f" {recipe.crop}, I3D at {recipe.width:g} of its width; bf16 matrix rate {rate / 1e12:.2f}"
+        " TFLOP/s"
+    )
     one_pair = {"pairing": "two", "batch": 1, "accumulate": 2, "passes": 1}
     ways = {
         "as released": recipe.replace(**one_pair, precision="fp32"),
@@ -99,7 +135,13 @@ def main(size: str, device: str, steps: int, compiled: bool) -> None:
     first, operations = None, float("nan")
     for name, way in ways.items():
         try:
-            found = measure(way, source, place, steps if way.batch > 1 else 4 * steps, released=name == "as released")
+            found = measure(
+                way,
+                source,
+                place,
+                steps if way.batch > 1 else 4 * steps,
+                released=name == "as released",
+            )
         except torch.cuda.OutOfMemoryError:
             print(f"{name:28}  does not fit into this GPU's memory")
             torch.cuda.empty_cache()
@@ -108,7 +150,9 @@ def main(size: str, device: str, steps: int, compiled: bool) -> None:
         # what the mathematics asks for, without what checkpointing computes again
         operations = operations if way.checkpointing or way.compile else found["operations"]
         share = operations * found["videos"] / rate
-        print(f"{name:28}{found['pairs']:9.1f}{found['clips']:9.1f}{found['clips'] / first:7.2f}{found['memory']:9.2f}{share:9.1%}")
+        print(
+            f"{name:28}{found['pairs']:9.1f}{found['clips']:9.1f}{found['clips'] / first:7.2f}{found['memory']:9.2f}{share:9.1%}"
+        )
 
 
 if __name__ == "__main__":

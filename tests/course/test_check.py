@@ -1,4 +1,5 @@
-"""The reproducibility check: references made of five seeds, ranges, verdicts, and what cannot be compared."""
+"""The reproducibility check: references made of five seeds, ranges, verdicts, and what cannot be
+compared."""
 
 import json
 
@@ -7,7 +8,16 @@ import pytest
 from click.testing import CliRunner
 
 from corelib.__main__ import main
-from corelib.course.check import CourseResults, NotComparable, compare, comparison_text, make_reference, range_of, read_reference, write_reference
+from corelib.course.check import (
+    CourseResults,
+    NotComparable,
+    compare,
+    comparison_text,
+    make_reference,
+    range_of,
+    read_reference,
+    write_reference,
+)
 from corelib.course.execute import notebooks_folder
 from corelib.course.parameters import CourseError
 from corelib.metrics import DEFINITION
@@ -15,15 +25,26 @@ from corelib.metrics import DEFINITION
 
 def row(seed, rho, *, dataset="dives", **changes):
     return {
-        "dataset": dataset, "system": "core", "with_difficulty": True, "recipe": "smoke", "exemplars": 10, "split": "test", "selected_on": "val",
-        "seed": seed, "spearman": rho, "rl2_x100": 2 - rho, "table_sha256": "a" * 64,
-    } | changes  # fmt: skip
+        "dataset": dataset,
+        "system": "core",
+        "with_difficulty": True,
+        "recipe": "smoke",
+        "exemplars": 10,
+        "split": "test",
+        "selected_on": "val",
+        "seed": seed,
+        "spearman": rho,
+        "rl2_x100": 2 - rho,
+        "table_sha256": "a" * 64,
+    } | changes
 
 
 def course(folder, rows, *, profile="smoke", definition=DEFINITION):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "metrics.json").write_text(json.dumps(rows))
-    (folder / "environment.json").write_text(json.dumps({"profile": profile, "metrics": definition, "torch": "2.x", "device": "cpu"}))
+    (folder / "environment.json").write_text(
+        json.dumps({"profile": profile, "metrics": definition, "torch": "2.x", "device": "cpu"})
+    )
     return folder
 
 
@@ -44,7 +65,9 @@ def reference(tmp_path):
 
 def test_a_range_is_the_prediction_interval_of_one_more_value():
     low, high = range_of([1, 2, 3, 4, 5])
-    assert (low, high) == pytest.approx((3 - 4.604 * 2.5**0.5 * 1.2**0.5 - 1e-3, 3 + 4.604 * 2.5**0.5 * 1.2**0.5 + 1e-3), abs=2e-3)
+    assert (low, high) == pytest.approx(
+        (3 - 4.604 * 2.5**0.5 * 1.2**0.5 - 1e-3, 3 + 4.604 * 2.5**0.5 * 1.2**0.5 + 1e-3), abs=2e-3
+    )
     rng = np.random.default_rng(0)
     draws = rng.normal(size=(4000, 6))
     inside = [low <= draw[5] <= high for draw in draws for low, high in [range_of(draw[:5])]]
@@ -55,7 +78,11 @@ def test_a_reference_holds_mean_spread_seeds_and_where_it_was_made(reference):
     (entry,) = read_reference(reference)["experiments"]
     assert entry["seeds"] == [0, 1, 2, 3, 4] and entry["spearman"]["mean"] == pytest.approx(0.92)
     assert entry["spearman"]["sd"] == pytest.approx(np.std([0.90, 0.91, 0.92, 0.93, 0.94], ddof=1))
-    assert read_reference(reference)["made_on"] == {"metrics": DEFINITION, "torch": "2.x", "device": "cpu"}
+    assert read_reference(reference)["made_on"] == {
+        "metrics": DEFINITION,
+        "torch": "2.x",
+        "device": "cpu",
+    }
 
 
 def test_a_run_within_the_ranges_passes_and_one_outside_fails_by_name(reference, tmp_path):
@@ -78,7 +105,9 @@ def test_what_cannot_be_compared_says_which_and_ends_with_3(reference, tmp_path)
 
 
 def test_an_undefined_metric_is_outside(reference, tmp_path):
-    code, said = check(course(tmp_path / "nan", [row(7, 0.92, spearman=None)]), "--against", reference)
+    code, said = check(
+        course(tmp_path / "nan", [row(7, 0.92, spearman=None)]), "--against", reference
+    )
     assert code == 1 and "outside" in said
 
 
@@ -112,12 +141,19 @@ def test_a_reference_needs_five_seeds_of_one_profile_and_one_dataset(tmp_path):
 def test_files_that_are_not_there_or_not_references_end_with_2(tmp_path):
     run = course(tmp_path / "run", FIVE)
     (tmp_path / "no.json").write_text("{}")
-    for arguments, word in (((tmp_path / "nowhere",), "course run"), ((run, "--against", tmp_path / "x.json"), "--update"), ((run, "--against", tmp_path / "no.json"), "no reference of")):
+    for arguments, word in (
+        ((tmp_path / "nowhere",), "course run"),
+        ((run, "--against", tmp_path / "x.json"), "--update"),
+        ((run, "--against", tmp_path / "no.json"), "no reference of"),
+    ):
         code, said = check(*arguments)
         assert code == 2 and word in said, said
     with pytest.raises(CourseError):
         read_reference(tmp_path / "no.json")
-    write_reference(tmp_path / "new" / "r.json", {"profile": "smoke", "metrics": 1, "made_on": {}, "experiments": []})
+    write_reference(
+        tmp_path / "new" / "r.json",
+        {"profile": "smoke", "metrics": 1, "made_on": {}, "experiments": []},
+    )
     assert read_reference(tmp_path / "new" / "r.json")["experiments"] == []
 
 
@@ -126,7 +162,11 @@ def test_results_that_are_none_are_told_in_one_line(reference, tmp_path, text):
     folder = course(tmp_path / "run", FIVE[:1])
     (folder / "metrics.json").write_text(text)
     code, said = check(folder, "--against", reference)
-    assert code == 2 and "are not those of a course run" in said and len(said.strip().splitlines()) == 1
+    assert (
+        code == 2
+        and "are not those of a course run" in said
+        and len(said.strip().splitlines()) == 1
+    )
 
 
 def test_every_reference_that_is_shipped_is_of_five_seeds_of_a_profile_and_of_this_definition():
@@ -135,6 +175,13 @@ def test_every_reference_that_is_shipped_is_of_five_seeds_of_a_profile_and_of_th
     for path in shipped:
         reference = read_reference(path)
         assert reference["profile"] == path.stem and reference["metrics"] == DEFINITION
-        assert all(len(entry["seeds"]) >= 5 and entry["table_sha256"] for entry in reference["experiments"])
-        systems = {(entry["dataset"], entry["system"], entry["with_difficulty"]) for entry in reference["experiments"]}
-        assert {("dives", system, known) for system in ("core", "mlp") for known in (False, True)} <= systems
+        assert all(
+            len(entry["seeds"]) >= 5 and entry["table_sha256"] for entry in reference["experiments"]
+        )
+        systems = {
+            (entry["dataset"], entry["system"], entry["with_difficulty"])
+            for entry in reference["experiments"]
+        }
+        assert {
+            ("dives", system, known) for system in ("core", "mlp") for known in (False, True)
+        } <= systems

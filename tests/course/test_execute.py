@@ -28,11 +28,15 @@ def write_notebook(path: Path, *cells: str, parameters: str = "", title: str = "
     """A notebook: a heading (cell 1), the parameters cell (cell 2), then the code cells given."""
     notebook = nbformat.v4.new_notebook(
         cells=[
-            nbformat.v4.new_markdown_cell(f"# {title}\n\nYou will be able to *count*.\n\n## Later\n\nMore."),
+            nbformat.v4.new_markdown_cell(
+                f"# {title}\n\nYou will be able to *count*.\n\n## Later\n\nMore."
+            ),
             nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
             *[nbformat.v4.new_code_cell(cell) for cell in cells],
         ],
-        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        metadata={
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
+        },
     )
     nbformat.write(notebook, path)
 
@@ -52,18 +56,29 @@ def set_profile(source: Path, text: str) -> None:
 
 def output_text(executed: Path) -> str:
     notebook = nbformat.read(executed, as_version=4)
-    return "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
+    return "".join(
+        output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
+    )
 
 
 def fetched(page: str) -> list[str]:
     """The addresses from which a browser would load a part of the page."""
-    parts = re.findall(r"""(?:<(?:script|img|iframe)[^>]*\ssrc|<link[^>]*\shref)=["']([^"']+)|url\(["']?(http[^)"']+)|import ["'](http[^"']+)""", page)
-    return [address for found in parts for address in found if address and not address.startswith("data:")]
+    parts = re.findall(
+        r"""(?:<(?:script|img|iframe)[^>]*\ssrc|<link[^>]*\shref)=["']([^"']+)|url\(["']?(http[^)"']+)|import ["'](http[^"']+)""",
+        page,
+    )
+    return [
+        address
+        for found in parts
+        for address in found
+        if address and not address.startswith("data:")
+    ]
 
 
 ROW = (
-    "dict(dataset='d', system='core', with_difficulty=False, recipe='tiny', seed=seed, split='test', spearman=rho,"
-    " rl2_x100=1.0, score_range=[0, 100], n_train=9, n_test=5, epoch=1, selected_on='val', seconds=1, device='cpu')"
+    "dict(dataset='d', system='core', with_difficulty=False, recipe='tiny', seed=seed,"
+    " split='test', spearman=rho, rl2_x100=1.0, score_range=[0, 100], n_train=9, n_test=5, epoch=1,"
+    " selected_on='val', seconds=1, device='cpu')"
 )
 
 
@@ -78,9 +93,9 @@ def test_a_good_course_leaves_copies_pages_index_and_results(source, monkeypatch
     )
     write_notebook(
         source / "01_second.ipynb",
-        "from pathlib import Path\nimport os, sys\n"
-        "print(f'count={count} note={note} cwd={Path.cwd().name} hash={os.environ[\"PYTHONHASHSEED\"]}')\n"
-        "print('python=' + sys.executable)",
+        "from pathlib import Path\nimport os, sys\nprint(f'count={count} note={note}"
+        " cwd={Path.cwd().name} hash={os.environ[\"PYTHONHASHSEED\"]}')\nprint('python=' +"
+        " sys.executable)",
         "from corelib.course.results import record_results\n"
         f"rows = [{ROW} for seed, rho in [(0, 0.8), (1, 0.9)]]\n"
         "record_results(rows, notebook='01_second', folder=results);",
@@ -93,17 +108,24 @@ def test_a_good_course_leaves_copies_pages_index_and_results(source, monkeypatch
     folder = source.parent / "runs" / "course" / "tiny"
     assert index == folder / "index.html"
     assert {path.name for path in folder.iterdir()} == {
-        "00_first.ipynb", "00_first.html", "01_second.ipynb", "01_second.html", "index.html",
-        "metrics.json", "metrics-01_second.json", "environment.json",
-    }  # fmt: skip
+        "00_first.ipynb",
+        "00_first.html",
+        "01_second.ipynb",
+        "01_second.html",
+        "index.html",
+        "metrics.json",
+        "metrics-01_second.json",
+        "environment.json",
+    }
     text = output_text(folder / "01_second.ipynb")
     assert "count=5 note=mine cwd=a course hash=0" in text
     assert f"python={sys.executable}" in text
 
     rows = json.loads((folder / "metrics.json").read_text())
     assert [(row["seed"], row["spearman"], row["notebook"]) for row in rows] == [
-        (0, 0.8, "01_second"), (1, 0.9, "01_second"),
-    ]  # fmt: skip
+        (0, 0.8, "01_second"),
+        (1, 0.9, "01_second"),
+    ]
 
     printed = capsys.readouterr().out
     assert "[1/2] 00_first ... " in printed and "[2/2] 01_second ... " in printed
@@ -116,25 +138,35 @@ def test_a_good_course_leaves_copies_pages_index_and_results(source, monkeypatch
     encoded = page.split("data:image/png;base64,")[1].split('"')[0]
     assert Image.open(io.BytesIO(base64.b64decode(encoded))).size[0] <= 480
 
-    assert "source_sha256" in page and json.loads((folder / "environment.json").read_text())["seeds"] == [0, 1]
+    assert "source_sha256" in page and json.loads((folder / "environment.json").read_text())[
+        "seeds"
+    ] == [0, 1]
 
     # The pages open from disk: nothing in them comes from the web.
     assert "data:image/png;base64," in (folder / "00_first.html").read_text()
-    assert [address for name in ("00_first.html", "index.html") for address in fetched((folder / name).read_text())] == []
-    # Nor does anything that was written name this machine's folders, but for what the notebook printed itself.
+    assert [
+        address
+        for name in ("00_first.html", "index.html")
+        for address in fetched((folder / name).read_text())
+    ] == []
+    # Nor does anything that was written name this machine's folders, but for what the notebook
+    # printed itself.
     assert str(source.parent) not in (folder / "00_first.ipynb").read_text()
 
 
 def test_a_failing_cell_is_named_keeps_its_page_and_ends_the_run(source):
     write_notebook(source / "00_good.ipynb", "print('fine')")
-    write_notebook(source / "01_bad.ipynb", "steps", "print('before')\n1 / 0", parameters="steps = 3")
+    write_notebook(
+        source / "01_bad.ipynb", "steps", "print('before')\n1 / 0", parameters="steps = 3"
+    )
     write_notebook(source / "02_never.ipynb", "print('never')")
     set_profile(source, "all: {steps: 4}\n")
 
     result = CliRunner().invoke(course, ["run", "--profile", "tiny", "--notebooks", str(source)])
 
     assert result.exit_code == 1
-    # Cell 4 of the source: the heading, the parameters, `steps`, the division; papermill's own cells do not count.
+    # Cell 4 of the source: the heading, the parameters, `steps`, the division; papermill's own
+    # cells do not count.
     assert "01_bad, cell 4: ZeroDivisionError: division by zero" in result.output
     folder = source.parent / "runs" / "course" / "tiny"
     assert "before" in output_text(folder / "01_bad.ipynb")
@@ -161,13 +193,24 @@ def test_a_slow_cell_a_dead_kernel_and_an_early_exit_are_told_with_notebook_and_
 @pytest.mark.parametrize(
     ("cell", "told"),
     [
-        ("import os, signal\nos.kill(os.getpid(), getattr(signal, 'SIGKILL', signal.SIGTERM))", "the kernel died; .* too little memory"),
+        (
+            "import os, signal\nos.kill(os.getpid(), getattr(signal, 'SIGKILL', signal.SIGTERM))",
+            "the kernel died; .* too little memory",
+        ),
         ("bytes(2**62)", "MemoryError.* - too little memory: .*--profile smoke"),
-        ("raise OSError(28, 'No space left on device', 'last.pt')", r"OSError: \[Errno 28\] No space left on device: 'last.pt' - the disk is full: free some space"),
+        (
+            "raise OSError(28, 'No space left on device', 'last.pt')",
+            (
+                r"OSError: \[Errno 28\] No space left on device: 'last.pt' - the disk is full: free"
+                r" some space"
+            ),
+        ),
     ],
     ids=["killed", "memory", "disk"],
-)  # fmt: skip
-def test_what_a_machine_runs_out_of_is_told_in_a_line_with_notebook_and_cell_and_what_was_finished_is_kept(source, monkeypatch, cell, told):
+)
+def test_what_a_machine_runs_out_of_is_told_in_a_line_with_notebook_and_cell_and_what_was_finished_is_kept(
+    source, monkeypatch, cell, told
+):
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     folder = source.parent / "runs" / "course" / "tiny"
     write_notebook(source / "00_good.ipynb", "print('fine')")
@@ -178,15 +221,23 @@ def test_what_a_machine_runs_out_of_is_told_in_a_line_with_notebook_and_cell_and
     earlier = folder / "00_good.html"
     earlier.write_text("the page of an earlier run")
 
-    result = CliRunner().invoke(course, ["run", "--profile", "tiny", "--notebooks", str(source), "--only", "01", "--only", "02"])
+    result = CliRunner().invoke(
+        course,
+        ["run", "--profile", "tiny", "--notebooks", str(source), "--only", "01", "--only", "02"],
+    )
 
     assert result.exit_code == 1
     first, second = result.stderr.splitlines()
     assert re.match(rf"error: 01_bad, cell 4: {told}", first), first
     assert second == f"The executed copy, up to there: {folder / '01_bad.html'}"
-    assert output_text(folder / "01_bad.ipynb") == "before\n" and "before" in (folder / "01_bad.html").read_text(encoding="utf-8")
+    assert output_text(folder / "01_bad.ipynb") == "before\n" and "before" in (
+        folder / "01_bad.html"
+    ).read_text(encoding="utf-8")
     assert "01_bad.html" in (folder / "index.html").read_text(encoding="utf-8")
-    assert earlier.read_text() == "the page of an earlier run" and (folder / "metrics-00_good.json").is_file()
+    assert (
+        earlier.read_text() == "the page of an earlier run"
+        and (folder / "metrics-00_good.json").is_file()
+    )
     assert not (folder / "02_never.ipynb").exists()
 
 
@@ -194,7 +245,10 @@ def test_a_kernel_that_does_not_start_is_told_with_the_notebook(source, tmp_path
     (tmp_path / "ipykernel_launcher.py").write_text("raise SystemExit('torn apart')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     write_notebook(source / "00_first.ipynb", "print(1)")
-    with pytest.raises(NotebookError, match="^00_first, cell 1: the kernel did not start .*python -m corelib doctor"):
+    with pytest.raises(
+        NotebookError,
+        match="^00_first, cell 1: the kernel did not start .*python -m corelib doctor",
+    ):
         run_course("tiny", source=source)
 
 
@@ -230,25 +284,42 @@ def full_disk(*arguments, **options):
 
 
 @pytest.mark.parametrize("full", ["the copy", "the page", "the index"])
-def test_a_disk_that_fills_under_the_run_itself_is_told_in_a_line_and_keeps_what_was_finished(source, monkeypatch, full):
+def test_a_disk_that_fills_under_the_run_itself_is_told_in_a_line_and_keeps_what_was_finished(
+    source, monkeypatch, full
+):
     write_notebook(source / "00_first.ipynb", "print(1)")
     write_notebook(source / "01_second.ipynb", "print(2)")
     folder = source.parent / "runs" / "course" / "tiny"
     folder.mkdir(parents=True)
-    earlier = {"00_first.html": "the page of an earlier run", "index.html": "the index of an earlier run"}
+    earlier = {
+        "00_first.html": "the page of an earlier run",
+        "index.html": "the index of an earlier run",
+    }
     for name, text in earlier.items():
         (folder / name).write_text(text)
 
-    writer = {"the copy": "notebook.write_atomically", "the page": "notebook.write_html", "the index": "execute.write_index"}[full]
+    writer = {
+        "the copy": "notebook.write_atomically",
+        "the page": "notebook.write_html",
+        "the index": "execute.write_index",
+    }[full]
     monkeypatch.setattr(f"corelib.course.{writer}", full_disk)
-    result = CliRunner().invoke(course, ["run", "--profile", "tiny", "--notebooks", str(source), "--only", "01"])
+    result = CliRunner().invoke(
+        course, ["run", "--profile", "tiny", "--notebooks", str(source), "--only", "01"]
+    )
 
     assert result.exit_code == 1
-    (first, *_) = result.stderr.splitlines()
-    assert first.startswith("error: the results" if full == "the index" else "error: 01_second, cell 3: OSError")
+    first, *_ = result.stderr.splitlines()
+    assert first.startswith(
+        "error: the results" if full == "the index" else "error: 01_second, cell 3: OSError"
+    )
     assert "the disk is full: free some space" in first and "Traceback" not in result.output
     assert (folder / "00_first.html").read_text() == earlier["00_first.html"]
-    assert (folder / "index.html").read_text(encoding="utf-8").endswith("</html>\n" if full != "the index" else earlier["index.html"])
+    assert (
+        (folder / "index.html")
+        .read_text(encoding="utf-8")
+        .endswith("</html>\n" if full != "the index" else earlier["index.html"])
+    )
     assert (folder / "01_second.ipynb").exists() == (full != "the copy")
 
 
@@ -282,17 +353,33 @@ def test_notebooks_are_selected_by_number_or_beginning_in_reading_order():
 
 def test_seeds_of_the_command_line_are_those_of_every_training(source):
     set_profile(source, "all: {seeds: [7], seedless: 1}\n")
-    write_notebook(source / "00_first.ipynb", "print(seeds, seedless, more_seeds)", parameters="seeds: list = [0]\nseedless = 0\nmore_seeds: list = [0]")
+    write_notebook(
+        source / "00_first.ipynb",
+        "print(seeds, seedless, more_seeds)",
+        parameters="seeds: list = [0]\nseedless = 0\nmore_seeds: list = [0]",
+    )
     write_notebook(source / "01_second.ipynb", "print(1)")
-    assert plan_course("tiny", source=source) == {"00_first": {"seeds": [7], "seedless": 1}, "01_second": {}}
-    result = CliRunner().invoke(course, ["run", "--profile", "tiny", "--notebooks", str(source), "--seeds", "1-2,5"])
+    assert plan_course("tiny", source=source) == {
+        "00_first": {"seeds": [7], "seedless": 1},
+        "01_second": {},
+    }
+    result = CliRunner().invoke(
+        course, ["run", "--profile", "tiny", "--notebooks", str(source), "--seeds", "1-2,5"]
+    )
     assert result.exit_code == 0, result.output
-    assert output_text(source.parent / "runs" / "course" / "tiny" / "00_first.ipynb") == "[1, 2, 5] 1 [1, 2, 5]\n"
-    wrong = CliRunner().invoke(course, ["run", "--profile", "tiny", "--notebooks", str(source), "--seeds", "some"])
+    assert (
+        output_text(source.parent / "runs" / "course" / "tiny" / "00_first.ipynb")
+        == "[1, 2, 5] 1 [1, 2, 5]\n"
+    )
+    wrong = CliRunner().invoke(
+        course, ["run", "--profile", "tiny", "--notebooks", str(source), "--seeds", "some"]
+    )
     assert wrong.exit_code == 2 and "--seeds takes numbers" in wrong.output
 
 
-def test_a_part_of_the_course_keeps_the_rest_and_a_failure_leaves_nothing_stale(source, monkeypatch):
+def test_a_part_of_the_course_keeps_the_rest_and_a_failure_leaves_nothing_stale(
+    source, monkeypatch
+):
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     record = "from corelib.course.results import record_results\nseed, rho = 0, 0.5\n"
     for name in ("00_first", "01_second"):
@@ -325,15 +412,21 @@ def test_progress_bars_leave_nothing_in_the_executed_copy(source):
     write_notebook(source / "00_bars.ipynb", "from tqdm.auto import tqdm, trange", bars)
     folder = run_course("tiny", source=source).parent
     executed = nbformat.read(folder / "00_bars.ipynb", as_version=4)
-    assert [output.get("text") for cell in executed.cells for output in cell.get("outputs", [])] == ["3 0 1\n"]
+    assert [
+        output.get("text") for cell in executed.cells for output in cell.get("outputs", [])
+    ] == ["3 0 1\n"]
     assert "widgets" not in executed.metadata
 
 
-def test_a_kernel_installed_by_the_user_does_not_take_the_interpreters_place(source, tmp_path, monkeypatch):
+def test_a_kernel_installed_by_the_user_does_not_take_the_interpreters_place(
+    source, tmp_path, monkeypatch
+):
     elsewhere = tmp_path / "jupyter" / "kernels" / "python3"
     elsewhere.mkdir(parents=True)
     argv = ["/no/such/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    (elsewhere / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "x", "language": "python"}))
+    (elsewhere / "kernel.json").write_text(
+        json.dumps({"argv": argv, "display_name": "x", "language": "python"})
+    )
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     write_notebook(source / "00_first.ipynb", "import sys\nprint(sys.executable)")
     folder = run_course("tiny", source=source).parent
@@ -355,11 +448,17 @@ def test_a_notebooks_metadata_does_not_choose_what_program_runs(source, tmp_path
         spec = tmp_path / "jupyter" / "kernels" / name
         spec.mkdir(parents=True)
         argv = [sys.executable, "-c", f"open({str(marker)!r}, 'w').close()"]
-        (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "x", "language": "python"}))
+        (spec / "kernel.json").write_text(
+            json.dumps({"argv": argv, "display_name": "x", "language": "python"})
+        )
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     write_notebook(source / "00_first.ipynb", "import sys\nprint(sys.executable)")
     notebook = nbformat.read(source / "00_first.ipynb", as_version=4)
-    notebook.metadata["kernelspec"] = {"name": "evil", "display_name": "Python 3", "language": "python"}
+    notebook.metadata["kernelspec"] = {
+        "name": "evil",
+        "display_name": "Python 3",
+        "language": "python",
+    }
     nbformat.write(notebook, source / "00_first.ipynb")
     folder = run_course("tiny", source=source).parent
     assert output_text(folder / "00_first.ipynb") == f"{sys.executable}\n" and not marker.exists()
@@ -371,7 +470,11 @@ def test_a_link_out_of_the_folder_is_not_executed(source, tmp_path):
     write_notebook(source / "01_second.ipynb", "print(1)")
     (source / "00_first.ipynb").symlink_to(tmp_path / "elsewhere" / "00_first.ipynb")
     result = CliRunner().invoke(course, ["run", "--profile", "tiny", "--notebooks", str(source)])
-    assert result.exit_code == 2 and "00_first.ipynb is a link to" in result.output and "out of the folder" in result.output
+    assert (
+        result.exit_code == 2
+        and "00_first.ipynb is a link to" in result.output
+        and "out of the folder" in result.output
+    )
     assert not (source.parent / "executed").exists() and not (source.parent / "runs").exists()
 
 
@@ -379,10 +482,12 @@ def test_a_link_out_of_the_folder_is_not_executed(source, tmp_path):
 
 
 def counting(name: str) -> str:
-    """A cell that counts in a file how often it was executed, and leaves a row as record_results does (whose import takes seconds)."""
+    """A cell that counts in a file how often it was executed, and leaves a row as record_results
+    does (whose import takes seconds)."""
     return (
-        f"import json\nfrom pathlib import Path\nseed, rho = 0, 0.5\nwith open('{name}.txt', 'a') as file:\n    file.write('x')\n"
-        f"Path(results, 'metrics-{name}.json').write_text(json.dumps([{ROW} | {{'notebook': '{name}'}}]));"
+        f"import json\nfrom pathlib import Path\nseed, rho = 0, 0.5\nwith open('{name}.txt', 'a')"
+        " as file:\n    file.write('x')\nPath(results,"
+        f" 'metrics-{name}.json').write_text(json.dumps([{ROW} | {{'notebook': '{name}'}}]));"
     )
 
 
@@ -390,16 +495,26 @@ def executions(source: Path) -> list[int]:
     return [len((source.parent / f"{name}.txt").read_text()) for name in ("00_first", "01_second")]
 
 
-STOP = "import os, signal, time\nstop = Path('stop')\nif stop.exists():\n    number = getattr(signal, stop.read_text())\n    stop.unlink()\n    os.kill(os.getppid(), number)\n    time.sleep(60)"
+STOP = (
+    "import os, signal, time\nstop = Path('stop')\nif stop.exists():\n    number = getattr(signal,"
+    " stop.read_text())\n    stop.unlink()\n    os.kill(os.getppid(), number)\n    time.sleep(60)"
+)
 
 
 @pytest.fixture
 def counted(source, monkeypatch):
-    """Two notebooks that count their executions; the second one obeys a file `stop`, or fails while there is a file `fail`."""
+    """Two notebooks that count their executions; the second one obeys a file `stop`, or fails while
+    there is a file `fail`."""
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     write_notebook(source / "00_first.ipynb", counting("00_first"), parameters="results: str = ''")
     fails = "if Path('fail').exists():\n    raise ValueError('spoilt')"
-    write_notebook(source / "01_second.ipynb", counting("01_second"), STOP, fails, parameters="results: str = ''")
+    write_notebook(
+        source / "01_second.ipynb",
+        counting("01_second"),
+        STOP,
+        fails,
+        parameters="results: str = ''",
+    )
     return source
 
 
@@ -421,24 +536,54 @@ for name in ("SIGINT", "SIGKILL"):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="sends signals to a process")
 def test_a_killed_course_run_goes_on_with_the_notebook_that_was_interrupted(counted, capfd):
-    done = subprocess.run([sys.executable, "-c", TWICE], capture_output=True, text=True, timeout=300, cwd=counted.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", TWICE],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=counted.parent,
+    )
     left = [line.split() for line in done.stdout.splitlines() if line.startswith("left:")]
-    assert [line[:3] for line in left] == [["left:", "SIGINT", "130"], ["left:", "SIGKILL", "-9"]], done.stdout + done.stderr
-    assert all({"00_first.ipynb", "00_first.html", "metrics-00_first.json"} <= set(line) and "01_second.ipynb" not in line for line in left)
-    assert "interrupted; the same command goes on from what is finished" in done.stderr.splitlines() and "Traceback" not in done.stderr
+    assert [line[:3] for line in left] == [
+        ["left:", "SIGINT", "130"],
+        ["left:", "SIGKILL", "-9"],
+    ], done.stdout + done.stderr
+    assert all(
+        {"00_first.ipynb", "00_first.html", "metrics-00_first.json"} <= set(line)
+        and "01_second.ipynb" not in line
+        for line in left
+    )
+    assert (
+        "interrupted; the same command goes on from what is finished" in done.stderr.splitlines()
+        and "Traceback" not in done.stderr
+    )
     assert executions(counted) == [1, 2]
     folder = counted.parent / "runs" / "course" / "tiny"
     assert "00_first.html" in (folder / "index.html").read_text()
 
     run_course("tiny", source=counted)
     said = capfd.readouterr().out
-    assert "1 of 2 notebooks are kept (--restart" in said and "[1/2] 00_first ... kept\n" in said and "[2/2] 01_second ... kept" not in said
+    assert (
+        "1 of 2 notebooks are kept (--restart" in said
+        and "[1/2] 00_first ... kept\n" in said
+        and "[2/2] 01_second ... kept" not in said
+    )
     assert executions(counted) == [1, 3]
-    assert [row["notebook"] for row in json.loads((folder / "metrics.json").read_text())] == ["00_first", "01_second"]
+    assert [row["notebook"] for row in json.loads((folder / "metrics.json").read_text())] == [
+        "00_first",
+        "01_second",
+    ]
     assert {path.name for path in folder.iterdir()} == {
-        "00_first.ipynb", "00_first.html", "01_second.ipynb", "01_second.html", "index.html",
-        "metrics.json", "metrics-00_first.json", "metrics-01_second.json", "environment.json",
-    }  # fmt: skip
+        "00_first.ipynb",
+        "00_first.html",
+        "01_second.ipynb",
+        "01_second.html",
+        "index.html",
+        "metrics.json",
+        "metrics-00_first.json",
+        "metrics-01_second.json",
+        "environment.json",
+    }
     run_course("tiny", source=counted)  # it had come to its end, so everything is executed
     assert executions(counted) == [2, 4]
 
@@ -463,13 +608,21 @@ def test_a_failed_course_run_goes_on_and_a_part_or_a_restart_executes_anew(count
 def test_an_executed_notebook_is_kept_only_as_long_as_nothing_it_depends_on_changes(counted):
     notebook = nbformat.read(counted / "00_first.ipynb", as_version=4)
     same = nbformat.from_dict(notebook)
-    same.cells[2].outputs, same.cells[2].execution_count, same.metadata["editor"] = [nbformat.v4.new_output("stream", text="3")], 7, "other"
+    same.cells[2].outputs, same.cells[2].execution_count, same.metadata["editor"] = (
+        [nbformat.v4.new_output("stream", text="3")],
+        7,
+        "other",
+    )
     given = {"parameters": {"steps": 3}, "machine": {"source_sha256": "a", "torch": "2"}}
     expected = continuing.checksum(notebook, **given)
     assert continuing.checksum(same, **given) == expected
     other = nbformat.from_dict(notebook)
     other.cells[2].source += " "
-    changes = [(other, given), (notebook, given | {"parameters": {"steps": 4}}), (notebook, given | {"machine": {"source_sha256": "b", "torch": "2"}})]
+    changes = [
+        (other, given),
+        (notebook, given | {"parameters": {"steps": 4}}),
+        (notebook, given | {"machine": {"source_sha256": "b", "torch": "2"}}),
+    ]
     assert len({expected, *(continuing.checksum(one, **with_) for one, with_ in changes)}) == 4
 
     executed = counted / "executed.ipynb"
@@ -477,7 +630,9 @@ def test_an_executed_notebook_is_kept_only_as_long_as_nothing_it_depends_on_chan
     nbformat.write(same, executed)
     assert not continuing.is_executed(executed, expected)  # its page is missing
     executed.with_suffix(".html").touch()
-    assert continuing.is_executed(executed, expected) and not continuing.is_executed(executed, "other")
+    assert continuing.is_executed(executed, expected) and not continuing.is_executed(
+        executed, "other"
+    )
     same.metadata["papermill"]["exception"] = True
     nbformat.write(same, executed)
     assert not continuing.is_executed(executed, expected)
@@ -487,6 +642,9 @@ def test_a_second_course_run_into_the_same_folder_is_refused(source, monkeypatch
     write_notebook(source / "00_first.ipynb", "print(1)")
     folder = source.parent / "runs" / "course" / "tiny"
     monkeypatch.setattr(files, "PATIENCE", 0)
-    with files.only_one(folder, "executes the course into"), pytest.raises(files.BusyError, match="tiny: process .* executes the course into it"):
+    with (
+        files.only_one(folder, "executes the course into"),
+        pytest.raises(files.BusyError, match="tiny: process .* executes the course into it"),
+    ):
         run_course("tiny", source=source)
     assert not folder.exists()

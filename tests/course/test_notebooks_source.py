@@ -38,7 +38,9 @@ def test_it_carries_no_outputs_counts_or_widget_state(path):
 def test_it_names_the_kernel_python3_and_tags_one_code_cell_parameters(path):
     notebook = nbformat.read(path, as_version=4)
     assert notebook.metadata.kernelspec.name == "python3"
-    tagged = [cell.cell_type for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    tagged = [
+        cell.cell_type for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])
+    ]
     assert tagged == ["code"]
 
 
@@ -50,7 +52,9 @@ def test_its_code_cells_have_at_most_25_lines(path):
 
 
 def first_code(path):
-    return next(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+    return next(
+        cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"
+    )
 
 
 @each_notebook
@@ -61,12 +65,16 @@ def test_its_first_cell_is_the_guard_of_all(path):
 
 def test_where_corelib_is_missing_the_first_cell_says_the_line_that_installs_it_and_stops():
     bare = [sys.executable, "-I", "-S", "-c"]  # a Python without site-packages
-    stopped = subprocess.run([*bare, first_code(PATHS[0]) + "\nprint('went on')"], capture_output=True, text=True)
+    stopped = subprocess.run(
+        [*bare, first_code(PATHS[0]) + "\nprint('went on')"], capture_output=True, text=True
+    )
     assert stopped.returncode != 0 and "went on" not in stopped.stdout
     assert "corelib is not installed" in stopped.stderr and "make lab" in stopped.stderr
     assert sys.executable in stopped.stderr  # the kernel's Python is another than the kit's: which?
     line = next(line for line in stopped.stderr.splitlines() if line.startswith("!"))
-    assert "pip install -c keep.txt -e .." in line and "torch" in line  # what is there of torch stays
+    assert (
+        "pip install -c keep.txt -e .." in line and "torch" in line
+    )  # what is there of torch stays
     subprocess.run([sys.executable, "-c", first_code(PATHS[0])], check=True)
 
 
@@ -76,10 +84,14 @@ def test_where_a_package_is_too_old_the_first_cell_says_the_line_that_mends_it_a
     (old / "METADATA").write_text("Metadata-Version: 2.1\nName: captum\nVersion: 0.1\n")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(FOLDER.parent)])}
     code = first_code(PATHS[0]) + "\nprint('went on')"
-    stopped = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    stopped = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
     assert stopped.returncode != 0 and "went on" not in stopped.stdout
     last = stopped.stderr.splitlines()[-1]
-    assert "InstallationError: captum 0.1 is installed and >=0.8 needed: " in last and ("pip install -e" in last or "the kit's own Python" in last)
+    assert "InstallationError: captum 0.1 is installed and >=0.8 needed: " in last and (
+        "pip install -e" in last or "the kit's own Python" in last
+    )
 
 
 @pytest.mark.parametrize("profile", PROFILES)

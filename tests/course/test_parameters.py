@@ -27,12 +27,16 @@ def notebook(parameters: str, *cells: str) -> nbformat.NotebookNode:
 
 
 def plan(sections: dict, notebooks: dict, selected=None) -> dict:
-    return plan_parameters(sections, notebooks, selected=list(selected or notebooks), origin="profile tiny")
+    return plan_parameters(
+        sections, notebooks, selected=list(selected or notebooks), origin="profile tiny"
+    )
 
 
 TWO = {
     "06_tree": notebook("seed: int = 0\ndepth = 4", "print(seed, depth)"),
-    "07_train": notebook("seed: int = 0\nepochs = 3\nrate: float = 0.1", "print(seed, epochs, rate)"),
+    "07_train": notebook(
+        "seed: int = 0\nepochs = 3\nrate: float = 0.1", "print(seed, epochs, rate)"
+    ),
 }
 
 
@@ -49,7 +53,10 @@ def test_only_the_selected_are_planned_but_all_is_checked_against_every_notebook
     ("sections", "message"),
     [
         ({"all": {"epoch": 3}}, "no notebook declares a parameter 'epoch'; did you mean 'epochs'"),
-        ({"06_tree": {"epochs": 3}}, "06_tree does not declare a parameter 'epochs'; valid: depth, seed"),
+        (
+            {"06_tree": {"epochs": 3}},
+            "06_tree does not declare a parameter 'epochs'; valid: depth, seed",
+        ),
         ({"06_trees": {"seed": 3}}, "no notebook is called '06_trees'; did you mean '06_tree'"),
         ({"all": {"results": "here"}}, "`results` is set by the run"),
         ({"all": {"epochs": "3"}}, "epochs is '3' \\(str\\), the default is 3 \\(int\\)"),
@@ -66,19 +73,26 @@ def test_what_does_not_fit_is_refused(sections, message):
 def test_every_problem_is_listed_at_once():
     with pytest.raises(CourseError) as caught:
         plan({"all": {"epoch": 3, "rate": "fast"}, "06_tree": {"dept": 4}}, TWO)
-    assert all(word in str(caught.value) for word in ("'epoch'", "'fast'", "'dept'", "nothing was executed"))
+    assert all(
+        word in str(caught.value)
+        for word in ("'epoch'", "'fast'", "'dept'", "nothing was executed")
+    )
 
 
 def test_an_int_does_for_a_float_and_lists_are_checked_by_element():
     notebooks = {"00_a": notebook("rate = 0.5\nseeds = [0, 1]", "print(rate, seeds)")}
-    assert plan({"all": {"rate": 1, "seeds": [5]}}, notebooks) == {"00_a": {"rate": 1, "seeds": [5]}}
+    assert plan({"all": {"rate": 1, "seeds": [5]}}, notebooks) == {
+        "00_a": {"rate": 1, "seeds": [5]}
+    }
     with pytest.raises(CourseError, match="seeds"):
         plan({"all": {"seeds": ["five"]}}, notebooks)
 
 
 def test_an_unread_parameter_stops_the_plan():
     notebooks = {"00_a": notebook("seed = 0\nepochs = 3", "print(seed)")}
-    with pytest.raises(CourseError, match="00_a: the parameter 'epochs' is declared, but no later cell reads it"):
+    with pytest.raises(
+        CourseError, match="00_a: the parameter 'epochs' is declared, but no later cell reads it"
+    ):
         plan({}, notebooks)
 
 
@@ -138,29 +152,45 @@ def test_a_profile_is_two_levels_and_may_be_empty(tmp_path):
             read_profile(tmp_path, "bad")
 
 
-@pytest.mark.parametrize("tag", ["!!python/object/apply:os.system", "!!python/object/new:os.system", "!!python/object/apply:builtins.eval"])
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "!!python/object/apply:os.system",
+        "!!python/object/new:os.system",
+        "!!python/object/apply:builtins.eval",
+    ],
+)
 def test_a_profile_that_runs_something_is_refused_and_nothing_runs(tmp_path, tag):
     marker = tmp_path / "marker"
     code = f"open({str(marker)!r}, 'w').close()"
     call = code if "eval" in tag else f'"{sys.executable}" -c "{code}"'
-    text = f"all: {tag}\n  {'- ' if 'apply' in tag else 'args: '}{json.dumps(call) if 'apply' in tag else json.dumps([call])}\n"
+    text = (
+        f"all: {tag}\n "
+        f" {'- ' if 'apply' in tag else 'args: '}{json.dumps(call) if 'apply' in tag else json.dumps([call])}\n"
+    )
     yaml.unsafe_load(text)
     assert marker.exists(), "the trap must work, or this test shows nothing"
     marker.unlink()
     (tmp_path / "evil.yaml").write_text(text)
-    with pytest.raises(CourseError, match="evil.yaml is not valid YAML: could not determine a constructor") as error:
+    with pytest.raises(
+        CourseError, match="evil.yaml is not valid YAML: could not determine a constructor"
+    ) as error:
         read_profile(tmp_path, "evil")
     assert not marker.exists() and len(str(error.value).splitlines()) == 1
 
 
 def test_a_profile_of_a_few_lines_that_stand_for_billions_is_refused(tmp_path):
-    lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]"] + [
+        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)
+    ]
     (tmp_path / "bomb.yaml").write_text("\n".join(lines))
     with pytest.raises(CourseError, match="bomb.yaml: holds an alias"):
         read_profile(tmp_path, "bomb")
 
 
-@pytest.mark.parametrize("content", [b"all: " + b"[" * 1_200, b"all: {a: \xff}", b"all: {a: 1\0}", b"? {a: 1}\n: 2"])
+@pytest.mark.parametrize(
+    "content", [b"all: " + b"[" * 1_200, b"all: {a: \xff}", b"all: {a: 1\0}", b"? {a: 1}\n: 2"]
+)
 def test_a_profile_that_is_no_yaml_is_told_in_one_line(tmp_path, content):
     (tmp_path / "bad.yaml").write_bytes(content)
     with pytest.raises(CourseError, match="bad.yaml is not valid YAML: ") as error:
@@ -173,11 +203,27 @@ def test_a_profile_is_named_and_not_a_path(tmp_path, name):
     for folder in ("profiles", "elsewhere", "profiles/profiles"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "tiny.yaml").write_text("all: {}\n")
-    with pytest.raises(CourseError, match="no profile .*did you mean 'tiny'|no profile .*valid: tiny"):
+    with pytest.raises(
+        CourseError, match="no profile .*did you mean 'tiny'|no profile .*valid: tiny"
+    ):
         read_profile(tmp_path / "profiles", name)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", "[" * 100_000, "{}", '{"nbformat": 4}', '{"nbformat": 99, "cells": []}', '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": 7}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "7",
+        "null",
+        "[" * 100_000,
+        "{}",
+        '{"nbformat": 4}',
+        '{"nbformat": 99, "cells": []}',
+        '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": 7}',
+    ],
+)
 def test_a_notebook_that_is_none_is_told_in_one_line(tmp_path, text):
     (tmp_path / "00_a.ipynb").write_text(text)
     with pytest.raises(CourseError, match="00_a.ipynb is not a valid notebook: ") as error:

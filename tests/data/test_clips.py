@@ -16,7 +16,14 @@ from PIL import Image
 
 from corelib.data import clips as module
 from corelib.data import loading
-from corelib.data.clips import VideoClips, augment, cut_snippets, frame_numbers, normalise, resize_video
+from corelib.data.clips import (
+    VideoClips,
+    augment,
+    cut_snippets,
+    frame_numbers,
+    normalise,
+    resize_video,
+)
 from corelib.data.samples import DatasetError, SampleTable, write_table
 from corelib.data.video import VideoError, write_video
 from corelib.recipe import named
@@ -27,11 +34,41 @@ def test_frame_numbers_by_hand():
         return frame_numbers(*args, **options).tolist()
 
     assert numbers(10, 21, 50, frames=6, choice="resample") == [10, 12, 14, 16, 18, 20]
-    assert numbers(10, 21, 50, frames=6, choice="resample", margin=1) == [10, 10, 12, 14, 16, 18, 20, 20]
-    assert numbers(4, 6, 50, frames=4, choice="resample") == [4, 4, 5, 5]  # thirds of the way, rounded
+    assert numbers(10, 21, 50, frames=6, choice="resample", margin=1) == [
+        10,
+        10,
+        12,
+        14,
+        16,
+        18,
+        20,
+        20,
+    ]
+    assert numbers(4, 6, 50, frames=4, choice="resample") == [
+        4,
+        4,
+        5,
+        5,
+    ]  # thirds of the way, rounded
     assert numbers(10, 21, 50, frames=4, choice="last") == [17, 18, 19, 20]
-    assert numbers(10, 21, 50, frames=4, choice="last", margin=2) == [15, 16, 17, 18, 19, 20, 21, 22]
-    assert numbers(0, 3, 4, frames=4, choice="last", margin=1) == [0, 0, 0, 1, 2, 3]  # held at the file's borders
+    assert numbers(10, 21, 50, frames=4, choice="last", margin=2) == [
+        15,
+        16,
+        17,
+        18,
+        19,
+        20,
+        21,
+        22,
+    ]
+    assert numbers(0, 3, 4, frames=4, choice="last", margin=1) == [
+        0,
+        0,
+        0,
+        1,
+        2,
+        3,
+    ]  # held at the file's borders
 
 
 def counted(B=2, T=6, H=5, W=7):
@@ -49,14 +86,25 @@ def test_the_cut_of_evaluation_is_central():
 def test_augmentation_draws_once_a_video_and_reaches_every_place():
     seen = set()
     for seed in range(600):
-        cut = augment(counted(), frames=4, crop=3, shift=1, flip=True, generator=torch.Generator().manual_seed(seed)).long()
+        cut = augment(
+            counted(),
+            frames=4,
+            crop=3,
+            shift=1,
+            flip=True,
+            generator=torch.Generator().manual_seed(seed),
+        ).long()
         for clip in cut:
             t, y, x = clip[0, 0, 0].tolist()
             step = int(clip[0, 0, 1, 2]) - x
-            expected = counted(1)[0, t : t + 4, y : y + 3, min(x, x + 2 * step) : min(x, x + 2 * step) + 3].long()
+            expected = counted(1)[
+                0, t : t + 4, y : y + 3, min(x, x + 2 * step) : min(x, x + 2 * step) + 3
+            ].long()
             assert torch.equal(clip, expected if step == 1 else expected.flip(2))
             seen.add((t, y, min(x, x + 2 * step), step))
-    assert seen == {(t, y, x, step) for t in range(3) for y in range(3) for x in range(5) for step in (-1, 1)}
+    assert seen == {
+        (t, y, x, step) for t in range(3) for y in range(3) for x in range(5) for step in (-1, 1)
+    }
 
 
 def test_a_crop_that_does_not_fit_is_refused():
@@ -94,14 +142,26 @@ RECIPE = named("smoke")
 
 def prepared(folder, shades=(40, 200)):
     info = {
-        "name": "tiny", "title": "", "source": "", "licence": "", "citation": "", "score_range": [0, 10], "protocol": "fixed",
-        "pairing_key": None, "divided_by_difficulty": False, "frame_rate": 25, "frame_size": [32, 32], "left_out": [],
-    }  # fmt: skip
+        "name": "tiny",
+        "title": "",
+        "source": "",
+        "licence": "",
+        "citation": "",
+        "score_range": [0, 10],
+        "protocol": "fixed",
+        "pairing_key": None,
+        "divided_by_difficulty": False,
+        "frame_rate": 25,
+        "frame_size": [32, 32],
+        "left_out": [],
+    }
     folder.mkdir()
     for number, shade in enumerate(shades):
         write_video(folder / f"{number}.mp4", np.full((20, 32, 32, 3), shade, np.uint8), 25)
     names = [str(number) for number in range(len(shades))]
-    samples = pd.DataFrame({"id": names, "split": "train", "score": 5, "media": [f"{name}.mp4" for name in names]})
+    samples = pd.DataFrame(
+        {"id": names, "split": "train", "score": 5, "media": [f"{name}.mp4" for name in names]}
+    )
     write_table(folder, info, samples)
     return SampleTable.load(folder)
 
@@ -111,7 +171,11 @@ def test_the_cache_is_reused_and_a_changed_video_is_read_again(tmp_path, monkeyp
     fresh = VideoClips(table, RECIPE, progress=False)
     assert fresh[1].shape == (18, 32, 32, 3) and abs(int(fresh[1].float().mean()) - 200) < 6
     decoded, original = [], module.load_clip
-    monkeypatch.setattr(module, "load_clip", lambda path, *a, **o: (decoded.append(path.name), original(path, *a, **o))[1])
+    monkeypatch.setattr(
+        module,
+        "load_clip",
+        lambda path, *a, **o: (decoded.append(path.name), original(path, *a, **o))[1],
+    )
     again = VideoClips(table, RECIPE, progress=False)
     assert torch.equal(again[0], fresh[0]) and "1.mp4" not in decoded
     write_video(tmp_path / "d" / "1.mp4", np.full((20, 32, 32, 3), 90, np.uint8), 25)
@@ -129,7 +193,9 @@ def test_without_a_cache_the_clips_are_the_same(tmp_path):
 @pytest.mark.parametrize("kind", ["kinetics", "imagenet"])
 def test_inputs_are_the_cut_normalised_snippets(tmp_path, kind):
     table = prepared(tmp_path / "d")
-    recipe = dataclasses.replace(RECIPE, snippet_starts=(0, 5), snippet_length=8, crop=20, normalisation=kind)
+    recipe = dataclasses.replace(
+        RECIPE, snippet_starts=(0, 5), snippet_length=8, crop=20, normalisation=kind
+    )
     source = VideoClips(table, recipe, progress=False)
     raw = source.read([0, 1])
     cut = {"frames": recipe.frames, "crop": 20, "shift": recipe.temporal_shift, "flip": True}
@@ -142,13 +208,18 @@ def test_inputs_are_the_cut_normalised_snippets(tmp_path, kind):
 def test_a_part_of_a_batch_is_augmented_as_in_the_whole():
     cut = {"frames": 4, "crop": 3, "shift": 1, "flip": True}
     whole = augment(counted(6), **cut, generator=torch.Generator().manual_seed(5))
-    parts = [augment(counted(n), **cut, generator=torch.Generator().manual_seed(5), place=place) for place, n in ((0, 2), (2, 0), (2, 4))]
+    parts = [
+        augment(counted(n), **cut, generator=torch.Generator().manual_seed(5), place=place)
+        for place, n in ((0, 2), (2, 0), (2, 4))
+    ]
     assert torch.equal(torch.cat(parts), whole)
 
 
 @pytest.mark.parametrize("cache", [True, False])
 def test_any_number_of_workers_delivers_the_same_batches_in_order(tmp_path, cache):
-    source = VideoClips(prepared(tmp_path / "d", shades=(10, 90, 170, 250)), RECIPE, cache=cache, progress=False)
+    source = VideoClips(
+        prepared(tmp_path / "d", shades=(10, 90, 170, 250)), RECIPE, cache=cache, progress=False
+    )
     parts = [np.array([1]), np.array([0, 1, 3]), np.array([1, 0, 0]), np.array([2])] * 3
     expected = [torch.stack([source[row] for row in rows]) for rows in parts]
     state = torch.get_rng_state()
@@ -163,15 +234,23 @@ def test_any_number_of_workers_delivers_the_same_batches_in_order(tmp_path, cach
 def test_what_is_read_ahead_is_bounded(tmp_path, monkeypatch):
     source = VideoClips(prepared(tmp_path / "d"), RECIPE, cache=False, progress=False)
     asked, original = [], source.fetch
-    monkeypatch.setattr(source, "fetch", lambda row, threads=None: (asked.append(threads), original(row, threads))[1])
+    monkeypatch.setattr(
+        source,
+        "fetch",
+        lambda row, threads=None: (asked.append(threads), original(row, threads))[1],
+    )
     batches = source.batches([[0, 1]] * 100, workers=3)
     next(batches)
     batches.close()
-    assert 2 <= len(asked) <= 2 * (2 + 2 + 1) and set(asked) == {1}, "one decoder thread a video, four batches ready"
+    assert 2 <= len(asked) <= 2 * (2 + 2 + 1) and set(asked) == {1}, (
+        "one decoder thread a video, four batches ready"
+    )
 
 
 def test_a_file_that_cannot_be_read_ahead_is_named(tmp_path):
-    source = VideoClips(prepared(tmp_path / "d", shades=(10, 20, 30)), RECIPE, cache=False, progress=False)
+    source = VideoClips(
+        prepared(tmp_path / "d", shades=(10, 20, 30)), RECIPE, cache=False, progress=False
+    )
     (tmp_path / "d" / "2.mp4").write_bytes(b"broken")
     with pytest.raises(VideoError, match="2.mp4"):
         list(source.batches([[0, 1], [1, 2]], workers=2))
@@ -199,13 +278,18 @@ def test_a_cache_that_fills_without_a_bar_says_how_far_it_is(tmp_path, monkeypat
     table = prepared(tmp_path / "d", shades=(10, 20, 30))
     monkeypatch.setattr(loading, "FIRST_WORD", 0.0)
     original = module.load_clip
-    monkeypatch.setattr(module, "load_clip", lambda *a, **o: (time.sleep(0.2), original(*a, **o))[1])
+    monkeypatch.setattr(
+        module, "load_clip", lambda *a, **o: (time.sleep(0.2), original(*a, **o))[1]
+    )
     VideoClips(table, RECIPE, progress=False)
-    assert re.search(r"decoding 3 videos into a cache of \d MB: \d of 3 done", capfd.readouterr().err)
+    assert re.search(
+        r"decoding 3 videos into a cache of \d MB: \d of 3 done", capfd.readouterr().err
+    )
 
 
 def frames_folder(folder, shades):
-    """A dataset of one folder of twenty PNG frames of each shade, with a video beside it so that two can be drawn."""
+    """A dataset of one folder of twenty PNG frames of each shade, with a video beside it so that
+    two can be drawn."""
     table = prepared(folder)
     (folder / "f").mkdir()
     samples = table.samples.assign(media=["0.mp4", "f"])
@@ -216,7 +300,9 @@ def frames_folder(folder, shades):
 
 def write_frames(folder, shades):
     for number, shade in enumerate(shades):
-        Image.new("RGB", (32, 32), (shade,) * 3).save(folder / f"{number:03d}.png", compress_level=0)
+        Image.new("RGB", (32, 32), (shade,) * 3).save(
+            folder / f"{number:03d}.png", compress_level=0
+        )
 
 
 def test_frames_written_anew_in_place_are_read_again_and_the_old_cache_goes(tmp_path):
@@ -240,7 +326,10 @@ def test_a_damaged_cache_never_gives_other_frames(tmp_path):
     expected = VideoClips(table, RECIPE, progress=False).read([0, 1])
     (path,) = (tmp_path / "d" / "cache").iterdir()
     whole, rng, noticed = path.read_bytes(), np.random.default_rng(0), 0
-    places = [*range(0, 128, 4), *rng.integers(128, len(whole), 30)]  # of the header, and of the frames
+    places = [
+        *range(0, 128, 4),
+        *rng.integers(128, len(whole), 30),
+    ]  # of the header, and of the frames
     for place in places:
         damaged = bytearray(whole)
         damaged[place] ^= 1 << rng.integers(8)

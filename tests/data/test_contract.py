@@ -1,4 +1,5 @@
-"""A prepared dataset from a stranger: what its names and paths may say, and that nothing in it stops the kit with a traceback."""
+"""A prepared dataset from a stranger: what its names and paths may say, and that nothing in it
+stops the kit with a traceback."""
 
 import json
 import subprocess
@@ -14,7 +15,14 @@ from corelib.data.features import FeatureSteps, write_bank
 from corelib.data.samples import DatasetError, SampleTable
 from tests.data.test_samples import INFO, good, written
 
-BELOW = ("a.mp4", "videos/a.mp4", "./videos//a.mp4", "videos/a..b.mp4", "…/bild 1.10 AM.mov", "12 30/x")
+BELOW = (
+    "a.mp4",
+    "videos/a.mp4",
+    "./videos//a.mp4",
+    "videos/a..b.mp4",
+    "…/bild 1.10 AM.mov",
+    "12 30/x",
+)
 OUTSIDE = ("../a.mp4", "videos/../../a.mp4", "/etc/passwd", "..", "videos/..", "C:\\a.mp4", "C:a.mp4", "\\\\host\\share\\a.mp4", "..\\a.mp4", "/", "", ".",
            "a\nb.mp4", "a\0.mp4", "\x1b[2J", 7, None)  # fmt: skip
 
@@ -24,17 +32,29 @@ def test_a_path_is_below_its_folder_or_it_is_not():
     assert [path for path in OUTSIDE if is_below(path)] == []
 
 
-@pytest.mark.parametrize("media", [path for path in OUTSIDE if isinstance(path, str) and path not in ("", "a\0.mp4")])
+@pytest.mark.parametrize(
+    "media", [path for path in OUTSIDE if isinstance(path, str) and path not in ("", "a\0.mp4")]
+)
 @pytest.mark.parametrize("raw_root", [None, "..", "absolute"])
-def test_media_that_leave_their_folder_are_listed_even_where_the_file_exists(tmp_path, media, raw_root):
+def test_media_that_leave_their_folder_are_listed_even_where_the_file_exists(
+    tmp_path, media, raw_root
+):
     folder = tmp_path / "deep" / "d"
     folder.mkdir(parents=True)
     for root in (tmp_path, folder.parent, folder):
         for name in "abcd":
             (root / f"{name}.mp4").write_bytes(b"somebody's own video")
-    info = INFO | {None: {}, "..": {"raw_root": ".."}, "absolute": {"raw_root": str(folder)}}[raw_root]
+    info = (
+        INFO | {None: {}, "..": {"raw_root": ".."}, "absolute": {"raw_root": str(folder)}}[raw_root]
+    )
     samples = good().assign(media=[media, "b.mp4", "c.mp4", "d.mp4"])
-    with pytest.raises(DatasetError, match=r"1 problem\(s\).*\n.*line 2 \(id a\): media is .*it must be a path below .*neither absolute nor with '\.\.'"):
+    with pytest.raises(
+        DatasetError,
+        match=(
+            r"1 problem\(s\).*\n.*line 2 \(id a\): media is .*it must be a path below .*neither"
+            r" absolute nor with '\.\.'"
+        ),
+    ):
         SampleTable.load(written(folder, samples, info))
 
 
@@ -47,10 +67,30 @@ def test_a_raw_root_may_be_anywhere(tmp_path):
         assert table.root == (tmp_path / "raw").resolve()
 
 
-@pytest.mark.parametrize("name", ["../../home", "a/b", "a\\b", "C:a", "..", ".", "", " ", "x" * 101, "a\nb", "\x1b[2J", 7, None, ["a"]])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../home",
+        "a/b",
+        "a\\b",
+        "C:a",
+        "..",
+        ".",
+        "",
+        " ",
+        "x" * 101,
+        "a\nb",
+        "\x1b[2J",
+        7,
+        None,
+        ["a"],
+    ],
+)
 def test_a_datasets_name_names_the_runs_folder_and_nothing_else(tmp_path, name):
     assert not is_folder_name(name)
-    with pytest.raises(DatasetError, match="dataset.json: name must be a name that a folder can have"):
+    with pytest.raises(
+        DatasetError, match="dataset.json: name must be a name that a folder can have"
+    ):
         SampleTable.load(written(tmp_path / "d", good(), INFO | {"name": name}))
 
 
@@ -63,7 +103,28 @@ def test_ids_are_words(tmp_path, name):
     assert "\x1b" not in str(error.value)
 
 
-ODD = (None, True, 0, -1, 2**70, 1e308, float("nan"), float("inf"), "", "x", "a\0b", [], [1], [2, 1], ["a", "b"], [[0], [1]], [None, 1], {}, {"a": 1}, [0, 10**400])
+ODD = (
+    None,
+    True,
+    0,
+    -1,
+    2**70,
+    1e308,
+    float("nan"),
+    float("inf"),
+    "",
+    "x",
+    "a\0b",
+    [],
+    [1],
+    [2, 1],
+    ["a", "b"],
+    [[0], [1]],
+    [None, 1],
+    {},
+    {"a": 1},
+    [0, 10**400],
+)
 
 
 def test_every_odd_value_in_dataset_json_is_refused_or_does_no_harm(tmp_path):
@@ -92,19 +153,37 @@ WRONG = {
 @pytest.mark.parametrize("key", WRONG)
 def test_every_field_of_dataset_json_has_a_type(tmp_path, key):
     for value in WRONG[key]:
-        with pytest.raises(DatasetError, match=rf"1 problem\(s\).*\n  dataset.json: {key} must be .*, not "):
+        with pytest.raises(
+            DatasetError, match=rf"1 problem\(s\).*\n  dataset.json: {key} must be .*, not "
+        ):
             SampleTable.load(written(tmp_path / "d", good(), INFO | {key: value}))
 
 
 def test_what_our_scripts_and_other_people_write_is_accepted(tmp_path):
     more = {
-        "left_out": [{"id": "x", "reason": "no video"}, "y"], "flagged": {"score off the rule": 1}, "frames": 36, "seed": 0, "dive_numbers": ["103B"], "table": "a.csv",
-        "title": None, "source": None, "licence": None, "citation": "@inproceedings{a,\n title={b}}", "frame_size": None, "frame_rate": None, "steps": 32, "note": [1, None],
-        "leaks_on_purpose": True, "folds": "user", "raw_root": "",
-    }  # fmt: skip
+        "left_out": [{"id": "x", "reason": "no video"}, "y"],
+        "flagged": {"score off the rule": 1},
+        "frames": 36,
+        "seed": 0,
+        "dive_numbers": ["103B"],
+        "table": "a.csv",
+        "title": None,
+        "source": None,
+        "licence": None,
+        "citation": "@inproceedings{a,\n title={b}}",
+        "frame_size": None,
+        "frame_rate": None,
+        "steps": 32,
+        "note": [1, None],
+        "leaks_on_purpose": True,
+        "folds": "user",
+        "raw_root": "",
+    }
     folder = written(tmp_path / "d", good(), INFO | more)
     assert SampleTable.load(folder).info == INFO | more
-    (folder / "dataset.json").write_text("\ufeff" + json.dumps(INFO), encoding="utf-8")  # as an editor may save it
+    (folder / "dataset.json").write_text(
+        "\ufeff" + json.dumps(INFO), encoding="utf-8"
+    )  # as an editor may save it
     assert SampleTable.load(folder).info == INFO
 
 
@@ -115,11 +194,16 @@ def test_a_dataset_json_that_is_no_description_is_refused(tmp_path, text):
         SampleTable.load(tmp_path / "d")
 
 
-@pytest.mark.parametrize("column, value", [("start", 0.5), ("end", 1e300), ("end", np.inf), ("end", 2**40), ("start", -np.inf)])
+@pytest.mark.parametrize(
+    "column, value",
+    [("start", 0.5), ("end", 1e300), ("end", np.inf), ("end", 2**40), ("start", -np.inf)],
+)
 def test_a_frame_range_is_of_frame_numbers(tmp_path, column, value):
     samples = good().astype({"start": float, "end": float})
     samples.loc[0, column] = value
-    with pytest.raises(DatasetError, match=r"line 2 \(id a\): end is .*start must be a frame number"):
+    with pytest.raises(
+        DatasetError, match=r"line 2 \(id a\): end is .*start must be a frame number"
+    ):
         SampleTable.load(written(tmp_path / "d", samples))
 
 
@@ -131,10 +215,17 @@ def test_rows_that_are_longer_than_the_header_are_refused(tmp_path):
 
 
 def test_a_judges_cell_is_read_in_no_time(tmp_path):
-    # sixty digits and a letter can be split into marks in 2 ** 59 ways, and a careless pattern tries all of them
+    # sixty digits and a letter can be split into marks in 2 ** 59 ways, and a careless pattern
+    # tries all of them
     folder = written(tmp_path / "d", good().assign(judges=["7" * 60 + "x", "", "", ""]))
-    command = [sys.executable, "-c", f"from corelib.data.samples import SampleTable; SampleTable.load({str(folder)!r})"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=Path(__file__).parents[2])
+    command = [
+        sys.executable,
+        "-c",
+        f"from corelib.data.samples import SampleTable; SampleTable.load({str(folder)!r})",
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=100, cwd=Path(__file__).parents[2]
+    )
     assert "it must be numbers separated by spaces" in done.stderr
 
 
@@ -150,7 +241,9 @@ def test_mutated_tables_are_refused_or_read(tmp_path):
             if rng.random() < 0.5:
                 data[place] ^= 1 << int(rng.integers(8))
             elif rng.random() < 0.5:
-                data[place : place + 1] = bytes(rng.choice(list(b'",\n\0-/.e9"[]{}')) for _ in range(3))
+                data[place : place + 1] = bytes(
+                    rng.choice(list(b'",\n\0-/.e9"[]{}')) for _ in range(3)
+                )
             else:
                 del data[place : place + int(rng.integers(40))]
                 data = data or bytearray(b"x")
@@ -187,11 +280,20 @@ BANKS = {
 def test_a_feature_bank_that_is_none_is_refused(tmp_path, kind):
     folder = written(tmp_path / "d", good())
     (folder / "features.safetensors").write_bytes(BANKS[kind])
-    with pytest.raises(DatasetError, match=r"1 problem\(s\).*\n.*features.safetensors cannot be read as a feature bank: ") as error:
+    with pytest.raises(
+        DatasetError,
+        match=r"1 problem\(s\).*\n.*features.safetensors cannot be read as a feature bank: ",
+    ) as error:
         SampleTable.load(folder)
     assert len(str(error.value).splitlines()) == 2
-    write_bank(folder / "features.safetensors", np.zeros((4, 1, 4), np.float32), good()["media"].tolist())
-    assert safetensors.numpy.load_file(SampleTable.load(folder).feature_bank)["features"].shape == (4, 1, 4)
+    write_bank(
+        folder / "features.safetensors", np.zeros((4, 1, 4), np.float32), good()["media"].tolist()
+    )
+    assert safetensors.numpy.load_file(SampleTable.load(folder).feature_bank)["features"].shape == (
+        4,
+        1,
+        4,
+    )
 
 
 def test_damaged_feature_banks_are_refused_in_words_or_read(tmp_path):

@@ -44,9 +44,13 @@ SCRIPT = Path(__file__).parents[2] / "data_scripts" / "make_dives.py"
 def flawless(number: str = "107C", seed: int = 3, **changes):
     """A dive without a fault, or with those given by name."""
     dive = draw_dive(seed, [number])
-    faults = dict.fromkeys(FAULTS, 0.0) | {name: changes.pop(name) for name in FAULTS if name in changes}
+    faults = dict.fromkeys(FAULTS, 0.0) | {
+        name: changes.pop(name) for name in FAULTS if name in changes
+    }
     appearance = dataclasses.replace(dive.appearance, entry_jitter=0.0, body=1.0)
-    dive = dataclasses.replace(dive, faults=faults, height=10.0, over_rotated=True, too_far=True, appearance=appearance)
+    dive = dataclasses.replace(
+        dive, faults=faults, height=10.0, over_rotated=True, too_far=True, appearance=appearance
+    )
     return dataclasses.replace(dive, legs_from=0.3, **changes)
 
 
@@ -63,7 +67,8 @@ def many():
 
 
 def test_fall_time_by_hand():
-    # sqrt(2 x 9.81 / 9.81) = 1.414 s for 9.81 m from rest; thrown up, as long again as the way up and down takes.
+    # sqrt(2 x 9.81 / 9.81) = 1.414 s for 9.81 m from rest; thrown up, as long again as the way up
+    # and down takes.
     assert motion.fall_time(9.81, 0.0) == pytest.approx(np.sqrt(2))
     assert motion.fall_time(0.0, 4.905) == pytest.approx(1.0)
 
@@ -82,7 +87,9 @@ def test_the_centre_of_mass_falls_freely():
     inside = (flight.times > course.take_off + 0.1) & (flight.times < course.entry - 0.01)
     step = flight.times[1] - flight.times[0]
     acceleration = np.diff(flight.centre, 2, axis=0)[inside[1:-1]] / step**2
-    np.testing.assert_allclose(acceleration, np.tile([0, -motion.GRAVITY, 0], (len(acceleration), 1)), atol=1e-4)
+    np.testing.assert_allclose(
+        acceleration, np.tile([0, -motion.GRAVITY, 0], (len(acceleration), 1)), atol=1e-4
+    )
 
 
 def test_height_sets_the_time():
@@ -96,8 +103,9 @@ def pose(name: str) -> np.ndarray:
 
 
 def test_moment_of_inertia_by_hand():
-    # All mass at one place: 0. The trunk alone 1 m long, half the mass: a rod's .5 / 12 about its middle, .25 m
-    # from the common centre, and .5 at .25 m on the other side, where everything else sits at the trunk's end.
+    # All mass at one place: 0. The trunk alone 1 m long, half the mass: a rod's .5 / 12 about its
+    # middle, .25 m from the common centre, and .5 at .25 m on the other side, where everything else
+    # sits at the trunk's end.
     body = np.zeros((len(JOINTS), 3))
     assert figure.moment_of_inertia(body) == pytest.approx(0)
     share = MASSES["neck", "pelvis"] / sum(MASSES.values())
@@ -127,7 +135,9 @@ def test_limbs_keep_their_lengths():
         if one == "neck":
             continue
         bone = np.linalg.norm(joints[:, INDEX[one]] - joints[:, INDEX[other]], axis=1)
-        np.testing.assert_allclose(bone, np.linalg.norm(straight[INDEX[one]] - straight[INDEX[other]]), rtol=1e-9)
+        np.testing.assert_allclose(
+            bone, np.linalg.norm(straight[INDEX[one]] - straight[INDEX[other]]), rtol=1e-9
+        )
 
 
 def test_angular_momentum_is_conserved():
@@ -138,7 +148,9 @@ def test_angular_momentum_is_conserved():
     points, masses = figure.point_masses(motion.move(dive, times).joints)
     points = points - np.einsum("m,tmc->tc", masses, points)[:, None]
     speed = np.gradient(points, times, axis=0)
-    momentum = np.einsum("m,tm->t", masses, points[..., 1] * speed[..., 0] - points[..., 0] * speed[..., 1])[2:-2]
+    momentum = np.einsum(
+        "m,tm->t", masses, points[..., 1] * speed[..., 0] - points[..., 0] * speed[..., 1]
+    )[2:-2]
     assert momentum.std() < 0.03 * abs(momentum.mean())
 
 
@@ -151,27 +163,35 @@ def test_the_turn_of_a_stiff_body_is_even():
 
 
 def test_the_turn_agrees_with_an_ode_solver():
-    """A body that closes from straight to tuck: trapezoids against solve_ivp on the same equation."""
+    """A body that closes from straight to tuck: trapezoids against solve_ivp on the same
+    equation."""
     times = np.linspace(0, 1, 2001)
     share = np.clip(times / 0.3, 0, 1)[:, None] ** 2
     straight, tuck = (np.array([*POSES[name], 0, 0, 0]) for name in ("straight", "tuck"))
     joints = figure.place_joints(straight + share * (tuck - straight))
     angle, spin, _ = figure.turn_of_trunk(times, joints, 3 * np.pi)
     solved = solve_ivp(lambda t, _: [np.interp(t, times, spin)], (0, 1), [0.0], max_step=1e-3)
-    assert angle[-1] == pytest.approx(3 * np.pi) and solved.y[0, -1] == pytest.approx(3 * np.pi, rel=1e-3)
+    assert angle[-1] == pytest.approx(3 * np.pi) and solved.y[0, -1] == pytest.approx(
+        3 * np.pi, rel=1e-3
+    )
 
 
 def test_a_tighter_tuck_spins_faster():
     """With the same momentum, and also in a dive that has to get round all the same."""
-    spins = [1 / figure.moment_of_inertia(pose(name)) for name in ("tuck", "loose_tuck", "straight")]
+    spins = [
+        1 / figure.moment_of_inertia(pose(name)) for name in ("tuck", "loose_tuck", "straight")
+    ]
     assert spins[0] > 1.3 * spins[1] > 1.3 * spins[2]
-    fastest = [moved(flawless("107C", loose_position=loose)).spin.max() for loose in (0.0, 0.5, 1.0)]
+    fastest = [
+        moved(flawless("107C", loose_position=loose)).spin.max() for loose in (0.0, 0.5, 1.0)
+    ]
     assert fastest[0] > fastest[1] > fastest[2]
 
 
 @pytest.mark.parametrize("number", DIFFICULTY)
 def test_every_dive_turns_as_its_number_says(number):
-    """Somersaults and twists counted in the world: the head is down at entry and the body faces where it must."""
+    """Somersaults and twists counted in the world: the head is down at entry and the body faces
+    where it must."""
     dive = flawless(number)
     course, parsed = motion.plan(dive), dive.parsed
     entry = motion.move(dive, np.array([course.entry]))
@@ -180,7 +200,8 @@ def test_every_dive_turns_as_its_number_says(number):
     joints = entry.joints[0]
     heights = [joints[INDEX[name], 1] for name in ("hand_l", "head", "pelvis", "toe_l")]
     assert heights == sorted(heights)
-    # Half turns about either axis turn the diver's left: it began away from the camera when facing the water.
+    # Half turns about either axis turn the diver's left: it began away from the camera when facing
+    # the water.
     facing_water = parsed.direction in (1, 3)
     left = joints[INDEX["hip_l"], 2] - joints[INDEX["hip_r"], 2]
     assert np.sign(left) == (-1 if facing_water else 1) * (-1) ** parsed.half_twists
@@ -189,7 +210,9 @@ def test_every_dive_turns_as_its_number_says(number):
 @pytest.mark.parametrize(
     ("number", "towards_water"), [("107B", True), ("207C", True), ("307C", False), ("407C", False)]
 )
-def test_forward_and_back_turn_over_the_water_reverse_and_inward_to_the_board(number, towards_water):
+def test_forward_and_back_turn_over_the_water_reverse_and_inward_to_the_board(
+    number, towards_water
+):
     dive = flawless(number)
     course = motion.plan(dive)
     flight = moved(dive, 2001)
@@ -240,7 +263,9 @@ def test_a_larger_fault_costs_more_and_saturates(fault, magnitude, more):
 def test_marks_of_faults():
     assert mark_of_faults({}) > 9.5
     both = deduction("splash", 1.0) + deduction("distance", 0.5)
-    assert mark_of_faults({"splash": 1.0, "distance": 0.5}) == pytest.approx(mark_of_faults({}) - both)
+    assert mark_of_faults({"splash": 1.0, "distance": 0.5}) == pytest.approx(
+        mark_of_faults({}) - both
+    )
     assert 0 <= mark_of_faults(dict.fromkeys(DEDUCTIONS, 1.0)) < 1
     assert mark_of_faults({"failed": 1.0}) == 0.0 and mark_of_faults({"failed": 0.1}) <= 2.0
 
@@ -260,7 +285,8 @@ def test_judges_give_half_points(true_mark, seed):
 
 
 def test_marks_are_spread_as_real_ones_are(many):
-    """MTL-AQA: mean 7.12, sd of a dive's mean 1.39, judges within a dive .32, panel range .90 (mode 1.0)."""
+    """MTL-AQA: mean 7.12, sd of a dive's mean 1.39, judges within a dive .32, panel range .90 (mode
+    1.0)."""
     marks = np.array([dive.marks for dive in many])
     assert marks.mean() == pytest.approx(7.1, abs=0.2)
     assert marks.mean(1).std() == pytest.approx(1.4, abs=0.2)
@@ -273,7 +299,8 @@ def test_marks_are_spread_as_real_ones_are(many):
 
 
 def test_scores_are_as_hard_to_predict_as_real_ones(many):
-    """Difficulty alone reaches rho .45-.65; one judge against the other six, times difficulty, .96-.985."""
+    """Difficulty alone reaches rho .45-.65; one judge against the other six, times difficulty,
+    .96-.985."""
     difficulty = np.array([dive.difficulty for dive in many])
     score = np.array([dive.score for dive in many])
     marks = np.array([dive.marks for dive in many])
@@ -283,20 +310,29 @@ def test_scores_are_as_hard_to_predict_as_real_ones(many):
 
 
 def test_faults_and_leaning_decide_the_score(many):
-    """Nothing but the judges' noise stands between visible faults plus leaning and the execution score."""
+    """Nothing but the judges' noise stands between visible faults plus leaning and the execution
+    score."""
     execution = [execution_score(dive.marks) for dive in many]
     assert spearmanr([dive.true_mark for dive in many], execution).statistic > 0.98
     assert spearmanr([mark_of_faults(dive.faults) for dive in many], execution).statistic > 0.93
     for dive in many:
         leaning = 0 if dive.faults["failed"] else LEANING[dive.number]
-        assert dive.true_mark == pytest.approx(np.clip(mark_of_faults(dive.faults) + leaning, 0, 10))
+        assert dive.true_mark == pytest.approx(
+            np.clip(mark_of_faults(dive.faults) + leaning, 0, 10)
+        )
     assert all(dive.score == panel_score(dive.marks, DIFFICULTY[dive.number]) for dive in many)
 
 
 def test_the_judges_lean_as_in_the_real_annotations(aqa_data, many):
-    """The means of MTL-AQA's dives, shrunk by n / (n + within / between); about 5 % of the marks' variance."""
-    dives = load_pickle(aqa_data / "mtl_aqa" / "final_annotations_dict_with_dive_number.pkl").values()
-    real = pd.DataFrame([(dive["dive_number"], np.mean(dive["judge_scores"])) for dive in dives], columns=["number", "mark"])
+    """The means of MTL-AQA's dives, shrunk by n / (n + within / between); about 5 % of the marks'
+    variance."""
+    dives = load_pickle(
+        aqa_data / "mtl_aqa" / "final_annotations_dict_with_dive_number.pkl"
+    ).values()
+    real = pd.DataFrame(
+        [(dive["dive_number"], np.mean(dive["judge_scores"])) for dive in dives],
+        columns=["number", "mark"],
+    )
     shift = real.groupby("number")["mark"].agg(["mean", "size"])
     shift["mean"] -= real["mark"].mean()
     between = (shift["mean"] ** 2 * shift["size"]).sum() / len(real)
@@ -319,11 +355,15 @@ def test_faults_do_not_hang_on_number_height_or_look(many):
         [dive.appearance.light for dive in many],
         [sum(dive.appearance.suit) for dive in many],
     ):
-        assert abs(spearmanr(column, true).statistic) < 0.06  # 3 standard errors of 3,000 independent pairs
+        assert (
+            abs(spearmanr(column, true).statistic) < 0.06
+        )  # 3 standard errors of 3,000 independent pairs
 
 
 def test_the_less_skilled_score_less_and_every_fault_occurs(many):
-    assert spearmanr([dive.skill for dive in many], [dive.true_mark for dive in many]).statistic > 0.3
+    assert (
+        spearmanr([dive.skill for dive in many], [dive.true_mark for dive in many]).statistic > 0.3
+    )
     assert {dive.main_fault for dive in many} == {*FAULTS, "none"}
     for dive in many[:300]:
         assert (dive.faults["unfinished_twist"] == 0) or dive.parsed.half_twists
@@ -334,7 +374,9 @@ def test_each_difficulty_holds_enough_dives(many):
     """In 450 training dives even the rarest difficulty should have a dozen."""
     shares = np.unique([dive.difficulty for dive in many], return_counts=True)[1] / len(many)
     assert len(shares) >= 8 and shares.min() * 450 > 12
-    assert set(OCCURRENCES) == set(DIFFICULTY) and {dive.number for dive in many} == set(DEFAULT_NUMBERS)
+    assert set(OCCURRENCES) == set(DIFFICULTY) and {dive.number for dive in many} == set(
+        DEFAULT_NUMBERS
+    )
 
 
 def test_numbers_without_a_difficulty_are_refused():
@@ -350,11 +392,14 @@ def test_numbers_without_a_difficulty_are_refused():
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_changes_the_picture_while_it_lasts(fault):
-    """Larger is more visible, the frames named for it show it, and the stand on the board shows nothing of it."""
+    """Larger is more visible, the frames named for it show it, and the stand on the board shows
+    nothing of it."""
     number = "5253B" if fault == "unfinished_twist" else "107C"
     clean = render_dive(flawless(number), frames=50, size=64).astype(float)
     small, large = (
-        np.abs(render_dive(flawless(number, **{fault: magnitude}), frames=50, size=64) - clean).mean((1, 2, 3))
+        np.abs(
+            render_dive(flawless(number, **{fault: magnitude}), frames=50, size=64) - clean
+        ).mean((1, 2, 3))
         for magnitude in (0.2, 1.0)
     )
     assert large.sum() > small.sum() > 0
@@ -372,7 +417,9 @@ def test_splash_grows_with_its_fault_and_with_a_slanted_entry():
 
 
 def test_the_same_dive_gives_the_same_frames():
-    first, second = (render_dive(draw_dive(np.random.default_rng([4, 2])), frames=12, size=48) for _ in range(2))
+    first, second = (
+        render_dive(draw_dive(np.random.default_rng([4, 2])), frames=12, size=48) for _ in range(2)
+    )
     assert first.dtype == np.uint8 and first.shape == (12, 48, 48, 3)
     np.testing.assert_array_equal(first, second)
     other = render_dive(draw_dive(np.random.default_rng([4, 3])), frames=12, size=48)
@@ -382,7 +429,9 @@ def test_the_same_dive_gives_the_same_frames():
 def test_mirrored_is_mirrored():
     dive = flawless()
     looks = [dataclasses.replace(dive.appearance, mirrored=mirrored) for mirrored in (False, True)]
-    left, right = (render_dive(dataclasses.replace(dive, appearance=look), frames=6, size=32) for look in looks)
+    left, right = (
+        render_dive(dataclasses.replace(dive, appearance=look), frames=6, size=32) for look in looks
+    )
     np.testing.assert_array_equal(left, right[:, :, ::-1])
 
 
@@ -392,7 +441,9 @@ def test_full_size_and_length():
 
 
 @settings(max_examples=20)
-@given(st.integers(0, 10**6), st.sampled_from(list(DIFFICULTY)), st.integers(2, 9), st.integers(8, 20))
+@given(
+    st.integers(0, 10**6), st.sampled_from(list(DIFFICULTY)), st.integers(2, 9), st.integers(8, 20)
+)
 def test_every_dive_can_be_drawn(seed, number, frames, half_size):
     video = render_dive(draw_dive(seed, [number]), frames=frames, size=2 * half_size)
     assert video.shape == (frames, 2 * half_size, 2 * half_size, 3)
@@ -415,7 +466,8 @@ def test_the_figure_is_large_enough_to_be_judged():
 
 
 def rho_of_ridge(pictures: np.ndarray, target: np.ndarray) -> float:
-    """Mean rank correlation, on 5 held-out folds, of a ridge regression on 30 whitened principal components."""
+    """Mean rank correlation, on 5 held-out folds, of a ridge regression on 30 whitened principal
+    components."""
     pixels = pictures.reshape(len(pictures), -1).astype(np.float32)
     folds = np.random.default_rng(0).permutation(len(pixels)) % 5
     rhos = []
@@ -426,13 +478,16 @@ def rho_of_ridge(pictures: np.ndarray, target: np.ndarray) -> float:
         values, axes = np.linalg.eigh(gram[train])
         scores = gram @ axes[:, -30:] / values[-30:]
         seen, level = scores[train], target[train].mean()
-        weights = np.linalg.solve(seen.T @ seen + 0.1 * np.eye(30), seen.T @ (target[train] - level))
+        weights = np.linalg.solve(
+            seen.T @ seen + 0.1 * np.eye(30), seen.T @ (target[train] - level)
+        )
         rhos.append(spearmanr(scores[held] @ weights, target[held]).statistic)
     return float(np.mean(rhos))
 
 
 def test_the_first_frame_tells_nothing_of_the_execution():
-    """A linear model on first frames: nothing once difficulty is regressed out - though it sees what is there."""
+    """A linear model on first frames: nothing once difficulty is regressed out - though it sees
+    what is there."""
     dives = [draw_dive(np.random.default_rng([21, number])) for number in range(500)]
     pictures = np.stack([render_dive(dive, frames=10, size=24)[0] for dive in dives])
     execution = np.array([execution_score(dive.marks) for dive in dives])
@@ -443,7 +498,8 @@ def test_the_first_frame_tells_nothing_of_the_execution():
 
 
 def test_the_entry_does_tell_of_the_execution():
-    """The counterpart: even a linear model sees some of it in the frames about the entry of a plain setting."""
+    """The counterpart: even a linear model sees some of it in the frames about the entry of a plain
+    setting."""
     look = dataclasses.replace(flawless().appearance, mirrored=False)
     dives = [draw_dive(np.random.default_rng([22, number]), ["107C"]) for number in range(240)]
     dives = [dataclasses.replace(dive, appearance=look, height=10.0) for dive in dives]
@@ -464,12 +520,18 @@ def test_the_dataset_keeps_the_contract(dataset):
     table = SampleTable.load(dataset.folder)
     samples = table.samples
     assert list(samples["split"]) == ["train"] * 5 + ["val"] * 2 + ["test"] * 3
-    assert list(samples["id"][:2]) == ["dive-00001", "dive-00002"] and samples["media"][0] == "videos/dive-00001.mp4"
+    assert (
+        list(samples["id"][:2]) == ["dive-00001", "dive-00002"]
+        and samples["media"][0] == "videos/dive-00001.mp4"
+    )
     assert table.info["pairing_key"] == "difficulty" and table.info["divided_by_difficulty"]
     assert table.info["score_range"] == [0, 123.0] and table.info["frame_size"] == [32, 32]
     assert table.info["frame_rate"] * CLIP_SECONDS == pytest.approx(16)
     for row, marks in zip(samples.itertuples(), table.marks(), strict=True):
-        assert row.score == panel_score(marks, row.difficulty) and row.difficulty == DIFFICULTY[row.group]
+        assert (
+            row.score == panel_score(marks, row.difficulty)
+            and row.difficulty == DIFFICULTY[row.group]
+        )
         faults = {fault: getattr(row, f"fault_{fault}") for fault in FAULTS}
         assert row.main_fault == main_fault(faults)
     assert table.target(with_difficulty=True).max() <= 30
@@ -481,23 +543,34 @@ def test_the_videos_are_the_pictures(dataset):
         video = read_video(dataset.root / dataset.samples["media"][number])
         drawn = render_dive(dive, frames=16, size=32)
         assert video.shape == drawn.shape
-        assert np.abs(video.astype(int) - drawn).mean() < 6  # what H.264 and its coarser colours lose
+        assert (
+            np.abs(video.astype(int) - drawn).mean() < 6
+        )  # what H.264 and its coarser colours lose
 
 
 def test_any_number_of_workers_makes_the_same_dives(dataset, tmp_path):
-    """The same tables to the byte; videos are compared as pictures, since encoders promise no equal bytes."""
-    again = make_dives(tmp_path / "dives", train=5, val=2, test=3, frames=16, size=32, seed=7, workers=2)
-    files = sorted(path.relative_to(again.folder) for path in again.folder.rglob("*") if path.is_file())
+    """The same tables to the byte; videos are compared as pictures, since encoders promise no equal
+    bytes."""
+    again = make_dives(
+        tmp_path / "dives", train=5, val=2, test=3, frames=16, size=32, seed=7, workers=2
+    )
+    files = sorted(
+        path.relative_to(again.folder) for path in again.folder.rglob("*") if path.is_file()
+    )
     assert len(files) == 12
     for name in ("samples.csv", "dataset.json"):
         assert (again.folder / name).read_bytes() == (dataset.folder / name).read_bytes()
     for media in dataset.samples["media"]:
-        one, other = (read_video(folder / media).astype(int) for folder in (again.folder, dataset.folder))
+        one, other = (
+            read_video(folder / media).astype(int) for folder in (again.folder, dataset.folder)
+        )
         assert one.shape == other.shape and np.abs(one - other).mean() < 1
 
 
 def test_a_dive_does_not_hang_on_how_many_there_are(dataset, tmp_path):
-    fewer = make_dives(tmp_path / "dives", train=3, val=0, test=0, frames=16, size=32, seed=7, workers=1)
+    fewer = make_dives(
+        tmp_path / "dives", train=3, val=0, test=0, frames=16, size=32, seed=7, workers=1
+    )
     assert fewer.samples.drop(columns="split").equals(dataset.samples.drop(columns="split")[:3])
 
 
@@ -510,7 +583,10 @@ def test_an_existing_folder_is_kept_unless_told(dataset):
 def test_dives_that_are_there_are_found(dataset):
     before = (dataset.folder / "samples.csv").stat().st_mtime_ns
     found = find_or_make_dives(dataset.folder, counts=(5, 2, 3), frames=16, size=32, seed=7)
-    assert found.sha256 == dataset.sha256 and (dataset.folder / "samples.csv").stat().st_mtime_ns == before
+    assert (
+        found.sha256 == dataset.sha256
+        and (dataset.folder / "samples.csv").stat().st_mtime_ns == before
+    )
     with pytest.raises(DatasetError, match="holds other dives"):
         find_or_make_dives(dataset.folder, counts=(5, 2, 4), frames=16, size=32, seed=7)
 
@@ -523,23 +599,33 @@ def test_a_dive_of_the_dataset_is_drawn_anew(dataset):
             key: sample[key] for key in ("group", "score", "skill", "main_fault", "media")
         }
         film = read_video(dataset.root / sample["media"]).astype(int)
-        assert np.abs(render_dive(dive, frames=16, size=32) - film).mean() < 8  # but for the video file's losses
+        assert (
+            np.abs(render_dive(dive, frames=16, size=32) - film).mean() < 8
+        )  # but for the video file's losses
 
 
 def test_a_dive_that_is_not_the_tables_is_not_drawn(dataset):
     other = dataclasses.replace(dataset, info=dataset.info | {"seed": 8})
     with pytest.raises(DatasetError, match="dive-00001 is another dive"):
         redraw_dive(other, 0)
-    real = dataclasses.replace(dataset, info={key: value for key, value in dataset.info.items() if key != "seed"})
+    real = dataclasses.replace(
+        dataset, info={key: value for key, value in dataset.info.items() if key != "seed"}
+    )
     with pytest.raises(DatasetError, match="no dataset of invented dives"):
         redraw_dive(real, 0)
 
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
-    [({"train": 0}, "train must be 1"), ({"test": -1}, "0 or more"), ({"size": 33}, "even number"),
-     ({"frames": 1}, "2 or more"), ({"seed": -1}, "seed"), ({"dive_numbers": ["101A"]}, "no difficulty is known")],
-)  # fmt: skip
+    [
+        ({"train": 0}, "train must be 1"),
+        ({"test": -1}, "0 or more"),
+        ({"size": 33}, "even number"),
+        ({"frames": 1}, "2 or more"),
+        ({"seed": -1}, "seed"),
+        ({"dive_numbers": ["101A"]}, "no difficulty is known"),
+    ],
+)
 def test_what_cannot_be_made_is_refused_and_leaves_nothing(tmp_path, wrong, said):
     with pytest.raises(ValueError, match=said):
         make_dives(tmp_path / "dives", **({"train": 2, "val": 0, "test": 0, "workers": 1} | wrong))
@@ -555,7 +641,20 @@ def test_the_command_line(tmp_path):
         return CliRunner().invoke(script.main, arguments, catch_exceptions=False)
 
     out = tmp_path / "dives"
-    size = ["--train", "2", "--val", "1", "--test", "1", "--frames", "8", "--size", "32", "--workers", "1"]
+    size = [
+        "--train",
+        "2",
+        "--val",
+        "1",
+        "--test",
+        "1",
+        "--frames",
+        "8",
+        "--size",
+        "32",
+        "--workers",
+        "1",
+    ]
     done = run("--out", str(out), *size, "--numbers", "107b,5253B")
     assert done.exit_code == 0, done.output
     assert "2 train, 1 val, 1 test" in done.stdout
@@ -567,7 +666,8 @@ def test_the_command_line(tmp_path):
 
 
 def test_a_script_without_a_main_guard_is_told_of_it(tmp_path):
-    """The processes that draw read the script again, and must not wait for the dives that their parent is making."""
+    """The processes that draw read the script again, and must not wait for the dives that their
+    parent is making."""
     script = tmp_path / "mine.py"
     call = "make_dives('dives', train=4, val=0, test=0, frames=4, size=16, workers=2)\n"
     run = {"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 300}
@@ -575,6 +675,8 @@ def test_a_script_without_a_main_guard_is_told_of_it(tmp_path):
     plain = subprocess.run([sys.executable, script], **run)
     assert plain.returncode == 1 and 'if __name__ == "__main__":' in plain.stderr.splitlines()[-1]
     assert not (tmp_path / "dives").exists()
-    script.write_text("from corelib.data.dive_dataset import make_dives\nif __name__ == '__main__':\n    " + call)
+    script.write_text(
+        "from corelib.data.dive_dataset import make_dives\nif __name__ == '__main__':\n    " + call
+    )
     guarded = subprocess.run([sys.executable, script], **run)
     assert guarded.returncode == 0 and len(list((tmp_path / "dives" / "videos").iterdir())) == 4

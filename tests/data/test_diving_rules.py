@@ -34,7 +34,9 @@ def test_a_score_has_two_decimals():
     assert panel_score([4.5] * 7, 3.3) == 44.55  # 13.5 x 3.3 is 44.55 only up to the last bit
 
 
-@given(st.lists(HALF_POINTS, min_size=7, max_size=7), st.sampled_from(sorted(set(DIFFICULTY.values()))))
+@given(
+    st.lists(HALF_POINTS, min_size=7, max_size=7), st.sampled_from(sorted(set(DIFFICULTY.values())))
+)
 def test_a_panel_is_the_median_and_its_neighbours(marks, difficulty):
     middle = sorted(marks)[2] + sorted(marks)[3] + sorted(marks)[4]
     assert panel_score(marks, difficulty) == pytest.approx(middle * difficulty, abs=0.0051)
@@ -51,9 +53,14 @@ def test_two_judges_alone_cannot_leave_the_others_range(marks):
 
 @pytest.mark.parametrize(
     ("marks", "difficulty", "said"),
-    [([8, 8], 3.0, "3, 5 or 7 judges, not 2"), ([11] * 7, 3.0, "0 to 10"), ([float("nan")] * 7, 3.0, "0 to 10"),
-     ([8] * 7, 0.0, "positive"), ([8] * 7, float("nan"), "positive")],
-)  # fmt: skip
+    [
+        ([8, 8], 3.0, "3, 5 or 7 judges, not 2"),
+        ([11] * 7, 3.0, "0 to 10"),
+        ([float("nan")] * 7, 3.0, "0 to 10"),
+        ([8] * 7, 0.0, "positive"),
+        ([8] * 7, float("nan"), "positive"),
+    ],
+)
 def test_wrong_panels_are_refused(marks, difficulty, said):
     with pytest.raises(ValueError, match=said):
         panel_score(marks, difficulty)
@@ -84,18 +91,35 @@ def test_a_number_is_written_as_it_was_read(text):
 
 def test_a_number_in_words():
     assert parse_dive_number("107B").in_words() == "107B: forward, 3 1/2 somersaults, pike"
-    assert parse_dive_number("5253B").in_words() == "5253B: twisting, back, 2 1/2 somersaults, 1 1/2 twists, pike"
+    assert (
+        parse_dive_number("5253B").in_words()
+        == "5253B: twisting, back, 2 1/2 somersaults, 1 1/2 twists, pike"
+    )
     assert parse_dive_number("101A").in_words() == "101A: forward, 1/2 somersault, straight"
-    assert parse_dive_number("5132D").in_words() == "5132D: twisting, forward, 1 1/2 somersaults, 1 twist, free"
+    assert (
+        parse_dive_number("5132D").in_words()
+        == "5132D: twisting, forward, 1 1/2 somersaults, 1 twist, free"
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("", "3 or 4 digits"), ("107", "a letter A to D"), ("107E", "a letter A to D"), ("707B", "first from 1 to 6"),
-     ("127B", "flying 0 or 1"), ("1071B", "half somersaults, letter"), ("525B", "half twists from 1"),
-     ("5250B", "half twists from 1"), ("5551B", "direction 1 to 4"), ("642B", "direction 1 to 3"),
-     ("100B", "must be 1 or more"), ("300D", "must be 1 or more"), ("1٠7B", "not a dive number")],
-)  # fmt: skip
+    [
+        ("", "3 or 4 digits"),
+        ("107", "a letter A to D"),
+        ("107E", "a letter A to D"),
+        ("707B", "first from 1 to 6"),
+        ("127B", "flying 0 or 1"),
+        ("1071B", "half somersaults, letter"),
+        ("525B", "half twists from 1"),
+        ("5250B", "half twists from 1"),
+        ("5551B", "direction 1 to 4"),
+        ("642B", "direction 1 to 3"),
+        ("100B", "must be 1 or more"),
+        ("300D", "must be 1 or more"),
+        ("1٠7B", "not a dive number"),
+    ],
+)
 def test_what_is_no_number_is_refused(text, said):
     with pytest.raises(ValueError, match=said):
         parse_dive_number(text)
@@ -103,18 +127,40 @@ def test_what_is_no_number_is_refused(text, said):
 
 def test_difficulty_table():
     assert len(DIFFICULTY) == 30
-    assert (DIFFICULTY["107B"], DIFFICULTY["409C"], DIFFICULTY["103B"], DIFFICULTY["5253B"]) == (3.0, 4.1, 1.6, 3.2)
+    assert (DIFFICULTY["107B"], DIFFICULTY["409C"], DIFFICULTY["103B"], DIFFICULTY["5253B"]) == (
+        3.0,
+        4.1,
+        1.6,
+        3.2,
+    )
     # Half turns more never make the same dive easier.
-    harder = [("103B", "105B"), ("105B", "107B"), ("107C", "109C"), ("205C", "207C"), ("5152B", "5154B")]
+    harder = [
+        ("103B", "105B"),
+        ("105B", "107B"),
+        ("107C", "109C"),
+        ("205C", "207C"),
+        ("5152B", "5154B"),
+    ]
     assert all(DIFFICULTY[one] < DIFFICULTY[other] for one, other in harder)
 
 
 @pytest.mark.parametrize(
     ("mark", "word"),
-    [(10, "excellent"), (9.5, "very good"), (8.5, "very good"), (8, "good"), (7, "good"), (6.5, "satisfactory"),
-     (5, "satisfactory"), (4.5, "deficient"), (2.5, "deficient"), (2, "very deficient"),
-     (0.5, "very deficient"), (0, "failed")],
-)  # fmt: skip
+    [
+        (10, "excellent"),
+        (9.5, "very good"),
+        (8.5, "very good"),
+        (8, "good"),
+        (7, "good"),
+        (6.5, "satisfactory"),
+        (5, "satisfactory"),
+        (4.5, "deficient"),
+        (2.5, "deficient"),
+        (2, "very deficient"),
+        (0.5, "very deficient"),
+        (0, "failed"),
+    ],
+)
 def test_words_of_the_marks(mark, word):
     assert mark_in_words(mark) == word
 

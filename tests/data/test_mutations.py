@@ -1,7 +1,8 @@
-"""Mutated videos and frame folders, 500 each, through every public door: a clean error or a correct result, and nothing else.
+"""Mutated videos and frame folders, 500 each, through every public door: a clean error or a correct
+result, and nothing else.
 
-They are read in processes of their own (tests/mutated_media.py), so that a crash or a hang is told with the file's
-number; the file can be made again from it.
+They are read in processes of their own (tests/mutated_media.py), so that a crash or a hang is told
+with the file's number; the file can be made again from it.
 """
 
 import json
@@ -20,12 +21,23 @@ MEGABYTES = 1000  # that reading mutated files may take beyond what reading soun
 
 
 def read_all(what: str, folder: Path) -> tuple[list[dict], list[str]]:
-    """(what became of each file: number, kind, original, answers, megabytes; what ended a process, a line each)."""
+    """(what became of each file: number, kind, original, answers, megabytes; what ended a process,
+    a line each)."""
     report, ended, first = folder / "report.jsonl", [], 0
     while first < FILES:
         command = [sys.executable, PROGRAM, what, folder / "originals", report, first, FILES]
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=PROGRAM.parents[1], timeout=SECONDS * 15)
-        lines = [json.loads(line) for line in report.read_text().splitlines()] if report.exists() else []
+        done = subprocess.run(
+            list(map(str, command)),
+            capture_output=True,
+            text=True,
+            cwd=PROGRAM.parents[1],
+            timeout=SECONDS * 15,
+        )
+        lines = (
+            [json.loads(line) for line in report.read_text().splitlines()]
+            if report.exists()
+            else []
+        )
         if done.returncode == 0:
             break
         begun = [line for line in lines if "kind" in line]
@@ -55,7 +67,12 @@ def test_no_file_ends_the_process_that_reads_it(outcome):
 
 def test_every_answer_is_right_or_one_clean_line(outcome):
     _, _, files, _ = outcome
-    wrong = {file["number"]: {door: told for door, told in file["answers"].items() if told not in ("right", "refused")} for file in files}
+    wrong = {
+        file["number"]: {
+            door: told for door, told in file["answers"].items() if told not in ("right", "refused")
+        }
+        for file in files
+    }
     assert {number: doors for number, doors in wrong.items() if doors} == {}
 
 
@@ -67,7 +84,9 @@ def test_no_file_takes_a_gigabyte(outcome):
 def test_every_kind_of_mutation_does_something(outcome):
     what, _, files, _ = outcome
     refused = Counter(file["kind"] for file in files if "refused" in file["answers"].values())
-    assert Counter(file["kind"] for file in files) == {kind: FILES // len(KINDS) + (place < FILES % len(KINDS)) for place, kind in enumerate(KINDS)}
+    assert Counter(file["kind"] for file in files) == {
+        kind: FILES // len(KINDS) + (place < FILES % len(KINDS)) for place, kind in enumerate(KINDS)
+    }
     assert all(refused[kind] > 15 for kind in KINDS), refused
     read = sum("right" in file["answers"].values() for file in files)
     assert read > 100, "a reader that refuses everything would pass all the rest"

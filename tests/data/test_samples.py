@@ -1,4 +1,5 @@
-"""The contract of a prepared dataset: what is right loads, what is wrong is listed row by row in one error."""
+"""The contract of a prepared dataset: what is right loads, what is wrong is listed row by row in
+one error."""
 
 import os
 
@@ -16,11 +17,19 @@ INFO = {
 
 
 def good():
-    return pd.DataFrame({
-        "id": ["a", "b", "c", "007"], "split": ["train", "train", "val", "test"], "score": [60.0, 72.5, 0.0, 100.0],
-        "difficulty": [3.0, 2.5, 2.0, 4.0], "media": [f"{name}.mp4" for name in ("a", "b", "c", "d")],
-        "judges": ["7 7.5 8", "", None, "1"], "start": [0, None, 2, None], "end": [10, None, 5, None], "pool": list("wxyz"),
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "id": ["a", "b", "c", "007"],
+            "split": ["train", "train", "val", "test"],
+            "score": [60.0, 72.5, 0.0, 100.0],
+            "difficulty": [3.0, 2.5, 2.0, 4.0],
+            "media": [f"{name}.mp4" for name in ("a", "b", "c", "d")],
+            "judges": ["7 7.5 8", "", None, "1"],
+            "start": [0, None, 2, None],
+            "end": [10, None, 5, None],
+            "pool": list("wxyz"),
+        }
+    )
 
 
 def written(folder, samples, info=INFO):
@@ -43,7 +52,12 @@ def test_a_sound_dataset_loads_with_every_row_and_column(tmp_path):
     assert table.samples["pool"].tolist() == list("wxyz")
     assert [table.rows(split).tolist() for split in ("train", "val", "test")] == [[0, 1], [2], [3]]
     assert [marks.tolist() for marks in table.marks()] == [[7, 7.5, 8], [], [], [1]]
-    assert table.samples["start"].tolist()[0] == 0 and table.samples["end"].isna().tolist() == [False, True, False, True]
+    assert table.samples["start"].tolist()[0] == 0 and table.samples["end"].isna().tolist() == [
+        False,
+        True,
+        False,
+        True,
+    ]
     assert table.target(False).tolist() == [60, 72.5, 0, 100]
     assert table.target(True).tolist() == [20, 29, 0, 25]
     assert (table.root, table.feature_bank) == (tmp_path / "d", None)
@@ -73,22 +87,44 @@ def test_the_checksum_covers_the_pictures_in_the_datasets_own_folder(tmp_path):
         sums.append(SampleTable.load(tmp_path / "d").sha256)
     assert len({*sums, first.sha256, again.sha256}) == 4
     elsewhere = written(tmp_path / "e", good(), INFO | {"raw_root": "../d"})
-    assert SampleTable.load(elsewhere).sha256 == SampleTable.load(elsewhere).table_sha256  # not read
+    assert (
+        SampleTable.load(elsewhere).sha256 == SampleTable.load(elsewhere).table_sha256
+    )  # not read
 
 
 CASES = {
-    "duplicate id": ("id", {0: "b"}, ["line 2 (id b): id is 'b'; ids must be unique", "line 3 (id b)"]),
+    "duplicate id": (
+        "id",
+        {0: "b"},
+        ["line 2 (id b): id is 'b'; ids must be unique", "line 3 (id b)"],
+    ),
     "no id": ("id", {2: None}, ["line 4 (id nan)"]),
     "unknown split": ("split", {1: "training"}, ["line 3 (id b): split is 'training'"]),
     "fold in a fixed protocol": ("split", {1: "3"}, ["line 3 (id b): split is '3'"]),
     "no score": ("score", {1: None}, ["line 3 (id b): score is", "it must be a finite number"]),
     "text for a score": ("score", {1: "high"}, ["line 3 (id b): score is 'high'"]),
-    "infinite score": ("score", {3: float("inf")}, ["line 5 (id 007): score is", "it must be a finite number"]),
-    "scores outside the range": ("score", {0: -1, 3: 100.5}, ["line 2 (id a)", "line 5 (id 007)", "score range 0 to 100"]),
+    "infinite score": (
+        "score",
+        {3: float("inf")},
+        ["line 5 (id 007): score is", "it must be a finite number"],
+    ),
+    "scores outside the range": (
+        "score",
+        {0: -1, 3: 100.5},
+        ["line 2 (id a)", "line 5 (id 007)", "score range 0 to 100"],
+    ),
     "difficulty of zero": ("difficulty", {2: 0}, ["line 4 (id c): difficulty is"]),
-    "no difficulty": ("difficulty", {2: None}, ["line 4 (id c): difficulty is", "it must be a positive number"]),
+    "no difficulty": (
+        "difficulty",
+        {2: None},
+        ["line 4 (id c): difficulty is", "it must be a positive number"],
+    ),
     "no media": ("media", {0: None}, ["line 2 (id a): media is nan"]),
-    "missing file": ("media", {0: "gone.mp4"}, ["line 2 (id a): media is 'gone.mp4'; no such file"]),
+    "missing file": (
+        "media",
+        {0: "gone.mp4"},
+        ["line 2 (id a): media is 'gone.mp4'; no such file"],
+    ),
     "marks that are none": ("judges", {0: "7 eight"}, ["line 2 (id a): judges is '7 eight'"]),
     "end before start": ("end", {2: 2}, ["line 4 (id c): end is"]),
     "end without start": ("end", {1: 7}, ["line 3 (id b): end is"]),
@@ -113,7 +149,9 @@ def test_all_problems_come_in_one_error(tmp_path):
     samples.loc[0, "score"], samples.loc[1, "split"], samples.loc[3, "media"] = 101, "dev", "gone"
     message = error_of(tmp_path / "d", samples)
     assert "3 problem(s)" in message
-    assert all(f"line {line} (id {name})" in message for line, name in ((2, "a"), (3, "b"), (5, "007")))
+    assert all(
+        f"line {line} (id {name})" in message for line, name in ((2, "a"), (3, "b"), (5, "007"))
+    )
 
 
 @pytest.mark.parametrize("column", ["id", "split", "score", "media", "difficulty"])
@@ -144,7 +182,9 @@ def test_folds_are_splits_where_the_protocol_is_folds(tmp_path):
     assert table.rows("1").tolist() == [1, 2] and table.rows(0).tolist() == [0, 3]
 
 
-@pytest.mark.parametrize(("key", "value"), [("score_range", [5, 5]), ("protocol", "loose"), ("score_range", 7)])
+@pytest.mark.parametrize(
+    ("key", "value"), [("score_range", [5, 5]), ("protocol", "loose"), ("score_range", 7)]
+)
 def test_a_broken_description_is_named(tmp_path, key, value):
     assert f"dataset.json: {key} must be" in error_of(tmp_path / "d", good(), {**INFO, key: value})
 
@@ -190,15 +230,23 @@ def test_the_same_table_is_written_to_the_same_bytes(tmp_path):
     for file in ("dataset.json", "samples.csv"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
     with pytest.raises(DatasetError, match="missing: licence"):
-        write_table(tmp_path / "a", {key: value for key, value in INFO.items() if key != "licence"}, good())
+        write_table(
+            tmp_path / "a", {key: value for key, value in INFO.items() if key != "licence"}, good()
+        )
     assert np.isfinite(pd.read_csv(tmp_path / "a" / "samples.csv")["score"]).all()
 
 
 def test_a_path_between_folders_is_relative_and_whole_where_none_leads_there(tmp_path, monkeypatch):
-    assert path_from(tmp_path / "datasets" / "dives", tmp_path / "runs" / "one") == "../../datasets/dives"
+    assert (
+        path_from(tmp_path / "datasets" / "dives", tmp_path / "runs" / "one")
+        == "../../datasets/dives"
+    )
 
     def other_drive(there, here):
         raise ValueError("path is on mount 'D:', start on mount 'C:'")
 
     monkeypatch.setattr(os.path, "relpath", other_drive)
-    assert path_from(tmp_path / "dives", tmp_path / "runs") == (tmp_path / "dives").resolve().as_posix()
+    assert (
+        path_from(tmp_path / "dives", tmp_path / "runs")
+        == (tmp_path / "dives").resolve().as_posix()
+    )

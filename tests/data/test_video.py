@@ -14,7 +14,12 @@ from corelib.data.video import VideoError, count_frames, read_video, write_video
 def moving(frames=12, height=48, width=64):
     """A smooth picture that moves: uint8 [T, H, W, 3]."""
     y, x = np.mgrid[:height, :width]
-    pictures = [np.stack([128 + 90 * np.sin((x + 3 * t) / 9), 128 + 90 * np.cos(y / 11), 20 * t + 0 * x], -1) for t in range(frames)]
+    pictures = [
+        np.stack(
+            [128 + 90 * np.sin((x + 3 * t) / 9), 128 + 90 * np.cos(y / 11), 20 * t + 0 * x], -1
+        )
+        for t in range(frames)
+    ]
     return np.clip(pictures, 0, 255).astype(np.uint8)
 
 
@@ -22,7 +27,11 @@ def test_a_written_video_is_read_back(tmp_path):
     video = moving()
     write_video(tmp_path / "v.mp4", video, 25)
     found = read_video(tmp_path / "v.mp4")
-    assert found.shape == video.shape and found.dtype == np.uint8 and count_frames(tmp_path / "v.mp4") == 12
+    assert (
+        found.shape == video.shape
+        and found.dtype == np.uint8
+        and count_frames(tmp_path / "v.mp4") == 12
+    )
     error = ((found.astype(float) - video) ** 2).mean()
     assert 10 * np.log10(255**2 / error) > 30  # decibels
 
@@ -30,7 +39,9 @@ def test_a_written_video_is_read_back(tmp_path):
 def test_chosen_frames_come_in_the_order_asked_for(tmp_path):
     write_video(tmp_path / "v.mp4", moving(), 25)
     whole = read_video(tmp_path / "v.mp4")
-    assert np.array_equal(read_video(tmp_path / "v.mp4", np.array([7, 2, 2, 11])), whole[[7, 2, 2, 11]])
+    assert np.array_equal(
+        read_video(tmp_path / "v.mp4", np.array([7, 2, 2, 11])), whole[[7, 2, 2, 11]]
+    )
 
 
 def test_frames_that_an_avi_only_announces_are_not_counted(tmp_path):
@@ -92,7 +103,9 @@ def test_a_grey_jpeg_gets_three_equal_channels(tmp_path):
 def test_a_cmyk_jpeg_keeps_its_colours(tmp_path):
     picture = moving(2)[1]
     content, expected = jpeg(picture, "CMYK")
-    assert b"Adobe" in content[:20]  # such files hold inverted values; read as they are, they give a negative
+    assert (
+        b"Adobe" in content[:20]
+    )  # such files hold inverted values; read as they are, they give a negative
     (tmp_path / "0.jpg").write_bytes(content)
     (tmp_path / "1.jpg").write_bytes(jpeg(picture)[0])  # and may stand beside others
     found = read_video(tmp_path).astype(int)
@@ -105,9 +118,14 @@ def test_a_cmyk_jpeg_keeps_its_colours(tmp_path):
 def test_a_jpeg_that_was_cut_short_is_refused(tmp_path, options, share):
     content = jpeg(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8), **options)[0]
     half = len(content) // 2
-    parts = {"without its end marker": content[:-2], "filled with zeros": content[:half] + bytes(len(content) - half)}
+    parts = {
+        "without its end marker": content[:-2],
+        "filled with zeros": content[:half] + bytes(len(content) - half),
+    }
     (tmp_path / "0.jpg").write_bytes(content)
-    (tmp_path / "1.jpg").write_bytes(parts[share] if share in parts else content[: int(share * len(content))])
+    (tmp_path / "1.jpg").write_bytes(
+        parts[share] if share in parts else content[: int(share * len(content))]
+    )
     for threads in (1, 2):
         with pytest.raises(VideoError, match="1.jpg: cannot be decoded as an image"):
             read_video(tmp_path, threads=threads)
@@ -116,7 +134,9 @@ def test_a_jpeg_that_was_cut_short_is_refused(tmp_path, options, share):
 def test_frames_of_differing_sizes_are_named(tmp_path):
     for number, width in enumerate((64, 64, 40)):
         (tmp_path / f"{number}.jpg").write_bytes(jpeg(moving(1, width=width)[0])[0])
-    with pytest.raises(VideoError, match="2.jpg: has 40 x 48 pixels, frame 0 of this folder has 64 x 48 pixels"):
+    with pytest.raises(
+        VideoError, match="2.jpg: has 40 x 48 pixels, frame 0 of this folder has 64 x 48 pixels"
+    ):
         read_video(tmp_path)
     assert read_video(tmp_path, np.array([0, 1])).shape == (2, 48, 64, 3)
 
@@ -159,7 +179,9 @@ def test_a_truncated_avi_gives_the_frames_it_still_holds(tmp_path):
     with pytest.raises(VideoError, match=f"cut.avi: has {held} frames, frame 39 was asked for"):
         read_video(tmp_path / "cut.avi", np.array([0, 39]))
     (tmp_path / "cut.avi").write_bytes(content[:500])
-    with pytest.raises(VideoError, match="cut.avi: .*(is the file complete|no video stream|no frame)"):
+    with pytest.raises(
+        VideoError, match="cut.avi: .*(is the file complete|no video stream|no frame)"
+    ):
         read_video(tmp_path / "cut.avi")
 
 
@@ -181,7 +203,15 @@ def test_what_cannot_be_read_is_named(tmp_path):
         read_video(tmp_path / "empty")
 
 
-@pytest.mark.parametrize(("shape", "kind"), [((0, 4, 4, 3), "uint8"), ((2, 4, 4), "uint8"), ((2, 4, 4, 3), "float32"), ((2, 5, 4, 3), "uint8")])
+@pytest.mark.parametrize(
+    ("shape", "kind"),
+    [
+        ((0, 4, 4, 3), "uint8"),
+        ((2, 4, 4), "uint8"),
+        ((2, 4, 4, 3), "float32"),
+        ((2, 5, 4, 3), "uint8"),
+    ],
+)
 def test_frames_that_cannot_be_written_are_refused(tmp_path, shape, kind):
     with pytest.raises(VideoError, match="v.mp4"):
         write_video(tmp_path / "v.mp4", np.zeros(shape, kind), 25)
@@ -192,10 +222,14 @@ def test_frames_that_cannot_be_written_are_refused(tmp_path, shape, kind):
 def test_a_play_list_opens_no_other_file(tmp_path, kind, suffix):
     write_video(tmp_path / "private.mp4", moving(), 25)
     text = {
-        "concat": "ffconcat version 1.0\nfile private.mp4\n", "concat with its full path": f"ffconcat version 1.0\nfile '{tmp_path / 'private.mp4'}'\n",
+        "concat": "ffconcat version 1.0\nfile private.mp4\n",
+        "concat with its full path": f"ffconcat version 1.0\nfile '{tmp_path / 'private.mp4'}'\n",
         "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nprivate.mp4\n#EXT-X-ENDLIST\n",
-        "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
-    }[kind]  # fmt: skip
+        "sdp": (
+            "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP"
+            " 96\na=rtpmap:96 H264/90000\n"
+        ),
+    }[kind]
     path = tmp_path / f"list{suffix}"
     path.write_text(text)
     for read in (read_video, count_frames):
@@ -208,7 +242,12 @@ def test_a_name_with_a_colon_is_a_file_and_no_address(tmp_path, monkeypatch):
     write_video("plain.mp4", moving(), 25)
     (tmp_path / "plain.mp4").rename("concat:private.mp4")
     (tmp_path / "private.mp4").write_text("mine")
-    assert count_frames("concat:private.mp4") == 12 and read_video("concat:private.mp4").shape == (12, 48, 64, 3)
+    assert count_frames("concat:private.mp4") == 12 and read_video("concat:private.mp4").shape == (
+        12,
+        48,
+        64,
+        3,
+    )
 
 
 def test_titles_that_are_no_text_do_no_harm(tmp_path):
@@ -221,7 +260,9 @@ def test_titles_that_are_no_text_do_no_harm(tmp_path):
         container.mux(stream.encode())
     content = (tmp_path / "v.mkv").read_bytes()
     assert b"TITLE-TITLE" in content
-    (tmp_path / "v.mkv").write_bytes(content.replace(b"TITLE-TITLE", b"\xff\xfe\x80-TITLE!"[:11].ljust(11, b"\xff")))
+    (tmp_path / "v.mkv").write_bytes(
+        content.replace(b"TITLE-TITLE", b"\xff\xfe\x80-TITLE!"[:11].ljust(11, b"\xff"))
+    )
     assert read_video(tmp_path / "v.mkv").shape == (12, 48, 64, 3)
 
 
@@ -233,7 +274,9 @@ def test_frames_that_are_too_large_are_refused_before_they_are_decoded(tmp_path,
     for path in (tmp_path / "v.mp4", tmp_path / "jpg", tmp_path / "png"):
         with monkeypatch.context() as patch:
             patch.setattr("corelib.data.video.MAX_PIXELS", 48 * 64 - 1)
-            with pytest.raises(VideoError, match=r"states frames of 64 x 48 pixels; at most 3,071 pixels are read"):
+            with pytest.raises(
+                VideoError, match=r"states frames of 64 x 48 pixels; at most 3,071 pixels are read"
+            ):
                 read_video(path)
             patch.setattr("corelib.data.video.MAX_PIXELS", 48 * 64)
             assert read_video(path).shape[1:] == (48, 64, 3)
@@ -244,10 +287,14 @@ def test_an_image_is_jpeg_or_png_whatever_it_is_called(tmp_path, kind):
     file = io.BytesIO()
     Image.fromarray(moving(1)[0]).save(file, kind)
     (tmp_path / "0.jpg").write_bytes(file.getvalue())
-    with pytest.raises(VideoError, match=r"0.jpg: cannot be decoded as an image \(it is neither JPEG nor PNG\)"):
+    with pytest.raises(
+        VideoError, match=r"0.jpg: cannot be decoded as an image \(it is neither JPEG nor PNG\)"
+    ):
         read_video(tmp_path)
     (tmp_path / "0.jpg").unlink()
-    for number, (mode, kind) in enumerate((("RGB", "PNG"), ("L", "PNG"), ("P", "PNG"), ("RGBA", "PNG"), ("RGB", "JPEG"))):
+    for number, (mode, kind) in enumerate(
+        (("RGB", "PNG"), ("L", "PNG"), ("P", "PNG"), ("RGBA", "PNG"), ("RGB", "JPEG"))
+    ):
         Image.fromarray(moving(1)[0]).convert(mode).save(tmp_path / f"{number}.jpg", kind)
     assert read_video(tmp_path).shape == (5, 48, 64, 3)
 

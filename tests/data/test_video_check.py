@@ -27,12 +27,20 @@ def whole(tmp_path_factory):
     return write
 
 
-@pytest.mark.parametrize(("suffix", "codec"), [(".avi", "mpeg4"), (".mkv", "libx264"), (".mp4", "libx264")])
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [(".avi", "mpeg4"), (".mkv", "libx264"), (".mp4", "libx264")]
+)
 @pytest.mark.parametrize("share", [0.85, 0.6, 0.02])
 def test_a_video_that_was_cut_short_is_refused(whole, tmp_path, suffix, codec, share):
     path = whole(suffix, codec)
     facts = check_video(path, decode=True)
-    assert (facts.frames, facts.height, facts.width, facts.frame_rate, facts.variable) == (40, 32, 32, 25.0, False)
+    assert (facts.frames, facts.height, facts.width, facts.frame_rate, facts.variable) == (
+        40,
+        32,
+        32,
+        25.0,
+        False,
+    )
     part = tmp_path / f"part{suffix}"
     part.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(VideoError, match="part.*(cut short|complete\\?|no frame)"):
@@ -46,16 +54,21 @@ def test_one_missing_frame_is_noticed(whole, tmp_path, missing):
     last = content.rindex(b"00dc", 0, index)
     part = tmp_path / "part.avi"
     part.write_bytes(content[: index - 30 if missing.startswith("a part") else last])
-    with pytest.raises(VideoError, match="states 40 frames, it holds 39 whole ones; it was cut short"):
+    with pytest.raises(
+        VideoError, match="states 40 frames, it holds 39 whole ones; it was cut short"
+    ):
         check_video(part)
 
 
 def dropping(path):
-    """An .avi of 20 frames of noise whose recorder dropped two after every fifth: its header states 26."""
+    """An .avi of 20 frames of noise whose recorder dropped two after every fifth: its header states
+    26."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=30)
         stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
-        for number, picture in enumerate(np.random.default_rng(0).integers(0, 255, (20, 32, 32, 3), np.uint8)):
+        for number, picture in enumerate(
+            np.random.default_rng(0).integers(0, 255, (20, 32, 32, 3), np.uint8)
+        ):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts = number + 2 * (number // 5)
             container.mux(stream.encode(frame))
@@ -71,11 +84,15 @@ def test_an_avi_may_state_frames_that_its_recorder_dropped(tmp_path):
     assert (facts.frames, facts.frame_rate, facts.variable) == (20, None, True)
 
 
-@pytest.mark.parametrize("missing", ["the end", "the end, filled with zeros", "a second chunk's end"])
+@pytest.mark.parametrize(
+    "missing", ["the end", "the end, filled with zeros", "a second chunk's end"]
+)
 def test_an_avi_with_dropped_frames_is_refused_when_it_was_cut_short(tmp_path, missing):
     content = dropping(tmp_path / "v.avi")
     half = len(content) // 2
-    chunk = b"RIFF" + (1000).to_bytes(4, "little") + b"AVIX"  # how an .avi goes on beyond a gigabyte
+    chunk = (
+        b"RIFF" + (1000).to_bytes(4, "little") + b"AVIX"
+    )  # how an .avi goes on beyond a gigabyte
     parts = {
         "the end": content[:half],
         "the end, filled with zeros": content[:half] + bytes(len(content) - half),
@@ -101,9 +118,18 @@ def test_a_video_is_found_however_its_name_is_written(tmp_path):
     (tmp_path / "day 1").mkdir()
     write_video(tmp_path / "day 1" / unicodedata.normalize("NFD", "pré.mp4"), video, 25)
     wanted = "day 1/" + unicodedata.normalize("NFD", "pré.mp4")
-    for name in ("day 1/pré", "day 1\\pré.mp4", "./day 1//pré.mp4", str(tmp_path / "day 1" / "pré")):
+    for name in (
+        "day 1/pré",
+        "day 1\\pré.mp4",
+        "./day 1//pré.mp4",
+        str(tmp_path / "day 1" / "pré"),
+    ):
         assert find_video(tmp_path, name) == wanted
-    for name, message in (("day 1/prè", "the nearest there is"), ("day 2/pré", "no such folder, or it is empty"), ("../pré", "lies outside of")):
+    for name, message in (
+        ("day 1/prè", "the nearest there is"),
+        ("day 2/pré", "no such folder, or it is empty"),
+        ("../pré", "lies outside of"),
+    ):
         with pytest.raises(VideoError, match=message):
             find_video(tmp_path, name)
 

@@ -1,4 +1,5 @@
-"""Videos and frames as other people's programs write them: read as players show them, counted as they are decoded."""
+"""Videos and frames as other people's programs write them: read as players show them, counted as
+they are decoded."""
 
 import hashlib
 import re
@@ -19,8 +20,11 @@ T, H, W = 40, 48, 64
 
 @pytest.fixture(scope="module")
 def side(tmp_path_factory):
-    """An mp4 of 40 frames, 48 high and 64 wide: bright at the upper left, and brighter from frame to frame."""
-    video = np.full((T, H, W, 3), 40, np.uint8) + np.arange(T, dtype=np.uint8)[:, None, None, None] * 2
+    """An mp4 of 40 frames, 48 high and 64 wide: bright at the upper left, and brighter from frame
+    to frame."""
+    video = (
+        np.full((T, H, W, 3), 40, np.uint8) + np.arange(T, dtype=np.uint8)[:, None, None, None] * 2
+    )
     video[:, :16, :24] = 230
     path = tmp_path_factory.mktemp("side") / "side.mp4"
     write_video(path, video, 25)
@@ -51,7 +55,12 @@ TURNS = {  # a, b, c, d of the matrix -> the picture as players show it
 def with_matrix(content, a, b, c, d):
     """An mp4's bytes with another display matrix in the header of its track."""
     place = content.index(b"tkhd") + 4 + 40
-    fixed = [int(round(value * 2**16)) for value in (a, b)] + [0] + [int(round(value * 2**16)) for value in (c, d)] + [0]
+    fixed = (
+        [int(round(value * 2**16)) for value in (a, b)]
+        + [0]
+        + [int(round(value * 2**16)) for value in (c, d)]
+        + [0]
+    )
     return content[:place] + struct.pack(">6i", *fixed) + content[place + 24 :]
 
 
@@ -65,7 +74,9 @@ def test_a_turned_or_mirrored_video_is_read_as_players_show_it(side, tmp_path, m
 @pytest.mark.parametrize("matrix", [(0.87, 0.5, -0.5, 0.87), (0, 0, 0, 0), (1, 0, 1, 0)])
 def test_a_matrix_of_no_right_angle_is_refused(side, tmp_path, matrix):
     (tmp_path / "odd.mp4").write_bytes(with_matrix(side.read_bytes(), *matrix))
-    with pytest.raises(VideoError, match="odd.mp4: its display matrix turns the picture by no right angle"):
+    with pytest.raises(
+        VideoError, match="odd.mp4: its display matrix turns the picture by no right angle"
+    ):
         read_video(tmp_path / "odd.mp4")
 
 
@@ -74,7 +85,9 @@ def test_what_an_edit_list_hides_is_neither_counted_nor_read(side, tmp_path, lef
     content = side.read_bytes()
     scale = struct.unpack(">I", content[(place := content.index(b"mdhd") + 16) : place + 4])[0]
     place = content.index(b"elst") + 12
-    edit = struct.pack(">Ii", (T - left_out) * 40, left_out * scale // 25)  # milliseconds, and the media's own unit
+    edit = struct.pack(
+        ">Ii", (T - left_out) * 40, left_out * scale // 25
+    )  # milliseconds, and the media's own unit
     (tmp_path / "trim.mp4").write_bytes(content[:place] + edit + content[place + 8 :])
     assert np.array_equal(agreeing(tmp_path / "trim.mp4"), read_video(side)[left_out:])
 
@@ -97,7 +110,9 @@ def test_a_cut_at_an_open_group_of_pictures_is_counted_as_it_is_decoded(tmp_path
                 container.mux(packet)
                 written += 1
     assert len(agreeing(tmp_path / "whole.mkv")) == T
-    assert 0 < count_frames(cut) == len(read_video(cut)) < written, "some refer to what was cut away"
+    assert 0 < count_frames(cut) == len(read_video(cut)) < written, (
+        "some refer to what was cut away"
+    )
     assert check_video(cut).frames == count_frames(cut)
 
 
@@ -107,7 +122,9 @@ def test_a_video_that_begins_late_is_whole(tmp_path, suffix):
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = W, H, "yuv420p"
-        for number, picture in enumerate(np.random.default_rng(0).integers(0, 255, (T, H, W, 3), np.uint8)):
+        for number, picture in enumerate(
+            np.random.default_rng(0).integers(0, 255, (T, H, W, 3), np.uint8)
+        ):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts = number + 50  # two seconds
             container.mux(stream.encode(frame))
@@ -124,7 +141,11 @@ def test_a_cover_picture_is_no_video(side, tmp_path):
             cover.width, cover.height, cover.pix_fmt = 32, 16, "yuvj420p"
             cover.disposition = av.stream.Disposition.attached_pic
             video = None if only else container.add_stream_from_template(source.streams.video[0])
-            container.mux(cover.encode(av.VideoFrame.from_ndarray(np.full((16, 32, 3), 200, np.uint8), format="rgb24")))
+            container.mux(
+                cover.encode(
+                    av.VideoFrame.from_ndarray(np.full((16, 32, 3), 200, np.uint8), format="rgb24")
+                )
+            )
             container.mux(cover.encode())
             for packet in [] if only else source.demux(video=0):
                 if packet.dts is not None:
@@ -165,7 +186,9 @@ def test_frames_come_in_the_order_of_their_numbers(tmp_path, names):
         warnings.simplefilter("error")
         assert frame_names(folder) == tuple(names)
     grey = read_video(folder)[:, 8, 8, 0].astype(int)
-    assert np.abs(grey - 4 * np.arange(len(names))).max() <= 2 and check_video(folder).frames == len(names)
+    assert np.abs(grey - 4 * np.arange(len(names))).max() <= 2 and check_video(
+        folder
+    ).frames == len(names)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +206,9 @@ def test_missing_numbers_are_said(tmp_path, numbers, missing, name):
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         assert count_frames(folder) == len(numbers)
-    assert [re.search("the numbers (.*) are missing", str(one.message))[1] for one in said] == [missing] * bool(missing)
+    assert [re.search("the numbers (.*) are missing", str(one.message))[1] for one in said] == [
+        missing
+    ] * bool(missing)
 
 
 @pytest.mark.parametrize("twice", [["1.png", "1.jpg"], ["1.png", "001.png"], ["a.png", "a.jpeg"]])
@@ -203,17 +228,26 @@ def test_two_things_of_one_name_are_both_named(side, tmp_path):
         with pytest.raises(VideoError) as error:
             find_video(tmp_path, name)
         assert all(one in str(error.value) for one in both)
-    assert [find_video(tmp_path, name) for name in ("z/", "z.mp4", "y.avi")] == ["z", "z.mp4", "y.avi"]
+    assert [find_video(tmp_path, name) for name in ("z/", "z.mp4", "y.avi")] == [
+        "z",
+        "z.mp4",
+        "y.avi",
+    ]
 
 
 @pytest.mark.parametrize("width", [36, 50, 72, 80, 96])
 def test_the_same_pictures_are_the_same_bytes_however_often_and_beside_whatever(tmp_path, width):
     rng = np.random.default_rng(width)
-    video = np.clip(rng.normal(0, 12, (6, 32, width, 3)) + np.arange(width)[None, None, :, None], 0, 255).astype(np.uint8)
+    video = np.clip(
+        rng.normal(0, 12, (6, 32, width, 3)) + np.arange(width)[None, None, :, None], 0, 255
+    ).astype(np.uint8)
 
     def write(number: int) -> str:
         path = tmp_path / f"{number}.mp4"
-        left = [np.random.default_rng(number).integers(0, 255, 20_000 + 64 * number, np.uint8) for _ in range(4)]
+        left = [
+            np.random.default_rng(number).integers(0, 255, 20_000 + 64 * number, np.uint8)
+            for _ in range(4)
+        ]
         del left[::2]  # so that memory holds something else each time
         write_video(path, video, 25)
         return hashlib.sha256(path.read_bytes()).hexdigest()
