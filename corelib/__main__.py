@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from corelib.installation import check_installation, describe_missing
-from corelib.messages import tell_interruption
+from corelib.machine.installation import check_installation, describe_missing
+from corelib.machine.messages import tell_interruption
 
 if __name__ == "__main__":  # before the imports below run into what is missing, or are interrupted
     sys.excepthook = tell_interruption
@@ -15,9 +15,9 @@ try:
     import click
 
     from corelib import __version__
-    from corelib.commands import Commands, Place, warn, workers_option
     from corelib.course.cli import course
     from corelib.doctor import doctor
+    from corelib.machine.commands import Commands, Place, warn, workers_option
     from corelib.recipe import named, parse_exemplars, parse_knobs, parse_seeds
 except ModuleNotFoundError as error:
     sys.exit(f"error: {describe_missing([error.name])}")
@@ -106,10 +106,10 @@ def train(
         **{"system": system, "seed": seed, "with_difficulty": with_difficulty} | parse_knobs(knobs),
     )
     check_installation()
-    from corelib import distributed
     from corelib.data.samples import SampleTable
-    from corelib.files import json_text
-    from corelib.protocols import protocol_text, train_protocol
+    from corelib.machine import distributed
+    from corelib.machine.files import json_text
+    from corelib.runs.protocols import protocol_text, train_protocol
 
     tables = [SampleTable.load(dataset) for dataset in datasets]
     options = {
@@ -158,9 +158,9 @@ def evaluate(runs, dataset, split, exemplars, device, workers, as_json) -> None:
     asked = parse_exemplars(exemplars)
     check_installation()
     from corelib.data.samples import SampleTable
-    from corelib.files import json_text
-    from corelib.protocols import protocol_text, run_folders
-    from corelib.runs import Run
+    from corelib.machine.files import json_text
+    from corelib.runs.protocols import protocol_text, run_folders
+    from corelib.runs.run import Run
     from corelib.training import metrics_row, training_doubts
 
     other = SampleTable.load(dataset) if dataset else None
@@ -213,8 +213,8 @@ def score(run, videos, difficulty, group, exemplars, as_json) -> None:
     asked = parse_exemplars(exemplars)
     check_installation()
     from corelib.evaluation import score_video
-    from corelib.files import json_text
-    from corelib.runs import Run
+    from corelib.machine.files import json_text
+    from corelib.runs.run import Run
 
     loaded = Run.load(run)
     results = [
@@ -317,9 +317,9 @@ def sweep(
     )
     check_installation()
     from corelib.data.samples import SampleTable
-    from corelib.files import json_text
-    from corelib.protocols import protocol_text
-    from corelib.sweep import plan_sweep, run_sweep
+    from corelib.machine.files import json_text
+    from corelib.runs.protocols import protocol_text
+    from corelib.runs.sweep import plan_sweep, run_sweep
 
     plans = plan_sweep(
         [SampleTable.load(dataset) for dataset in datasets],

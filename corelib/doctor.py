@@ -19,8 +19,8 @@ from pathlib import Path
 
 import click
 
-from corelib.commands import Command, Place
-from corelib.installation import (
+from corelib.machine.commands import Command, Place
+from corelib.machine.installation import (
     InstallationError,
     describe_reinstall,
     files_problem,

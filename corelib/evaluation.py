@@ -15,16 +15,17 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from corelib import distributed, metrics
+from corelib import metrics
+from corelib.data.banks import FeatureSteps, write_bank
 from corelib.data.clips import VideoClips, load_clip, resize_video
-from corelib.data.features import FeatureSteps, write_bank
 from corelib.data.samples import DatasetError, SampleTable, new_dataset, write_table
-from corelib.errors import KitError
-from corelib.messages import list_ids, one_line
+from corelib.machine import distributed
+from corelib.machine.errors import KitError
+from corelib.machine.messages import list_ids, one_line
 from corelib.models import lean_encoder
 from corelib.pairs import Exemplars, draw_exemplars
 from corelib.recipe import Recipe, RecipeError, parse_exemplars
-from corelib.soundness import (
+from corelib.runs.soundness import (
     check_predictions,
     check_sizes,
     check_votes,

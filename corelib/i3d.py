@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from corelib.digests import read_tensors
-from corelib.errors import KitError
-from corelib.messages import list_ids, one_line
+from corelib.machine.digests import read_tensors
+from corelib.machine.errors import KitError
+from corelib.machine.messages import list_ids, one_line
 
 # Channels of an Inception block: 1x1 | 1x1 -> 3x3 | 1x1 -> 3x3 | pool -> 1x1
 MIXED_CHANNELS = {

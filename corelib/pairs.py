@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corelib.errors import KitError
+from corelib.machine.errors import KitError
 
 
 class NoPairError(KitError, ValueError):

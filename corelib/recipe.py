@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral, Real
 
-from corelib.errors import KitError
-from corelib.messages import one_line
+from corelib.machine.errors import KitError
+from corelib.machine.messages import one_line
 
 MOST_SEEDS = 1000
 

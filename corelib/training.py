@@ -12,8 +12,6 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from corelib import distributed
-from corelib.checkpoints import best_epoch, follow_checkpoint, restore, save_epoch
 from corelib.data.samples import SampleTable
 from corelib.evaluation import (
     Evaluation,
@@ -24,11 +22,13 @@ from corelib.evaluation import (
     open_inputs,
     pick_precision,
 )
-from corelib.files import json_text, only_one, remove_unfinished, write_atomically
+from corelib.machine import distributed
+from corelib.machine.files import json_text, only_one, remove_unfinished, write_atomically
 from corelib.models import build_model, freeze_batchnorm, seed_dropout
 from corelib.pairs import PairBatch, epoch_batches
 from corelib.recipe import Recipe
-from corelib.runs import (
+from corelib.runs.checkpoints import best_epoch, follow_checkpoint, restore, save_epoch
+from corelib.runs.run import (
     Run,
     RunError,
     check_same,
@@ -38,7 +38,7 @@ from corelib.runs import (
     pick_device,
     read_description,
 )
-from corelib.soundness import (
+from corelib.runs.soundness import (
     TrainingError,
     advice,
     check_losses,
@@ -174,11 +174,11 @@ def train_epoch(
     # a share may be empty: one video is read all the same, and left out again
     to_read = [
         batch.rows[own] if own.stop > own.start else batch.rows[:1]
-        for batch, own in zip(plan, shares)
+        for batch, own in zip(plan, shares, strict=True)
     ]
     raws = source.batches(to_read, workers=workers, device=device)
     losses = []
-    for step, (batch, own, raw) in enumerate(zip(plan, shares, raws)):
+    for step, (batch, own, raw) in enumerate(zip(plan, shares, raws, strict=True)):
         own_seed = int(np.random.default_rng([recipe.seed, 3, epoch, step]).integers(2**62))
         generator = torch.Generator().manual_seed(
             own_seed

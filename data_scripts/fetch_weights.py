@@ -18,10 +18,10 @@ import pooch
 import requests
 import safetensors
 
-from corelib.commands import Command, Place
-from corelib.digests import pack_tensors
-from corelib.files import only_one, remove_unfinished, write_atomically
 from corelib.i3d import I3D, WeightsError, load_weights
+from corelib.machine.commands import Command, Place
+from corelib.machine.digests import pack_tensors
+from corelib.machine.files import only_one, remove_unfinished, write_atomically
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ python data_scripts/make_dives.py --out datasets/dives
 
 import click
 
-from corelib.commands import SEED, WORKERS, Command, Place
-from corelib.data.dive_dataset import make_dives
-from corelib.data.dives import known_numbers
-from corelib.data.diving_rules import DIFFICULTY
+from corelib.machine.commands import SEED, WORKERS, Command, Place
+from data_scripts.dives.dataset import make_dives
+from data_scripts.dives.judges import known_numbers
+from data_scripts.dives.rules import DIFFICULTY
 
 
 @click.command(cls=Command, help=__doc__, context_settings={"show_default": True})

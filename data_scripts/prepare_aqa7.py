@@ -16,12 +16,12 @@ import pandas as pd
 import scipy.io
 import scipy.sparse
 
-from corelib.commands import Command, Place
 from corelib.data.preparation import write_datasets
 from corelib.data.samples import DatasetError
 from corelib.data.video import VideoError, frame_names
-from corelib.data.video_check import check_video
-from corelib.messages import one_line
+from corelib.machine.commands import Command, Place
+from corelib.machine.messages import one_line
+from data_scripts.readers.video_check import check_video
 
 CLASSES = (
     "diving",

@@ -19,12 +19,12 @@ import click
 import numpy as np
 import pandas as pd
 
-from corelib.commands import SEED, Command, Place
-from corelib.data.diving_rules import panel_score, parse_dive_number
 from corelib.data.samples import DatasetError, new_dataset, write_table
-from corelib.data.strangers import load_pickle
 from corelib.data.video import VideoError, frame_names
-from corelib.messages import one_line
+from corelib.machine.commands import SEED, Command, Place
+from corelib.machine.messages import one_line
+from data_scripts.dives.rules import panel_score, parse_dive_number
+from data_scripts.readers.pickles import load_pickle
 
 ANNOTATIONS, TRAIN, TEST = "FineDiving_coarse_annotation.pkl", "train_split.pkl", "test_split.pkl"
 KEYS = ("action_type", "start_frame", "end_frame", "dive_score", "difficulty", "judge_scores")

@@ -16,12 +16,12 @@ import click
 import numpy as np
 import pandas as pd
 
-from corelib.commands import Command, Place
 from corelib.data.preparation import write_datasets
 from corelib.data.samples import DatasetError
-from corelib.data.strangers import load_pickle
 from corelib.data.video import VideoError
-from corelib.data.video_check import check_video
+from corelib.machine.commands import Command, Place
+from data_scripts.readers.pickles import load_pickle
+from data_scripts.readers.video_check import check_video
 
 TASKS = {"Suturing": "suturing", "Needle_Passing": "needle-passing", "Knot_Tying": "knot-tying"}
 CAMERAS = {"left": 1, "right": 2}  # the number in a video's name

@@ -17,10 +17,10 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from corelib.commands import Command, Place
 from corelib.data.samples import new_dataset, write_table
-from corelib.data.score_options import NOT_STATED, column_options, split_options
-from corelib.data.score_sheet import check_options, describe, read_scores
+from corelib.machine.commands import Command, Place
+from data_scripts.readers.score_options import NOT_STATED, column_options, split_options
+from data_scripts.readers.score_sheet import check_options, describe, read_scores
 
 ROLES = ("id", "video", "score", "difficulty", "group", "split", "start", "end", "judges")
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import click
 
-from corelib.commands import SEED, Command, Place, workers_option
 from corelib.data.samples import SampleTable
-from corelib.protocols import FISHER_MEAN, protocol_table, protocol_text, train_protocol
+from corelib.machine.commands import SEED, Command, Place, workers_option
 from corelib.recipe import Recipe, RecipeError, named, parse_knobs
+from corelib.runs.protocols import FISHER_MEAN, protocol_table, protocol_text, train_protocol
 
 AQA7 = (
     "diving",

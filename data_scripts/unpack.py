@@ -8,8 +8,8 @@ that is cut short.
 
 import click
 
-from corelib.commands import Command, Place
-from corelib.data.archives import SIZE_LIMIT, unpack
+from corelib.machine.commands import Command, Place
+from data_scripts.readers.archives import SIZE_LIMIT, unpack
 
 
 @click.command(cls=Command, help=__doc__.splitlines()[0], context_settings={"show_default": True})

@@ -1,10 +1,9 @@
 """Fixtures shared by all tests."""
 
-import importlib.util
+import importlib
 import os
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -12,7 +11,6 @@ from hypothesis import settings
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
 
-SCRIPTS = Path(__file__).parents[1] / "data_scripts"
 LONGEST = ("test_notebooks.py", "test_browser.py", "test_interruption.py")
 
 
@@ -24,30 +22,21 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(autouse=True)
 def nothing_said_yet():
     """What is warned of once in a process is warned of in every test."""
-    if "corelib.soundness" in sys.modules:
-        sys.modules["corelib.soundness"].SAID.clear()
+    if "corelib.runs.soundness" in sys.modules:
+        sys.modules["corelib.runs.soundness"].SAID.clear()
 
 
 @pytest.fixture(scope="session")
 def data_script():
-    """data_script("prepare_aqa7") -> the module of that script; data_scripts/ is a folder of
-    programs, no package."""
-
-    def load(name: str) -> ModuleType:
-        spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module  # as an import does; dataclasses look their module up
-        spec.loader.exec_module(module)
-        return module
-
-    return load
+    """data_script("prepare_aqa7") -> the module of that script."""
+    return lambda name: importlib.import_module(f"data_scripts.{name}")
 
 
 @pytest.fixture(scope="session")
 def small_dives(tmp_path_factory):
     """28 procedural dives (20 train, 8 test; 20 frames of 32 x 32; three dive numbers) as a loaded
     SampleTable."""
-    from corelib.data.dive_dataset import make_dives
+    from data_scripts.dives.dataset import make_dives
 
     folder = tmp_path_factory.mktemp("small") / "dives"
     numbers = ["103B", "407C", "5253B"]

@@ -22,10 +22,11 @@ import numpy as np
 import torch
 
 from corelib import __main__ as command_line
-from corelib import files, training
+from corelib import training
 from corelib.data import clips
-from corelib.data.features import FeatureSteps, write_bank
+from corelib.data.banks import FeatureSteps, write_bank
 from corelib.data.samples import SampleTable, new_dataset, write_table
+from corelib.machine import files
 from corelib.recipe import Recipe
 
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # on Windows SIGTERM is as final

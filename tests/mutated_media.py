@@ -230,7 +230,7 @@ def try_doors(path: Path) -> dict[str, str]:
     video."""
     from corelib.data.clips import load_clip
     from corelib.data.video import VideoError, count_frames, read_video
-    from corelib.data.video_check import check_video
+    from data_scripts.readers.video_check import check_video
 
     recipe = types.SimpleNamespace(frames=8, frame_choice="resample", resize=(24, 32))
 

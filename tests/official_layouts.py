@@ -7,9 +7,9 @@ import numpy as np
 import scipy.io
 from PIL import Image
 
-from corelib.data.diving_rules import parse_dive_number
 from corelib.data.samples import SampleTable
 from corelib.data.video import read_video, write_video
+from data_scripts.dives.rules import parse_dive_number
 
 MTL_AQA_PICKLES = (
     "final_annotations_dict_with_dive_number.pkl",

@@ -9,9 +9,9 @@ import torch
 from click.testing import CliRunner
 
 from corelib.__main__ import main
-from corelib.data.dive_dataset import make_dives
 from corelib.data.preparation import derive_dataset
 from corelib.data.samples import SampleTable
+from data_scripts.dives.dataset import make_dives
 
 
 @pytest.fixture(scope="module")

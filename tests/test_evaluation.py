@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from corelib import evaluation, models
-from corelib.data.features import write_bank
+from corelib.data.banks import write_bank
 from corelib.data.samples import DatasetError, SampleTable, write_table
 from corelib.evaluation import (
     PredictionError,

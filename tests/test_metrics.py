@@ -10,7 +10,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from corelib.data.strangers import load_pickle
 from corelib.metrics import (
     bootstrap_interval,
     fisher_z_mean,
@@ -19,6 +18,7 @@ from corelib.metrics import (
     score_range_of,
     spearman,
 )
+from data_scripts.readers.pickles import load_pickle
 
 USDL_RHOS = [0.8099, 0.7570, 0.6538, 0.7109, 0.9166, 0.8878]
 

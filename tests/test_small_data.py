@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from corelib.data.features import write_bank
+from corelib.data.banks import write_bank
 from corelib.data.samples import DatasetError, SampleTable, write_table
 from corelib.recipe import RECIPES, named
-from corelib.soundness import check_losses
+from corelib.runs.soundness import check_losses
 from corelib.training import fit, plan_epoch, training_rows
 
 INFO = {

@@ -14,15 +14,14 @@ import torch
 
 from corelib import evaluation, training
 from corelib.data import clips
-from corelib.data.dive_dataset import make_dives
-from corelib.data.features import FeatureSteps, write_bank
+from corelib.data.banks import FeatureSteps, write_bank
 from corelib.data.samples import SampleTable, write_table
 from corelib.evaluation import open_inputs
 from corelib.i3d import WeightsError
 from corelib.models import build_model
 from corelib.pairs import PairBatch
 from corelib.recipe import RecipeError, named
-from corelib.runs import Run, RunError, list_runs
+from corelib.runs.run import Run, RunError, list_runs
 from corelib.training import (
     TrainingError,
     TrainingStep,
@@ -33,6 +32,7 @@ from corelib.training import (
     train_epoch,
     training_rows,
 )
+from data_scripts.dives.dataset import make_dives
 
 SYSTEMS = [("core", False), ("core", True), ("mlp", False), ("mlp", True)]
 FILES = {

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from corelib.data.strangers import load_pickle
 from corelib.models import tree_loss
 from corelib.pairs import pair_differences
 from corelib.tree import (
@@ -22,6 +21,7 @@ from corelib.tree import (
     leaf_count,
     quantile_edges,
 )
+from data_scripts.readers.pickles import load_pickle
 
 thorough = settings(max_examples=60)
 half_points = st.integers(0, 60).map(lambda number: number / 2)

@@ -18,9 +18,9 @@ import pandas as pd
 from scipy import stats
 
 from corelib.course.parameters import CourseError
-from corelib.errors import KitError
-from corelib.files import write_atomically
-from corelib.messages import one_line
+from corelib.machine.errors import KitError
+from corelib.machine.files import write_atomically
+from corelib.machine.messages import one_line
 from corelib.metrics import DEFINITION
 
 MEASURES = ("spearman", "rl2_x100")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from corelib.commands import Commands, Place
-from corelib.installation import check_installation
+from corelib.machine.commands import Commands, Place
+from corelib.machine.installation import check_installation
 from corelib.recipe import parse_seeds
 
 

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import nbformat
 
-from corelib.files import write_atomically
+from corelib.machine.files import write_atomically
 
 MARK = "unfinished.json"
 
 
 def checksum(notebook: nbformat.NotebookNode, parameters: Mapping, machine: Mapping) -> str:
     """One checksum over what an execution depends on: the cells, the parameters, and
-    corelib.runs.machine (versions, device, corelib's own source). Outputs and whatever an editor
+    corelib.runs.run.machine (versions, device, corelib's own source). Outputs and whatever an editor
     notes in a notebook do not count."""
     cells = [
         (cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in notebook.cells

@@ -15,7 +15,7 @@ from pathlib import Path
 import nbformat
 
 from corelib.course.parameters import CourseError, read_notebook
-from corelib.files import new_folder
+from corelib.machine.files import new_folder
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 PROMPT = "# Your turn: replace the dots."

@@ -16,8 +16,8 @@ from corelib.course.failures import INSTALLATION, KERNEL_DIED, explain_cell_time
 from corelib.course.kernels import client_config
 from corelib.course.parameters import read_notebook
 from corelib.course.site import write_html
-from corelib.errors import KitError
-from corelib.files import write_atomically
+from corelib.machine.errors import KitError
+from corelib.machine.files import write_atomically
 
 
 class NotebookError(KitError, RuntimeError):

@@ -22,8 +22,8 @@ import nbformat
 import yaml
 
 from corelib.data.contract import is_folder_name
-from corelib.errors import KitError
-from corelib.messages import one_line
+from corelib.machine.errors import KitError
+from corelib.machine.messages import one_line
 
 TAG = "parameters"
 # Where a notebook records its results is decided by the run, never by a profile.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from corelib.files import json_text, write_atomically
+from corelib.machine.files import json_text, write_atomically
 
 REQUIRED = (
     "dataset", "system", "with_difficulty", "recipe", "seed", "split", "spearman", "rl2_x100", "score_range",
@@ -103,10 +103,10 @@ def table_text(rows: Iterable[Mapping]) -> pd.DataFrame:
     shown = table[SETTING].copy()
     shown["seeds"] = table["seeds"]
     shown["Spearman"] = [
-        _mean_text(m, s, 3) for m, s in zip(table["spearman"], table["spearman_sd"])
+        _mean_text(m, s, 3) for m, s in zip(table["spearman"], table["spearman_sd"], strict=False)
     ]
     shown["R-l2 x100"] = [
-        _mean_text(m, s, 3) for m, s in zip(table["rl2_x100"], table["rl2_x100_sd"])
+        _mean_text(m, s, 3) for m, s in zip(table["rl2_x100"], table["rl2_x100_sd"], strict=False)
     ]
     shown["exemplars"] = shown["exemplars"].map(_cell_text)
     shown["n_test"] = shown["n_test"].map(_cell_text)

@@ -25,7 +25,7 @@ from PIL import Image
 
 from corelib.course.parameters import CourseError
 from corelib.course.results import table_text
-from corelib.files import new_folder, write_atomically
+from corelib.machine.files import new_folder, write_atomically
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 NO_TEXT = 'alt="No description has been provided for this image"'

@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 from corelib.data.loading import Inputs, Reading
 from corelib.data.samples import DatasetError, SampleTable
 from corelib.data.video import VideoError, count_frames, frame_names, read_video
-from corelib.files import FULL, new_file, only_one, remove_unfinished
+from corelib.machine.files import FULL, new_file, only_one, remove_unfinished
 from corelib.recipe import RecipeError
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

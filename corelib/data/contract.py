@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import PureWindowsPath
 
-from corelib.messages import has_control_characters, one_line
+from corelib.machine.messages import has_control_characters, one_line
 
 INFO_KEYS = (
     "name", "title", "source", "licence", "citation", "score_range", "protocol", "pairing_key",

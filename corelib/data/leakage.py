@@ -240,7 +240,7 @@ def _digest(path: str) -> str:
 def _feature_digests(bank: str, media: set[str]) -> dict:
     """{(bank, its row): key}, read a row at a time, so that a large bank is never in memory as a
     whole."""
-    from corelib.data.features import (
+    from corelib.data.banks import (
         bank_ids,
     )  # here, since it imports PyTorch, which a list of videos has no need of
 

@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 
 from corelib.data.contract import INFO_KEYS, info_problems, is_below, is_id
-from corelib.errors import KitError
-from corelib.files import new_folder, restore_folder, write_atomically
-from corelib.messages import one_line
+from corelib.machine.errors import KitError
+from corelib.machine.files import new_folder, restore_folder, write_atomically
+from corelib.machine.messages import one_line
 
 SPLITS = ("train", "val", "test")
 MOST_FRAMES = 2**31  # of a video; a larger start or end is no frame number
@@ -328,7 +328,7 @@ def _has_content(path: Path) -> bool:
 
 
 def _feature_problems(frame: pd.DataFrame, bank: Path) -> list[str]:
-    from corelib.data.features import bank_ids
+    from corelib.data.banks import bank_ids
 
     try:
         known = set(bank_ids(bank))
@@ -378,7 +378,7 @@ def new_dataset(folder: str | Path, *, overwrite: bool = False):
     """Prepare a dataset in a scratch folder beside `folder`; it gets its name only when finished.
 
     Yields the scratch folder to write into. An error or an interruption leaves nothing that looks
-    finished, and the dataset that was there before. Raises as corelib.files.new_folder, and
+    finished, and the dataset that was there before. Raises as corelib.machine.files.new_folder, and
     DatasetError as `SampleTable.load`; what else its splits share (leakage.find_leaks) is a
     warning.
     """

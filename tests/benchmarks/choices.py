@@ -22,7 +22,7 @@ import numpy as np
 from side_by_side import machine_line
 
 from corelib.data.samples import SampleTable
-from corelib.plots_costs import progress_for_cost
+from corelib.figures.costs import progress_for_cost
 from corelib.recipe import named, parse_seeds
 from corelib.training import find_or_train
 

@@ -24,9 +24,9 @@ import torch
 from side_by_side import NoiseVideos, machine_line, peak_gb
 
 from corelib.evaluation import encode, vote
+from corelib.figures.costs import cost_growth, growth
 from corelib.models import build_model
 from corelib.pairs import Exemplars
-from corelib.plots_costs import cost_growth, growth
 from corelib.recipe import named
 
 KEEP = {

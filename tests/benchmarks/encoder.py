@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from corelib.i3d import I3D, MaxPool3dSame, Unit3D, pad_same
 from corelib.models import SnippetEncoder
-from corelib.runs import Run
+from corelib.runs.run import Run
 
 SIZES = {  # width of I3D, clips [B, 3, T, H, W]
     "laptop: width 1/4, 16 snippets of 16 x 64 x 64": (0.25, (16, 3, 16, 64, 64)),

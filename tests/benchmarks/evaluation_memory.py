@@ -20,12 +20,12 @@ import numpy as np
 import torch
 
 from corelib.data.clips import VideoClips, resize_video
-from corelib.data.dive_dataset import make_dives
 from corelib.data.samples import SampleTable, write_table
 from corelib.data.video import read_video
 from corelib.evaluation import evaluate, group_labels
 from corelib.models import build_model
 from corelib.recipe import named
+from data_scripts.dives.dataset import make_dives
 
 
 def full_size_dives(folder: Path, count: int) -> SampleTable:

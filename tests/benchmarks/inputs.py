@@ -18,11 +18,11 @@ import torch
 from side_by_side import machine_line, medians
 
 from corelib.data.clips import VideoClips
-from corelib.data.dive_dataset import make_dives
 from corelib.evaluation import group_labels
 from corelib.models import build_model
 from corelib.recipe import named
 from corelib.training import TrainingStep, make_optimizer, plan_epoch
+from data_scripts.dives.dataset import make_dives
 
 SIZES = {
     "laptop": (36, 72, (0, 1)),

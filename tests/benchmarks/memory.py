@@ -22,12 +22,12 @@ import numpy as np
 import pandas as pd
 from side_by_side import CARD, machine_line, peak_gb
 
-from corelib.data.dive_dataset import make_dives
 from corelib.data.samples import SampleTable, write_table
 from corelib.pairs import PairDifferences
 from corelib.recipe import named
 from corelib.training import fit
 from corelib.tree import quantile_edges
+from data_scripts.dives.dataset import make_dives
 
 
 def many_videos(folder: Path, count: int) -> SampleTable:

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 import torch
 
+from corelib.data.banks import write_bank
 from corelib.data.clips import VideoClips
-from corelib.data.features import write_bank
 from corelib.data.samples import SampleTable, write_table
 from corelib.recipe import Recipe
-from corelib.runs import machine
+from corelib.runs.run import machine
 
 CARD = {
     "name": "simulated", "title": "Simulated scores", "source": "tests/benchmarks/side_by_side.py", "licence": "none needed",

@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from corelib.evaluation import pick_precision
 from corelib.models import build_model
 from corelib.recipe import Recipe, named
-from corelib.runs import pick_device
+from corelib.runs.run import pick_device
 from corelib.training import TrainingStep, make_optimizer, plan_epoch, train_epoch
 
 VIDEOS = 64  # that the batches are drawn from

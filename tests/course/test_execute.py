@@ -15,11 +15,11 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from corelib import files
 from corelib.course import continuing
 from corelib.course.cli import course
 from corelib.course.execute import NotebookError, plan_course, run_course, select_notebooks
 from corelib.course.parameters import CourseError
+from corelib.machine import files
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from corelib.data.banks import FeatureSteps, write_bank
 from corelib.data.contract import is_below, is_folder_name, is_id
-from corelib.data.features import FeatureSteps, write_bank
 from corelib.data.samples import DatasetError, SampleTable
 from tests.data.test_samples import INFO, good, written
 

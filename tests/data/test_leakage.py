@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corelib.data.features import write_bank
+from corelib.data.banks import write_bank
 from corelib.data.leakage import find_known, find_leaks, refuse_leaks
 from corelib.data.samples import DatasetError, SampleTable, new_dataset, write_table
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from corelib.data.features import FeatureSteps, write_bank
+from corelib.data.banks import FeatureSteps, write_bank
 from corelib.data.preparation import derive_dataset
 from corelib.data.samples import DatasetError, SampleTable, write_table
 from corelib.data.video import read_video

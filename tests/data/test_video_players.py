@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from corelib.data.video import VideoError, count_frames, frame_names, read_video, write_video
-from corelib.data.video_check import check_video, find_video
+from data_scripts.readers.video_check import check_video, find_video
 
 T, H, W = 40, 48, 64
 

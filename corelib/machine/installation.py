@@ -1,0 +1,211 @@
+"""Whether this Python has what corelib needs, said in one line. Imports the standard library alone,
+so that it speaks where anything else is missing or broken."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import platform
+import re
+import sys
+import sysconfig
+from importlib import metadata
+from pathlib import Path
+
+from corelib.machine.errors import KitError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class InstallationError(KitError, ImportError):
+    """What corelib needs is missing, out of its range or broken; the message is one line that says
+    what to do."""
+
+    exit_code = 1
+
+
+def check_installation() -> None:
+    """Raise InstallationError unless corelib's packages are here, in their ranges, and torch and
+    torchvision import.
+
+    The first cell of every notebook and the command line begin with it; torch's import is what
+    takes its time.
+    """
+    for find in (python_problem, package_problem, torch_problem):
+        if problem := find():
+            raise InstallationError(problem)
+
+
+def python_problem() -> str | None:
+    """What is wrong with this Python's version, or None."""
+    try:
+        from packaging.specifiers import SpecifierSet
+
+        allowed = _described()[0]
+    except ModuleNotFoundError as error:  # tomllib came with Python 3.11
+        return _too_old() if error.name == "tomllib" else describe_missing([error.name])
+    if not SpecifierSet(allowed).contains(platform.python_version(), prereleases=True):
+        return (
+            f"{sys.executable} is Python {platform.python_version()}, and corelib needs {allowed}:"
+            f" {_other_kernel()}"
+        )
+    return None
+
+
+def package_problem() -> str | None:
+    """Which packages that corelib needs are missing or outside the range of pyproject.toml, or
+    None."""
+    missing = [name for name, found, _, _ in installed_packages() if found is None]
+    if missing:
+        return describe_missing(missing)
+    outside = [
+        f"{name} {found} is installed and {needed} needed"
+        for name, found, needed, fits in installed_packages()
+        if not fits
+    ]
+    return f"{', '.join(outside)}: {_kits_python() or _install()}" if outside else None
+
+
+def files_problem() -> str | None:
+    """Which distributions of requirements.lock are here without all their files, or None.
+
+    kit.py tells, so that it is None too where corelib does not run from its repository.
+    """
+    if not (ROOT / "kit.py").is_file():
+        return None
+    spec = importlib.util.spec_from_file_location("kit", ROOT / "kit.py")
+    kit = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(kit)
+    locked = {name.replace("-", "_") for name in _lock()} | {"corelib"}
+    found = {}
+    for folder, path in sorted(kit.shortcomings(sysconfig.get_path("purelib")).items()):
+        name, _, version = Path(folder).name.removesuffix(".dist-info").partition("-")
+        if re.sub(r"[-_.]+", "_", name).lower() in locked:
+            found[f"{name}=={version}"] = path
+    if not found:
+        return None
+    few = ", ".join(f"{name} ({path})" for name, path in list(found.items())[:3])
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    mend = f'run "{sys.executable}" -m pip install --ignore-installed --no-deps {" ".join(found)}'
+    if Path(sys.prefix).resolve() == (ROOT / ".venv").resolve():
+        mend = "run `make setup` (without make: python kit.py setup), which installs them again"
+    return f"files are missing or incomplete in {few}{more}: {_kits_python() or mend}"
+
+
+def torch_problem() -> str | None:
+    """Why torch or torchvision cannot be imported, or None."""
+    for name in ("torch", "torchvision"):
+        try:
+            importlib.import_module(name)
+        # a broken build raises nearly anything: RuntimeError, OSError, AttributeError ...
+        except Exception as error:
+            said = f"({type(error).__name__}: {' '.join(str(error).split())})"
+            pair = (
+                f"torch {_version('torch')} and torchvision {_version('torchvision')} do not match"
+            )
+            return (
+                f"{pair if name == 'torchvision' else f'torch {_version(name)} does not start'}"
+                f" {said}: {describe_reinstall('torch', 'torchvision')}"
+            )
+    return None
+
+
+def installed_packages() -> list[tuple[str, str | None, str, bool]]:
+    """(name, version here or None, range of pyproject.toml, whether it lies in there) of each
+    package that corelib needs."""
+    from packaging.requirements import Requirement
+
+    packages = []
+    for needed in map(Requirement, _described()[1]):
+        found = _version(needed.name)
+        packages.append(
+            (
+                needed.name,
+                found,
+                str(needed.specifier),
+                found is not None and needed.specifier.contains(found, prereleases=True),
+            )
+        )
+    return packages
+
+
+def describe_missing(names: list[str]) -> str:
+    """The line that says which packages are not here, and what to do."""
+    few = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    verb = "is" if len(names) == 1 else "are"
+    return (
+        f"{few} {verb} not installed in {sys.executable}:"
+        f" {_kits_python() or f'{_install()}; or {_other_kernel()}'}"
+    )
+
+
+def describe_reinstall(*names: str) -> str:
+    """The line that installs packages anew, at the versions of requirements.lock where corelib runs
+    from its repository; in a Python beside the kit's own, that it is not the one to mend."""
+    if kits := _kits_python():
+        return kits
+    lock = _lock()
+    pins = [f"{name}=={lock[name]}" if name in lock else name for name in names]
+    options = "--force-reinstall --no-deps" if lock else "--force-reinstall"
+    return f'run "{sys.executable}" -m pip install {options} {" ".join(pins)}'
+
+
+def _lock() -> dict[str, str]:
+    """{name: version} of requirements.lock, empty where corelib does not run from its repository.
+
+    Needed because pip takes no bare name beside a lock with hashes, not even as constraints.
+    """
+    lock = ROOT / "requirements.lock"
+    text = lock.read_text(encoding="utf-8") if lock.is_file() else ""
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE))
+
+
+def _described() -> tuple[str, list[str]]:
+    """The range of Pythons and the requirements: from the repository where corelib runs from one,
+    since the installed metadata tell of the day of the installation."""
+    if (ROOT / "pyproject.toml").is_file():
+        import tomllib
+
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        return project["requires-python"], project["dependencies"]
+    texts = metadata.requires("corelib") or []
+    return metadata.metadata("corelib")["Requires-Python"], [
+        text for text in texts if "extra ==" not in text
+    ]
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _kits_python() -> str | None:
+    """What to do where the set-up made the kit a Python of its own, and this is another one; else
+    None."""
+    own = ROOT / ".venv"
+    python = own / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    if not python.is_file() or Path(sys.executable).parent.resolve() == python.parent.resolve():
+        return None
+    return (
+        f'use the kit\'s own Python in place of {sys.executable}: "{python}" -m corelib doctor says'
+        " whether that one is well"
+    )
+
+
+def _install() -> str:
+    if not (ROOT / "pyproject.toml").is_file():
+        return "install corelib again, from a clone of the kit"
+    return f'run "{sys.executable}" -m pip install -e "{ROOT}"'
+
+
+def _other_kernel() -> str:
+    return "take the Python of .venv (in JupyterLab the kernel Python 3 of `make lab`)"
+
+
+def _too_old() -> str:
+    return (
+        f"{sys.executable} is Python {platform.python_version()}, which is too old for corelib:"
+        f" {_other_kernel()}"
+    )

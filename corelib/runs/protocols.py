@@ -1,0 +1,173 @@
+"""Published protocols: folds of a task, classes of a benchmark, and the averages over them.
+
+A dataset that is divided into folds is trained once a fold; a benchmark of several classes or tasks
+(AQA-7, JIGSAWS) has one model each. The figures printed for them are averages of averages, and
+which average is where decides the last digits: here they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from corelib.data.samples import SampleTable
+from corelib.metrics import fisher_z_mean, mean_and_spread
+from corelib.recipe import Recipe
+from corelib.runs.run import Run, RunError
+from corelib.training import find_or_train, fit
+
+FISHER_MEAN = "Fisher-z mean"
+
+
+def each_fold(tables: list[SampleTable], recipe: Recipe) -> list[tuple[SampleTable, Recipe]]:
+    """(dataset, recipe) of every training: one a dataset or, where it is divided into folds and the
+    recipe names none, one a fold."""
+    return [
+        (table, recipe.replace(fold=fold))
+        for table in tables
+        for fold in (table.folds if recipe.fold is None and table.folds else [recipe.fold])
+    ]
+
+
+def train_protocol(
+    tables: list[SampleTable],
+    recipe: Recipe,
+    *,
+    out: Path | None = None,
+    runs: Path = Path("runs"),
+    **options,
+) -> list[Run]:
+    """One run a dataset or, where it is divided into folds and the recipe names none, one a fold.
+
+    out      the run's folder; of several runs the folder that holds them
+    runs     where runs are found again by recipe and data when `out` is not given
+    options  of training.fit (device, workers, resume, progress)
+    """
+    plans = each_fold(tables, recipe)
+    if out is None:
+        return [find_or_train(table, plan, runs, **options) for table, plan in plans]
+    if len(plans) == 1:
+        return [fit(*plans[0], out, **options)]
+    return [
+        fit(
+            table,
+            plan,
+            out / (table.name + ("" if plan.fold is None else f"-fold{plan.fold}")),
+            **options,
+        )
+        for table, plan in plans
+    ]
+
+
+def run_folders(folders: Iterable[Path]) -> list[Path]:
+    """The run folders among `folders` and right inside them, in the order given.
+
+    Raises RunError for a folder that neither is a run nor holds one.
+    """
+    found = []
+    for folder in map(Path, folders):
+        inside = (
+            [folder]
+            if (folder / "recipe.json").is_file()
+            else sorted(path.parent for path in folder.glob("*/recipe.json"))
+        )
+        if not inside:
+            raise RunError(
+                f"{folder}: no run (recipe.json) here or one folder below; make one with `python -m"
+                " corelib train`"
+            )
+        found += inside
+    return found
+
+
+def protocol_table(rows: Iterable[Mapping]) -> pd.DataFrame:
+    """Rows of metrics.json -> one line a dataset and system, and below several datasets their
+    average.
+
+    Columns: dataset, system, with_difficulty, recipe, exemplars, seeds, folds (rho of each, a list;
+    empty where the split is fixed), spearman, spearman_sd, rl2_x100, rl2_x100_sd, score_range,
+    n_test.
+
+    Over folds rho and R-l2 are plain means (as published for JIGSAWS); over datasets rho is
+    averaged by Fisher's z and R-l2 plainly, for each seed alone; the spread is the standard
+    deviation over the seeds, nan for a single one. An undefined rho makes every average that it
+    belongs to nan: nothing is left out. A dataset's score range spans its folds.
+    """
+    system = ["system", "with_difficulty", "recipe", "exemplars"]
+    frame = pd.DataFrame(list(rows))
+    if "fold" not in frame:
+        frame["fold"] = None
+    frame = frame.drop_duplicates(["dataset", *system, "seed", "fold"], keep="last")
+    lines = []
+    for key, part in frame.groupby(system, sort=False):
+        per_seed = part.groupby(["dataset", "seed"], sort=False)[["spearman", "rl2_x100"]].agg(
+            _mean
+        )  # over folds
+        for name, own in part.groupby("dataset", sort=False):
+            lines.append(
+                {
+                    "dataset": name,
+                    **dict(zip(system, key, strict=True)),
+                    **_over_seeds(per_seed.loc[name]),
+                    "folds": (
+                        own.dropna(subset="fold").groupby("fold")["spearman"].agg(_mean).tolist()
+                    ),
+                    "score_range": _span(own["score_range"]),
+                    "n_test": int(own.groupby("seed")["n_test"].sum().iloc[0]),
+                }
+            )
+        if part["dataset"].nunique() > 1:
+            seeds = per_seed.groupby("seed", sort=False).agg(
+                {"spearman": fisher_z_mean, "rl2_x100": _mean}
+            )
+            lines.append(
+                {
+                    "dataset": FISHER_MEAN,
+                    **dict(zip(system, key, strict=True)),
+                    **_over_seeds(seeds),
+                    "folds": [],
+                    "score_range": [],
+                    "n_test": sum(line["n_test"] for line in lines[-part["dataset"].nunique() :]),
+                }
+            )
+    return pd.DataFrame(lines)
+
+
+def _mean(values: pd.Series) -> float:
+    return values.mean(skipna=False)  # pandas would leave an undefined rho out
+
+
+def _over_seeds(values: pd.DataFrame) -> dict:
+    summary = {"seeds": len(values)}
+    for measure in ("spearman", "rl2_x100"):
+        summary[measure], summary[f"{measure}_sd"] = mean_and_spread(values[measure])
+    return summary
+
+
+def _span(ranges: pd.Series) -> list[float]:
+    low, high = zip(*ranges, strict=True)
+    return [float(np.min(low)), float(np.max(high))]
+
+
+def protocol_text(rows: Iterable[Mapping]) -> str:
+    """`protocol_table` for a terminal: a line each, with the score range that R-l2 divides by."""
+    lines = [f"{'dataset':<26}{'system':<15}{'rho':<17}{'R-l2 x100':<17}{'tested':<8}range, folds"]
+    for row in protocol_table(rows).itertuples():
+        system = ("CoRe" if row.system == "core" else "I3D+MLP") + (
+            " (w/ DD)" if row.with_difficulty else ""
+        )
+        measures = [
+            f"{mean:.4f}" + ("" if np.isnan(sd) else f" +- {sd:.4f}")
+            for mean, sd in ((row.spearman, row.spearman_sd), (row.rl2_x100, row.rl2_x100_sd))
+        ]
+        where = "{:g} .. {:g}".format(*row.score_range) if row.score_range else ""
+        folds = (
+            "; rho of each fold " + " ".join(f"{rho:.3f}" for rho in row.folds) if row.folds else ""
+        )
+        lines.append(
+            f"{row.dataset:<26}{system:<15}{measures[0]:<17}{measures[1]:<17}{row.n_test:<8}{where}{folds}".rstrip()
+        )
+    return "\n".join(lines)

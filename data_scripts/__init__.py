@@ -1,0 +1,1 @@
+"""One script a source: its official layout in, a prepared dataset out."""

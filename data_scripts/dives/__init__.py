@@ -1,0 +1,1 @@
+"""The procedural dives: rules, motion, judges, camera."""

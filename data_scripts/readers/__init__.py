@@ -1,0 +1,1 @@
+"""What strangers' files need: archives, pickles, spreadsheets, videos, features."""
