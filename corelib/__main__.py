@@ -18,19 +18,40 @@ try:
     from corelib.course.cli import course
     from corelib.doctor import doctor
     from corelib.machine.commands import Commands, Place, warn, workers_option
-    from corelib.recipe import named, parse_exemplars, parse_knobs, parse_seeds
+    from corelib.recipe import named, parse_exemplars
+    from corelib.runs.options import parse_knobs, parse_seeds
 except ModuleNotFoundError as error:
     sys.exit(f"error: {describe_missing([error.name])}")
 
 # What each command does is imported in it, once its options are read: torch alone takes seconds to
 # import, which --help and a typo would pay for.
 
+PLACE = Place(path_type=Path)
+ALL_EXEMPLARS = "how many exemplars vote, or 'all' [default: the recipe's]"
 
-def _warn_of(rows: list[dict]) -> None:
-    """Say what stands in the rows of metrics.json and has not been said yet."""
-    for row in rows:
-        for sentence in row.get("warnings", []):
-            warn(sentence)
+
+def option(*names: str, **stated):
+    """click.option that shows its default, where it has one."""
+    return click.option(*names, show_default="default" in stated, **stated)
+
+
+datasets_argument = click.argument("datasets", nargs=-1, required=True, type=PLACE)
+recipe_option = option("--recipe", default="laptop", help="smoke, laptop, gpu, paper or features")
+knobs_option = option(
+    "--set",
+    "knobs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="change a knob of the recipe; may be repeated",
+)
+difficulty_option = option(
+    "--with-difficulty", is_flag=True, help="regress score / difficulty, as the paper's (w/ DD)"
+)
+device_option = option("--device", default="auto")
+exemplars_option = option("--exemplars", help=ALL_EXEMPLARS)
+json_option = option(
+    "--json", "as_json", is_flag=True, help="print one JSON document and nothing else"
+)
 
 
 @click.group(cls=Commands)
@@ -44,88 +65,41 @@ main.add_command(doctor)
 
 
 @main.command()
-@click.argument("datasets", nargs=-1, required=True, type=Place(path_type=Path))
-@click.option("--system", type=click.Choice(["core", "mlp"]), default="core", show_default=True)
-@click.option(
-    "--recipe", default="laptop", show_default=True, help="smoke, laptop, gpu, paper or features"
-)
-@click.option(
-    "--set",
-    "knobs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="change a knob of the recipe; may be repeated",
-)
-@click.option(
-    "--with-difficulty", is_flag=True, help="regress score / difficulty, as the paper's (w/ DD)"
-)
-@click.option("--seed", default=0, show_default=True)
-@click.option(
+@datasets_argument
+@option("--system", type=click.Choice(["core", "mlp"]), default="core")
+@recipe_option
+@knobs_option
+@difficulty_option
+@option("--seed", default=0)
+@option(
     "--out",
-    type=Place(path_type=Path),
-    help=(
-        "run folder, or the folder of several runs [default: names from recipe and data under"
-        " runs/]"
-    ),
+    type=PLACE,
+    help="run folder, or folder of several runs [default: named by recipe and data under runs/]",
 )
-@click.option("--device", default="auto", show_default=True)
+@device_option
 @workers_option
-@click.option(
-    "--resume/--restart",
-    default=True,
-    show_default=True,
-    help="go on with an interrupted run, or start anew",
-)
-@click.option(
-    "--tensorboard",
-    is_flag=True,
-    help="write the history for TensorBoard too, into RUN/tensorboard",
-)
-@click.option("--json", "as_json", is_flag=True, help="print one JSON document and nothing else")
-def train(
-    datasets,
-    system,
-    recipe,
-    knobs,
-    with_difficulty,
-    seed,
-    out,
-    device,
-    workers,
-    resume,
-    tensorboard,
-    as_json,
-) -> None:
-    """Train CoRe or the baseline on prepared DATASETs; one model each, or one a fold where it is
-    divided into folds.
+@option("--resume/--restart", default=True, help="go on with an interrupted run, or start anew")
+@option("--tensorboard", is_flag=True, help="write the history into RUN/tensorboard too")
+@json_option
+def train(datasets, recipe, knobs, system, with_difficulty, seed, as_json, **how) -> None:
+    """Train CoRe or the baseline on prepared DATASETs: one model each, or one a fold.
 
     Several GPUs or machines: torchrun --nproc-per-node N -m corelib train ...
     """
-    chosen = named(
-        recipe,
-        **{"system": system, "seed": seed, "with_difficulty": with_difficulty} | parse_knobs(knobs),
-    )
+    stated = {"system": system, "seed": seed, "with_difficulty": with_difficulty}
+    chosen = named(recipe, **stated | parse_knobs(knobs))
     check_installation()
     from corelib.data.samples import SampleTable
     from corelib.machine import distributed
-    from corelib.machine.files import json_text
     from corelib.runs.protocols import protocol_text, train_protocol
 
     tables = [SampleTable.load(dataset) for dataset in datasets]
-    options = {
-        "device": device,
-        "workers": workers,
-        "resume": resume,
-        "progress": not as_json,
-        "tensorboard": tensorboard,
-    }
-    trained = train_protocol(tables, chosen, out=out, **options)
+    trained = train_protocol(tables, chosen, progress=not as_json, **how)
     if distributed.rank() > 0:
         return
     _warn_of([row for run in trained for row in run.metrics])
     if as_json:
-        documents = [{"run": str(run.folder), "metrics": run.metrics} for run in trained]
-        click.echo(json_text(documents[0] if len(documents) == 1 else documents))
+        _print_json([{"run": str(run.folder), "metrics": run.metrics} for run in trained])
         return
     for run in trained:
         click.echo(f"run: {run.folder}")
@@ -136,19 +110,13 @@ def train(
 
 
 @main.command()
-@click.argument("runs", nargs=-1, required=True, type=Place(path_type=Path))
-@click.option(
-    "--dataset",
-    type=Place(path_type=Path),
-    help="another prepared dataset [default: each run's own]",
-)
-@click.option("--split", default="test", show_default=True)
-@click.option(
-    "--exemplars", default=None, help="how many exemplars vote, or 'all' [default: the recipe's]"
-)
-@click.option("--device", default="auto", show_default=True)
+@click.argument("runs", nargs=-1, required=True, type=PLACE)
+@option("--dataset", type=PLACE, help="another prepared dataset [default: each run's own]")
+@option("--split", default="test")
+@exemplars_option
+@device_option
 @workers_option
-@click.option("--json", "as_json", is_flag=True, help="print one JSON document and nothing else")
+@json_option
 def evaluate(runs, dataset, split, exemplars, device, workers, as_json) -> None:
     """Evaluate trained RUNs (or all in a folder of runs) from their folders.
 
@@ -158,78 +126,51 @@ def evaluate(runs, dataset, split, exemplars, device, workers, as_json) -> None:
     asked = parse_exemplars(exemplars)
     check_installation()
     from corelib.data.samples import SampleTable
-    from corelib.machine.files import json_text
     from corelib.runs.protocols import protocol_text, run_folders
+    from corelib.runs.records import metrics_row
     from corelib.runs.run import Run
-    from corelib.training import metrics_row, training_doubts
+    from corelib.runs.soundness import training_doubts
 
     other = SampleTable.load(dataset) if dataset else None
     rows = []
     for folder in run_folders(runs):
-        loaded = Run.load(folder, table=other, device=device)
-        judged = loaded.evaluate(split, exemplars=asked, workers=workers, progress=not as_json)
-        doubts = loaded.doubts() if other else training_doubts(loaded.table, loaded.recipe)
-        rows.append(
-            metrics_row(
-                loaded.table,
-                loaded.recipe,
-                judged,
-                split=split,
-                device=loaded.device,
-                notebook="",
-                doubts=doubts,
-            )
-        )
-        rows[-1]["exemplars"] = (
-            0 if loaded.recipe.system == "mlp" else asked or loaded.recipe.exemplars
-        )
+        run = Run.load(folder, table=other, device=device)
+        judged = run.evaluate(split, exemplars=asked, workers=workers, progress=not as_json)
+        doubts = run.doubts() if other else training_doubts(run.task)
+        row = metrics_row(run.task, judged, split=split, device=run.device, doubts=doubts)
+        voted = 0 if run.recipe.system == "mlp" else asked or run.recipe.exemplars
+        rows.append(row | {"exemplars": voted})
     _warn_of(rows)
     if as_json:
-        click.echo(json_text(rows[0] if len(rows) == 1 else rows))
+        _print_json(rows)
     else:
         click.echo(_summary(rows[0]) if len(rows) == 1 else protocol_text(rows))
 
 
 @main.command()
-@click.argument("run", type=Place(path_type=Path))
-@click.argument("videos", nargs=-1, required=True, type=Place(path_type=Path))
-@click.option(
-    "--difficulty", type=float, help="of the dives shown; needed by a run with difficulty"
-)
-@click.option(
-    "--group",
-    help=(
-        "whose exemplars to compare with; needed by a run that pairs by a column other than"
-        " difficulty"
-    ),
-)
-@click.option(
-    "--exemplars", default=None, help="how many exemplars vote, or 'all' [default: the recipe's]"
-)
-@click.option("--json", "as_json", is_flag=True, help="print one JSON document and nothing else")
+@click.argument("run", type=PLACE)
+@click.argument("videos", nargs=-1, required=True, type=PLACE)
+@option("--difficulty", type=float, help="of the dives shown; needed by a run with difficulty")
+@option("--group", help="whose exemplars to compare with, where a run pairs by another column")
+@exemplars_option
+@json_option
 def score(run, videos, difficulty, group, exemplars, as_json) -> None:
-    """Score VIDEOs (files or folders of frames) with a trained RUN, and show the exemplars it
-    compared them with."""
+    """Score VIDEOs (files or folders of frames) with a trained RUN, and show the exemplars."""
     asked = parse_exemplars(exemplars)
     check_installation()
-    from corelib.evaluation import score_video
     from corelib.machine.files import json_text
     from corelib.runs.run import Run
+    from corelib.runs.score import score_video
 
-    loaded = Run.load(run)
-    results = [
-        score_video(loaded, video, difficulty=difficulty, group=group, exemplars=asked)
-        for video in videos
-    ]
+    loaded, whom = Run.load(run), {"difficulty": difficulty, "group": group, "exemplars": asked}
+    results = [score_video(loaded, video, **whom) for video in videos]
     if as_json:
         click.echo(json_text(results))
         return
     for result in results:
         low, high = result["interval_90"]
-        click.echo(
-            f"{result['video']}: {result['score']:.2f} (90 % of validation errors lie within"
-            f" {low:.2f} .. {high:.2f})"
-        )
+        interval = f"90 % of validation errors lie within {low:.2f} .. {high:.2f}"
+        click.echo(f"{result['video']}: {result['score']:.2f} ({interval})")
         if result["group"] is not None:
             click.echo(f"    {result['paired_by']} {result['group']}")
         for vote in result["exemplars"]:
@@ -237,142 +178,88 @@ def score(run, videos, difficulty, group, exemplars, as_json) -> None:
 
 
 @main.command()
-@click.argument("datasets", nargs=-1, required=True, type=Place(path_type=Path))
-@click.option("--seeds", default="0-4", show_default=True, help="numbers and ranges: 0-2,7")
-@click.option("--systems", default="core,mlp", show_default=True, help="core, mlp or both")
-@click.option(
-    "--recipe", default="laptop", show_default=True, help="smoke, laptop, gpu, paper or features"
-)
-@click.option(
-    "--set",
-    "knobs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="change a knob of the recipe; may be repeated",
-)
-@click.option(
-    "--with-difficulty", is_flag=True, help="regress score / difficulty, as the paper's (w/ DD)"
-)
-@click.option(
-    "--out",
-    default="runs/sweep",
-    show_default=True,
-    type=Place(path_type=Path),
-    help="folder of runs, logs and table",
-)
-@click.option(
-    "--executor", type=click.Choice(["local", "slurm"]), default="local", show_default=True
-)
-@click.option(
+@datasets_argument
+@option("--seeds", default="0-4", help="numbers and ranges: 0-2,7")
+@option("--systems", default="core,mlp", help="core, mlp or both")
+@recipe_option
+@knobs_option
+@difficulty_option
+@option("--out", default="runs/sweep", type=PLACE, help="folder of runs, logs and table")
+@option("--executor", type=click.Choice(["local", "slurm"]), default="local")
+@option(
     "--jobs",
     type=click.IntRange(1, 1000),
     default=1,
-    show_default=True,
     help="runs at a time on this machine; a cluster's queue decides for itself",
 )
-@click.option("--device", default="auto", show_default=True)
+@device_option
 @workers_option
-@click.option(
+@option(
     "--minutes",
     type=click.IntRange(1, 60 * 24 * 365),
     default=60 * 12,
-    show_default=True,
     help="time limit of a run on the cluster",
 )
-@click.option(
+@option(
     "--slurm",
-    "slurm_options",
     multiple=True,
     metavar="KEY=VALUE",
     help="an option of the cluster, as slurm_partition=gpu; may be repeated",
 )
-@click.option(
-    "--no-wait", is_flag=True, help="hand the runs in and return; call again to gather them"
-)
-@click.option("--json", "as_json", is_flag=True, help="print one JSON document and nothing else")
-def sweep(
-    datasets,
-    seeds,
-    systems,
-    recipe,
-    knobs,
-    with_difficulty,
-    out,
-    executor,
-    jobs,
-    device,
-    workers,
-    minutes,
-    slurm_options,
-    no_wait,
-    as_json,
-) -> None:
+@option("--no-wait", is_flag=True, help="hand the runs in and return; call again to gather them")
+@json_option
+def sweep(datasets, recipe, knobs, with_difficulty, seeds, systems, as_json, **how) -> None:
     """Train seeds x systems x DATASETs x folds as separate jobs, and gather one table.
 
     Called again it starts what is missing or failed, and nothing that is there.
     """
-    chosen, numbers = (
-        named(recipe, **{"with_difficulty": with_difficulty} | parse_knobs(knobs)),
-        parse_seeds(seeds),
-    )
+    chosen = named(recipe, **{"with_difficulty": with_difficulty} | parse_knobs(knobs))
+    numbers = parse_seeds(seeds)
     check_installation()
     from corelib.data.samples import SampleTable
-    from corelib.machine.files import json_text
     from corelib.runs.protocols import protocol_text
-    from corelib.runs.sweep import plan_sweep, run_sweep
+    from corelib.runs.sweep import Jobs, plan_sweep, run_sweep
 
-    plans = plan_sweep(
-        [SampleTable.load(dataset) for dataset in datasets],
-        chosen,
-        seeds=numbers,
-        systems=systems.split(","),
-    )
-    options = {key: _number(value) for key, value in parse_knobs(slurm_options, "--slurm").items()}
-    found = run_sweep(
-        plans,
-        out,
-        executor=executor,
-        jobs=jobs,
-        device=device,
-        workers=workers,
-        minutes=minutes,
-        options=options,
-        wait=not no_wait,
-    )
+    tables = [SampleTable.load(dataset) for dataset in datasets]
+    plans = plan_sweep(tables, chosen, seeds=numbers, systems=systems.split(","))
+    given = parse_knobs(how.pop("slurm"), "--slurm").items()
+    options = {key: _number(value) for key, value in given}
+    out, wait = how.pop("out"), not how.pop("no_wait")
+    found = run_sweep(plans, out, Jobs(options=options, **how), wait=wait)
     if as_json:
-        click.echo(
-            json_text(
-                {
-                    "rows": found.rows,
-                    "failed": [vars(failure) for failure in found.failures],
-                    "waiting": found.waiting,
-                    "table": str(found.table) if found.table else None,
-                }
-            )
+        failed = [vars(failure) for failure in found.failures]
+        table = str(found.table) if found.table else None
+        _print_json(
+            [{"rows": found.rows, "failed": failed, "waiting": found.waiting, "table": table}]
         )
     else:
         if found.rows:
             click.echo(f"{protocol_text(found.rows)}\ntable: {found.table}")
         if found.waiting:
-            click.echo(
-                f"{found.waiting} of {len(plans)} runs are handed in and not finished; the same"
-                " command gathers them"
-            )
+            handed = f"{found.waiting} of {len(plans)} runs are handed in and not finished"
+            click.echo(f"{handed}; the same command gathers them")
         for failure in found.failures:
-            click.echo(
-                f"failed: {failure.run}: {failure.reason} (log: {failure.log}); the same command"
-                " tries it again",
-                err=True,
-            )
+            said = f"failed: {failure.run}: {failure.reason} (log: {failure.log})"
+            click.echo(f"{said}; the same command tries it again", err=True)
     if found.failures:
         raise SystemExit(1)
 
 
 def _number(text: str) -> int | str:
-    try:
-        return int(text)
-    except ValueError:
-        return text
+    return int(text) if text.removeprefix("-").isdecimal() else text
+
+
+def _warn_of(rows: list[dict]) -> None:
+    """Say what stands in the rows of metrics.json and has not been said yet."""
+    for row in rows:
+        for sentence in row.get("warnings", []):
+            warn(sentence)
+
+
+def _print_json(documents: list[dict]) -> None:
+    from corelib.machine.files import json_text
+
+    click.echo(json_text(documents[0] if len(documents) == 1 else documents))
 
 
 def _summary(row: dict) -> str:
@@ -380,10 +267,8 @@ def _summary(row: dict) -> str:
     text = f"Spearman {row['spearman']:.4f}"
     if "spearman_95" in row:
         text += " (95 % {:.3f} .. {:.3f})".format(*row["spearman_95"])
-    text += (
-        f", R-l2 x100 {row['rl2_x100']:.4f} over the range {low:g} .. {high:g}, {row['n_test']}"
-        " samples"
-    )
+    text += f", R-l2 x100 {row['rl2_x100']:.4f} over the range {low:g} .. {high:g}"
+    text += f", {row['n_test']} samples"
     fallbacks = {name: n for name, n in (row.get("fallbacks") or {}).items() if n}
     return text + (f", exemplars from other groups: {fallbacks}" if fallbacks else "")
 

@@ -74,7 +74,7 @@ def try_bf16() -> str:
     """The same in half precision."""
     import torch
 
-    from corelib.evaluation import pick_precision
+    from corelib.machine.devices import pick_precision
 
     exact, short = _feature(torch.float32), _feature(torch.bfloat16)
     if not torch.allclose(exact, short, atol=0.05, rtol=0.05):

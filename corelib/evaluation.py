@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from corelib import metrics
-from corelib.data.banks import FeatureSteps, write_bank
-from corelib.data.clips import VideoClips, load_clip, resize_video
-from corelib.data.samples import DatasetError, SampleTable, new_dataset, write_table
+from corelib.data.banks import FeatureSteps
+from corelib.data.clips import VideoClips
+from corelib.data.samples import DatasetError, SampleTable
+from corelib.i3d import SnippetEncoder
 from corelib.machine import distributed
+from corelib.machine.devices import pick_precision
 from corelib.machine.errors import KitError
-from corelib.machine.messages import list_ids, one_line
-from corelib.models import lean_encoder
-from corelib.pairs import Exemplars, draw_exemplars
+from corelib.machine.messages import list_ids, warn_once
+from corelib.pairs import Exemplars
 from corelib.recipe import Recipe, RecipeError, parse_exemplars
-from corelib.runs.soundness import (
-    check_predictions,
-    check_sizes,
-    check_votes,
-    is_nearly_constant,
-    warn_once,
-)
+from corelib.task import Task
 
-INPUT_LIMIT = (
-    2**27
-)  # bytes of model inputs encoded at once; a full-size video of ten snippets has 10^8
+INPUT_LIMIT = 2**27  # bytes of inputs encoded at once; a full-size video of ten snippets has 10^8
+VIDEOS_AT_ONCE = 32
+NOTHING = 1e-6  # of the numbers compared: what differs by less is equal, to float32's digits
 
 
 class PredictionError(KitError, RuntimeError):
@@ -62,499 +54,221 @@ def open_inputs(
     table: SampleTable, recipe: Recipe, *, progress: bool = True
 ) -> VideoClips | FeatureSteps:
     """The model inputs of a prepared dataset: its videos, or its precomputed features."""
-    if (table.feature_bank is not None) != (recipe.encoder == "projection"):
-        kind, right = ("features", "projection") if table.feature_bank else ("videos", "i3d")
-        raise RecipeError(
-            f"{table.name} holds {kind}: its encoder must be {right!r}, not {recipe.encoder!r} (for"
-            " features use recipe 'features')"
-        )
-    return (
-        FeatureSteps(table) if table.feature_bank else VideoClips(table, recipe, progress=progress)
-    )
+    bank = table.feature_bank is not None
+    if bank != (recipe.encoder == "projection"):
+        kind, right = ("features", "projection") if bank else ("videos", "i3d")
+        wrong = f"its encoder must be {right!r}, not {recipe.encoder!r}"
+        advice = "for features use recipe 'features'"
+        raise RecipeError(f"{table.name} holds {kind}: {wrong} ({advice})")
+    return FeatureSteps(table) if bank else VideoClips(table, recipe, progress=progress)
 
 
-def pairing_column(table: SampleTable, recipe: Recipe) -> str | None:
-    """The column whose value a sample and its exemplars share, by recipe.pair_by ("auto": the
-    dataset's pairing key where difficulty is used); None where everybody may be compared with
-    everybody."""
-    key = recipe.pair_by
-    if key == "auto":
-        key = table.info["pairing_key"] if recipe.with_difficulty else "none"
-    if key in ("none", None):
-        return None
-    if key not in table.samples:
-        raise RecipeError(
-            f"pair_by={key!r}: {table.name} has no such column (it has: {', '.join(table.samples)})"
-        )
-    return key
+def lean_encoder(
+    model: nn.Module, precision: str, *, compiled: bool = False
+) -> Callable[[Tensor], Tensor]:
+    """The function inputs -> features [B, D] float32 that evaluation calls.
 
-
-def group_labels(table: SampleTable, recipe: Recipe) -> np.ndarray:
-    """The label [N] that a sample and its exemplars share: its value in `pairing_column`, as
-    text."""
-    key = pairing_column(table, recipe)
-    return (
-        np.zeros(len(table.samples), int)
-        if key is None
-        else table.samples[key].astype(str).to_numpy()
-    )
-
-
-def find_group(
-    table: SampleTable, recipe: Recipe, group: object = None, difficulty: float | None = None
-) -> str | None:
-    """The group of the training samples that a new video is compared with; None where a run
-    compares with everybody.
-
-    group       as written in the run's `pairing_column`; a number may be written otherwise (3 for
-                3.0)
-    difficulty  of the new video: where a run pairs by it, the nearest among the exemplars is the
-                group
-    Raises RecipeError for a group that is missing, unknown or of no use, naming those that there
-    are.
+    precision  fp32 | bf16, of a video encoder's lean copy; a projection of features stays as it is
+    compiled   torch.compile the copy: minutes before the first video, worth it for thousands
     """
-    key = pairing_column(table, recipe) if recipe.system == "core" else None
-    if key is None:
-        if group is not None:
-            raise RecipeError(
-                f"this run compares with {'nobody' if recipe.system == 'mlp' else 'all samples'},"
-                " whatever their group; leave --group out"
-            )
-        return None
-    labels = group_labels(table, recipe)[table.rows("train")]
-    known = list(
-        dict.fromkeys(sorted(labels[table.samples[key].iloc[table.rows("train")].notna()]))
-    )
-    if group is None and key == "difficulty" and difficulty:
-        return min(known, key=lambda label: (abs(float(label) - difficulty), float(label)))
-    if group is None:
-        option = "--difficulty" if key == "difficulty" else "--group"
-        raise RecipeError(
-            f"this run compares samples of one {key}; give that of the video with {option}:"
-            f" {list_ids(known, most=10)}"
-        )
-    same = [label for label in known if label == str(group)] or [
-        label for label in known if _as_number(label) == _as_number(group)
-    ]
-    if not same:
-        near = difflib.get_close_matches(str(group), known, n=3, cutoff=0.0)
-        raise RecipeError(
-            f"no exemplar has {key} {one_line(repr(str(group)))}; the nearest of {len(known)} are"
-            f" {', '.join(near)} (--group)"
-        )
-    if key == "difficulty" and difficulty and float(same[0]) != difficulty:
-        raise RecipeError(
-            f"this run compares samples of one difficulty, and --group {one_line(group)} is not"
-            f" --difficulty {difficulty:g}; leave --group out"
-        )
-    return same[0]
-
-
-def _as_number(text: object) -> float:
-    try:
-        return float(str(text))
-    except ValueError:
-        return math.nan  # equal to nothing
-
-
-def pick_precision(precision: str, device: torch.device) -> str:
-    """ "auto": bf16 where the processor multiplies it in hardware (AMX, AVX512_BF16, or a GPU from
-    Ampere on), else fp32."""
-    if precision != "auto":
-        return precision
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp32"
-    if device.type != "cpu":
-        return "fp32"
-    return (
-        "bf16"
-        if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-        else "fp32"
-    )
-
-
-def autocast(device: torch.device, precision: str):
-    """The mixed-precision context of a training: bf16 autocast, or none for fp32."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+    if not isinstance(model.encoder, SnippetEncoder):
+        return lambda inputs: model.encode(inputs).float()
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    lean = model.encoder.lean(dtype)
+    encode = torch.compile(lean) if compiled else lean
+    return lambda inputs: encode(inputs.to(dtype)).float()
 
 
 @torch.no_grad()
 def encode(
-    model,
-    source,
+    model: nn.Module,
+    source: VideoClips | FeatureSteps,
     rows: np.ndarray,
     *,
     device: torch.device,
-    precision="fp32",
-    compiled=False,
-    batch=None,
-    workers=0,
-    progress=False,
+    precision: str = "fp32",
+    compiled: bool = False,
+    workers: int = 0,
+    progress: bool = False,
 ) -> Tensor:
     """Encode each of `rows` once: features [n, D] float32, in the order of `rows`, on `device`.
 
-    precision, compiled  of the encoder's lean copy (models.lean_encoder); "auto" as pick_precision
-                         says
-    batch  videos at a time; None takes up to 32, and as many as fit into INPUT_LIMIT bytes of
-           inputs
+    precision, compiled  of the encoder's lean copy; "auto" as devices.pick_precision says
+
+    Up to VIDEOS_AT_ONCE are encoded together, as many as fit into INPUT_LIMIT.
     """
     model.eval()
-    rows = np.asarray(rows)
-    everything, rows = (
-        len(rows),
-        rows[distributed.share(len(rows))],
-    )  # under torchrun every process encodes a part
+    everything, rows = len(rows), np.asarray(rows)[distributed.share(len(rows))]  # of this process
     if len(rows) == 0:
-        return distributed.gather(
-            torch.zeros(0, model.encoder.out_features, device=device), everything
-        )
-    if batch is None:
-        batch = max(1, min(32, INPUT_LIMIT // source.to_inputs(source[int(rows[0])][None]).nbytes))
-    encoder = lean_encoder(model, pick_precision(precision, device), compiled=compiled)
+        none = torch.zeros(0, model.encoder.out_features, device=device)
+        return distributed.gather(none, everything)
+    size = source.to_inputs(source[int(rows[0])][None]).nbytes  # of one video's inputs
+    batch = max(1, min(VIDEOS_AT_ONCE, INPUT_LIMIT // size))
     parts = [rows[start : start + batch] for start in range(0, len(rows), batch)]
-    features = []
-    batches = source.batches(parts, workers=workers, device=device)
-    for raw in tqdm(
-        batches, total=len(parts), desc="encoding", leave=False, disable=not progress or None
-    ):
-        features.append(encoder(source.to_inputs(raw)))
+    encoder = lean_encoder(model, pick_precision(precision, device), compiled=compiled)
+    raws = source.batches(parts, workers=workers, device=device)
+    shown = {"desc": "encoding", "leave": False, "disable": not progress or None}
+    features = [encoder(source.to_inputs(raw)) for raw in tqdm(raws, total=len(parts), **shown)]
     return distributed.gather(torch.cat(features), everything)
 
 
 @torch.no_grad()
 def vote(
-    model, features: Tensor, targets: Tensor, pairs: Exemplars, *, precision: str = "fp32"
+    model: nn.Module, features: Tensor, targets: Tensor, pairs: Exemplars, *, precision="fp32"
 ) -> Tensor:
-    """Every pair's verdict [P] on the query's target: features [V, D] and targets [V] of all
-    videos, each once; pairs.query and pairs.exemplar [P] are positions in them."""
+    """Every pair's verdict [P] on the query's target.
+
+    features [V, D] and targets [V] of all videos, each once; pairs.query and pairs.exemplar [P] are
+    positions in them.
+    """
     model.eval()
-    query, exemplar = (
-        torch.as_tensor(part, device=features.device) for part in (pairs.query, pairs.exemplar)
-    )
-    return model.compare(
-        features,
-        targets,
-        query,
-        exemplar,
-        dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
-    )
+    positions = (pairs.query, pairs.exemplar)
+    query, exemplar = (torch.as_tensor(part, device=features.device) for part in positions)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    return model.compare(features, targets, query, exemplar, dtype=dtype)
 
 
 def evaluate(
-    model,
-    source,
-    table: SampleTable,
-    recipe: Recipe,
+    model: nn.Module,
+    source: VideoClips | FeatureSteps,
+    task: Task,
     *,
     queries: np.ndarray,
     pool: np.ndarray,
     device: torch.device,
     exemplars: int | str | None = None,
-    workers: int = 0,
-    intervals: bool = True,
-    progress: bool = False,
-    warn: bool = True,
+    quick: bool = False,
+    **reading,
 ) -> Evaluation:
     """Score the queries with exemplars from the pool and compare with the judges.
 
-    queries, pool  rows of the table; a query is never its own exemplar, and no row of the test
-                   split is in the pool
+    queries, pool  rows of the table; a query is never its own exemplar
     exemplars      M; "all" of the query's group; None takes the recipe's
+    quick          no bootstrap intervals, and no warning: of what training asks every epoch
+    reading        workers and progress, as `encode` takes them
 
-    Each distinct video is encoded exactly once. Predictions are in the dataset's unit: the
-    regressed target times the difficulty where the recipe uses it. The predicted score is the mean
-    of the exemplars' verdicts (multi-exemplar voting, paper section 3.4). What is doubtful about
-    the numbers (a constant predictor, one sample, a single exemplar, equal scores) stands in
-    summary["warnings"] and, where `warn` is set, is warned of.
+    Each video is encoded exactly once. A predicted score is the mean of the exemplars' verdicts
+    (multi-exemplar voting, paper section 3.4), in the dataset's unit. What is doubtful about the
+    numbers is warned of, and stands in summary["warnings"].
     Raises DatasetError for a test sample in the pool, PredictionError when a prediction is not
     finite.
     """
-    count = exemplar_count(exemplars, recipe)
-    samples, queries = table.samples, np.asarray(queries)
-    ids = samples["id"].to_numpy()
-    tested = np.intersect1d(pool, table.rows("test"))
-    if len(tested):
+    count, recipe, queries = (
+        exemplar_count(exemplars, task.recipe),
+        task.recipe,
+        np.asarray(queries),
+    )
+    if len(tested := np.intersect1d(pool, task.test)):
         raise DatasetError(
             f"{len(tested)} sample(s) of the test split are among the exemplars:"
-            f" {list_ids(ids[tested])}; take those of the training split, table.rows('train')"
+            f" {list_ids(task.ids[tested])}; take those of the training split, table.rows('train')"
         )
-    targets = table.target(recipe.with_difficulty, recipe.target_unit)
-    factor, offset = table.target_unit(recipe.with_difficulty, recipe.target_unit)
+    chosen = Exemplars(np.arange(len(queries)), queries, {})
     if model.uses_exemplars:
-        difficulty = (
-            samples["difficulty"].to_numpy(float)
-            if "difficulty" in samples and recipe.with_difficulty
-            else None
-        )
-        chosen = draw_exemplars(
-            queries,
-            pool,
-            ids=ids,
-            groups=group_labels(table, recipe),
-            difficulty=difficulty,
-            count=count,
-            fill=recipe.fill_exemplars,
-            seed=recipe.seed,
-        )
-    else:
-        chosen = Exemplars(np.arange(len(queries)), queries, {})
-    needed = np.unique(np.concatenate([queries, chosen.exemplar]))
+        chosen = task.exemplars(queries, pool, count)  # [P] pairs
+    needed = np.unique(np.concatenate([queries, chosen.exemplar]))  # [V] rows
     precision = pick_precision(recipe.precision, device)
-    features = encode(
-        model,
-        source,
-        needed,
-        device=device,
-        precision=precision,
-        compiled=recipe.compile,
-        workers=workers,
-        progress=progress,
-    )
-    local = Exemplars(
-        np.searchsorted(needed, queries)[chosen.query], np.searchsorted(needed, chosen.exemplar), {}
-    )
-    known = torch.as_tensor(targets[needed], device=device)
-    read = vote(model, features, known, local, precision=precision).cpu().numpy()
-    _refuse_not_finite(read, ids[queries][chosen.query])
-    doubts = []
+    how = {"device": device, "precision": precision, "compiled": recipe.compile, **reading}
+    features = encode(model, source, needed, **how)  # [V, D]
+    query, exemplar = queries[chosen.query], chosen.exemplar  # [P] rows
+    pairs = Exemplars(np.searchsorted(needed, query), np.searchsorted(needed, exemplar), {})
+    known = torch.as_tensor(task.targets[needed], device=device)  # [V]
+    read = vote(model, features, known, pairs, precision=precision).cpu().numpy()  # [P]
+    refuse_not_finite(read, task.ids[query])
+    verdicts = task.offset + task.factor[query] * read  # [P] in the dataset's unit
+    predictions, votes = _tables(task, queries, chosen, verdicts, model.uses_exemplars)
+    summary = summarise(predictions, intervals=not quick)
+    summary |= {"fallbacks": chosen.fallbacks, "encoded": len(needed), "precision": precision}
     if model.uses_exemplars:
-        given = targets[chosen.exemplar]
-        doubts = check_votes(ids[queries], chosen.query, read - given, given, asked=count)
-    judged = _report(
-        samples,
-        queries,
-        chosen,
-        offset + factor[queries][chosen.query] * read,
-        intervals,
-        len(needed),
-        model.uses_exemplars,
-    )
-    judged.summary["precision"] = precision
-    judged.summary["warnings"] += doubts
-    warn_once(judged.summary["warnings"] if warn and distributed.rank() == 0 else [])
-    return judged
+        differences = read - task.targets[exemplar]
+        summary["warnings"] += _check_votes(task, queries, chosen, differences, count)
+    warn_once(summary["warnings"] if not quick and distributed.rank() == 0 else [])
+    return Evaluation(predictions, votes, summary)
 
 
 def exemplar_count(asked: int | str | None, recipe: Recipe) -> int | None:
-    """M as pairs.draw_exemplars takes it, from what every caller may ask for
-    (recipe.parse_exemplars)."""
+    """M as pairs.draw_exemplars takes it, of what callers may ask for (recipe.parse_exemplars)."""
     asked = parse_exemplars(asked)
     return recipe.exemplars if asked is None else None if asked == "all" else asked
 
 
-def _refuse_not_finite(predicted: np.ndarray, ids) -> None:
+def refuse_not_finite(predicted: np.ndarray, ids) -> None:
+    """Raise PredictionError where predictions [P] of the samples `ids` [P] are no numbers."""
     wrong = ~np.isfinite(predicted)
     if wrong.any():
         names = list(dict.fromkeys(np.asarray(ids)[wrong]))
-        raise PredictionError(
-            f"the predictions of {len(names)} sample(s) are not finite: {list_ids(names)}"
-        )
+        told = f"the predictions of {len(names)} sample(s) are not finite"
+        raise PredictionError(f"{told}: {list_ids(names)}")
 
 
-def _report(samples, queries, chosen, verdicts, intervals, encoded, uses_exemplars) -> Evaluation:
-    ids, score = samples["id"].to_numpy(), samples["score"].to_numpy(float)
+def _tables(
+    task: Task, queries: np.ndarray, chosen: Exemplars, verdicts: np.ndarray, exemplars: bool
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(predictions, votes) as Evaluation has them, of verdicts [P]."""
+    ids, score = task.ids, task.table.samples["score"].to_numpy(float)
     votes = pd.DataFrame({"id": ids[queries][chosen.query], "predicted": verdicts})
-    if uses_exemplars:
+    if exemplars:
         votes.insert(1, "exemplar", ids[chosen.exemplar])
         votes.insert(2, "exemplar_score", score[chosen.exemplar])
-    grouped = votes.groupby("id", sort=False)["predicted"]
+    grouped = votes.groupby("id", sort=False)
     predictions = pd.DataFrame({"id": ids[queries], "true": score[queries]}).set_index("id")
-    predictions["predicted"] = grouped.mean()
-    predictions["spread"] = grouped.std(ddof=0) if uses_exemplars else 0.0
-    predictions["exemplars"] = (
-        votes.groupby("id", sort=False)["exemplar"].agg(" ".join) if uses_exemplars else ""
-    )
-    predictions = predictions.reset_index()
+    predictions["predicted"] = grouped["predicted"].mean()
+    predictions["spread"] = grouped["predicted"].std(ddof=0) if exemplars else 0.0
+    predictions["exemplars"] = grouped["exemplar"].agg(" ".join) if exemplars else ""
+    return predictions.reset_index(), votes
+
+
+def summarise(predictions: pd.DataFrame, *, intervals: bool = True) -> dict:
+    """The metrics of predictions (columns true, predicted), and what is doubtful about them."""
     true, predicted = predictions["true"].to_numpy(), predictions["predicted"].to_numpy()
+    constant = is_nearly_constant(predicted, true)
     with warnings.catch_warnings(record=True) as undefined:
         warnings.simplefilter("always")
-        unordered = is_nearly_constant(predicted, true)
-        rho = float("nan") if unordered else metrics.spearman(predicted, true)
+        rho = float("nan") if constant else metrics.spearman(predicted, true)
         distance = metrics.relative_l2(predicted, true)
-    summary = {
-        "spearman": rho,
-        "rl2_x100": distance,
-        "score_range": list(metrics.score_range_of(true)),
-        "n_test": len(true),
-        "fallbacks": chosen.fallbacks,
-        "encoded": encoded,
-        "warnings": [str(one.message) for one in undefined] + check_predictions(predicted, true),
-    }
+    summary = {"spearman": rho, "rl2_x100": distance}
+    summary |= {"score_range": list(metrics.score_range_of(true)), "n_test": len(true)}
     if intervals:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # resamples of a few samples can be constant
-            summary["spearman_95"] = (
-                [rho, rho]
-                if unordered
-                else list(metrics.bootstrap_interval(metrics.spearman, predicted, true))
-            )
-            summary["rl2_x100_95"] = list(
-                metrics.bootstrap_interval(metrics.relative_l2, predicted, true)
-            )
-    return Evaluation(predictions, votes, summary)
-
-
-def freeze_features(
-    run, out: str | Path, *, workers: int = 0, progress: bool = False
-) -> SampleTable:
-    """Encode every video of a run's dataset once and write the features [N, 1, D] as a prepared
-    dataset.
-
-    What is trained on it learns from a frozen encoder, in seconds. The dataset is made only if it
-    is not there, or was made from other weights or data.
-    """
-    out, table = Path(out), run.table
-    weights = hashlib.sha256((run.folder / "best.safetensors").read_bytes()).hexdigest()
-    origin = {"encoder": run.folder.name, "encoder_sha256": weights, "dataset_sha256": table.sha256}
-    if (out / "dataset.json").is_file():
-        frozen = SampleTable.load(out)
-        if all(frozen.info.get(key) == value for key, value in origin.items()):
-            return frozen
-    rows = np.arange(len(table.samples))
-    features = encode(
-        run.model,
-        run.source,
-        rows,
-        device=run.device,
-        precision=run.recipe.precision,
-        workers=workers,
-        progress=progress,
-    )
-    info = {key: value for key, value in table.info.items() if key != "raw_root"}
-    with new_dataset(out, overwrite=True) as folder:
-        write_bank(
-            folder / "features.safetensors",
-            features[:, None].cpu().numpy(),
-            table.samples["id"].tolist(),
+            measures = {"spearman": metrics.spearman, "rl2_x100": metrics.relative_l2}
+            for name, measure in measures.items():
+                found = metrics.bootstrap_interval(measure, predicted, true)
+                summary[f"{name}_95"] = list(found)
+        if constant:
+            summary["spearman_95"] = [rho, rho]
+    summary["warnings"] = [str(one.message) for one in undefined]
+    if constant:
+        all_alike = f"all {len(predicted)} predictions are {predicted[0]:g} to within"
+        summary["warnings"].append(
+            f"{all_alike} {np.ptp(predicted):.1g}: as good as a constant, so their order says"
+            " nothing"
         )
-        write_table(
-            folder,
-            info | {"name": out.name} | origin,
-            table.samples.assign(media=table.samples["id"]),
-        )
-    return SampleTable.load(out)
+    return summary
 
 
-@torch.no_grad()
-def score_video(
-    run,
-    video: str | Path,
-    *,
-    difficulty: float | None = None,
-    group: object = None,
-    exemplars: int | str | None = None,
-) -> dict:
-    """Score one new video with a trained run (runs.Run).
-
-    difficulty  of the action shown, where the run uses difficulty
-    group       of the exemplars to compare with, where the run pairs by another column (find_group)
-    exemplars   M; "all" of its group; None takes the recipe's
-
-    Returns {video, score, spread, interval_90, paired_by, group, exemplars: [{id, score,
-    predicted}, ...], warnings}; nine in ten validation errors are smaller than half the interval.
-    Raises RecipeError when the difficulty or group is missing, or the run reads features instead of
-    videos, PredictionError when the score is not finite.
-    """
-    recipe, table = run.recipe, run.table
-    if recipe.encoder != "i3d":
-        raise RecipeError(
-            f"{run.folder}: this run reads precomputed features, so it cannot score a video"
-        )
-    if (recipe.with_difficulty and difficulty is None) or (
-        difficulty is not None and not 0 < difficulty < math.inf
-    ):
-        raise RecipeError(
-            "this run multiplies by the difficulty; give that of the action with --difficulty, for"
-            " example 3.2"
-            if difficulty is None
-            else f"--difficulty must be a number above 0, not {difficulty}"
-        )
-    own = find_group(table, recipe, group, difficulty)
-    frames, doubts = _as_trained(run, video)
-    inputs = run.source.to_inputs(torch.from_numpy(frames)[None].to(run.device))
-    precision = pick_precision(recipe.precision, run.device)
-    query = lean_encoder(run.model.eval(), precision)(inputs)
-    factors, offset = table.target_unit(recipe.with_difficulty, recipe.target_unit)
-    factor = difficulty if recipe.with_difficulty else factors[0]
-    if not run.model.uses_exemplars:
-        votes, chosen = offset + factor * run.model.predict(query).cpu().numpy(), None
-    else:
-        pool, samples = table.rows("train"), table.samples
-        ids = np.append(samples["id"].to_numpy(), f"new video {Path(video).name}")
-        labels = group_labels(table, recipe)
-        known = (
-            np.append(samples["difficulty"].to_numpy(float), factor)
-            if recipe.with_difficulty
-            else None
-        )
-        chosen = draw_exemplars(
-            np.array([len(samples)]),
-            pool,
-            ids=ids,
-            groups=np.append(labels, labels[0] if own is None else own),
-            difficulty=known,
-            count=exemplar_count(exemplars, recipe),
-            fill=True,
-            seed=recipe.seed,
-        ).exemplar
-        rows = np.sort(chosen)
-        features = encode(run.model, run.source, rows, device=run.device, precision=precision)
-        targets = torch.as_tensor(
-            table.target(recipe.with_difficulty, recipe.target_unit)[rows], device=run.device
-        )
-        votes = (
-            offset
-            + factor
-            * run.model.predict(query.expand(len(rows), -1), features, targets).cpu().numpy()
-        )
-        chosen = samples.iloc[rows]
-        doubts += _strange_exemplars(pairing_column(table, recipe), own, difficulty, labels[rows])
-    warn_once(doubts)
-    _refuse_not_finite(votes, [str(video)] * len(votes))
-    half = run.metrics[0].get("residual_90", float("nan")) if run.metrics else float("nan")
-    result = {"video": str(video), "score": float(votes.mean()), "spread": float(votes.std())}
-    result["interval_90"] = [result["score"] - half, result["score"] + half]
-    result |= {
-        "paired_by": None if own is None else pairing_column(table, recipe),
-        "group": own,
-        "warnings": doubts,
-    }
-    compared = [] if chosen is None else zip(chosen["id"], chosen["score"], votes, strict=True)
-    result["exemplars"] = [
-        {"id": name, "score": float(given), "predicted": float(said)}
-        for name, given, said in compared
-    ]
-    return result
+def is_nearly_constant(predicted: np.ndarray, true: np.ndarray) -> bool:
+    """Whether predictions [N] differ, but by rounding alone: their order is not the model's."""
+    spread = np.ptp(predicted) if len(predicted) > 1 else np.inf
+    return bool(0 < spread <= NOTHING * max(np.abs(predicted).max(), np.ptp(true)))
 
 
-def _as_trained(run, video: str | Path) -> tuple[np.ndarray, list[str]]:
-    """The clip of a new video [T, H, W, 3] at the size of the frames that a run learnt from, and
-    what is doubtful about it."""
-    trained, resize = tuple(run.source.item_shape[1:3]), run.recipe.resize
-    clip = load_clip(video, run.recipe.replace(resize=None), margin=run.recipe.temporal_shift)
-    # of a recipe that resizes, the shape of the pictures before is known where the dataset states
-    # it
-    shape = run.table.info.get("frame_size") if resize else trained
-    doubts = (
-        check_sizes(video, clip.shape[1:3], trained, shape) if resize in (None, trained) else []
-    )  # or a size chosen on purpose
-    return resize_video(clip, resize or trained), doubts
-
-
-def _strange_exemplars(
-    key: str | None, own: str | None, difficulty: float | None, labels: np.ndarray
+def _check_votes(
+    task: Task, queries: np.ndarray, chosen: Exemplars, differences: np.ndarray, asked: int | None
 ) -> list[str]:
-    """What is said of exemplars [M] whose labels are not what was asked for."""
-    if own is None:
-        return []
-    said, others = [], int((labels != own).sum())
-    if key == "difficulty" and difficulty and float(own) != difficulty:
+    """What is doubtful about the votes of exemplars; differences [P] that were read."""
+    ids, said = task.ids[queries], []
+    single = np.bincount(chosen.query, minlength=len(ids)) == 1
+    if asked != 1 and single.any():
         said.append(
-            f"no exemplar has difficulty {difficulty:g}; the nearest, {own}, is compared with"
+            f"{single.sum()} of {len(ids)} samples were compared with a single exemplar, so their"
+            f" spread of 0 says nothing: {list_ids(ids[single])}"
         )
-    if others:
-        said.append(
-            f"{others} of {len(labels)} exemplars are of another {key} than {own}, since it has too"
-            f" few: {list_ids(sorted(set(labels[labels != own])))}"
-        )
+    if len(differences) > 1:
+        size = max(np.abs(differences).max(), np.ptp(task.targets[chosen.exemplar]))
+        if np.ptp(differences) <= NOTHING * size:
+            said.append(
+                f"the model reads the same difference, {differences[0]:.4g}, off all"
+                f" {len(differences)} pairs: it does not look at the query"
+            )
     return said

@@ -10,8 +10,12 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.distance import pdist
 
 from corelib.machine.errors import KitError
+
+NOT_SHARED, COARSER = "no two training samples share a group", "something coarser"
+ALL_EQUAL = "all training scores are equal within their groups: there is no difference to learn"
 
 
 class NoPairError(KitError, ValueError):
@@ -30,30 +34,23 @@ def pair_differences(targets: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
     targets [N], groups [N]. Every unordered pair counts once.
     """
-    targets = np.asarray(targets, float)
-    parts = []
-    for rows in members(groups).values():
-        first, second = np.triu_indices(len(rows), k=1)
-        parts.append(np.abs(targets[rows[first]] - targets[rows[second]]))
+    scores = np.asarray(targets, float)[:, None]  # [N, 1]: pdist wants points
+    parts = [pdist(scores[rows], "cityblock") for rows in members(groups).values()]
     return np.sort(np.concatenate(parts)) if parts else np.empty(0)
 
 
 class PairDifferences:
-    """The differences of `pair_differences`, ranked without listing them: memory grows with the
-    samples, not the pairs.
+    """The sorted differences of `pair_differences` without listing them: memory grows with samples.
 
-    Within a group's sorted targets the pairs that differ by at most d are counted by one binary
-    search a sample; a difference of a given rank is found by halving the range of d until no double
-    lies between.
+    Pairs that differ by at most d are counted by one binary search a sample. The difference of a
+    given rank is found by halving the range of d until no double lies between.
 
     targets [N], groups [N]
     """
 
     def __init__(self, targets: np.ndarray, groups: np.ndarray):
-        targets = np.asarray(targets, float)
-        self._groups = [
-            np.unique(targets[rows], return_counts=True) for rows in members(groups).values()
-        ]
+        targets, rows_of = np.asarray(targets, float), members(groups).values()
+        self._groups = [np.unique(targets[rows], return_counts=True) for rows in rows_of]
 
     def __len__(self) -> int:
         sizes = [int(counts.sum()) for _, counts in self._groups]
@@ -65,14 +62,11 @@ class PairDifferences:
 
     def root_mean_square(self) -> float:
         """sqrt(mean(d^2)) over all pairs; nan where there is none."""
-        # the squared differences of all pairs of n numbers add up to n times their squared
-        # deviations from the mean
+        # over all pairs of n numbers, d^2 adds up to n times the squared deviations from their mean
         total = 0.0
         for values, counts in self._groups:
-            total += (
-                counts.sum()
-                * (counts * np.square(values - np.average(values, weights=counts))).sum()
-            )
+            squared = np.square(values - np.average(values, weights=counts))
+            total += counts.sum() * (counts * squared).sum()
         return float(np.sqrt(total / len(self))) if len(self) else float("nan")
 
     def count_up_to(self, difference: float) -> int:
@@ -80,31 +74,26 @@ class PairDifferences:
         pairs = 0
         for values, counts in self._groups:
             up_to = counts.cumsum()
-            others = (
-                up_to[_last_within(values, difference)] - up_to
-            )  # of each value: samples above it, near enough
-            pairs += int((counts * others + counts * (counts - 1) // 2).sum())
+            above = up_to[_last_within(values, difference)] - up_to  # near enough, of each value
+            pairs += int((counts * above + counts * (counts - 1) // 2).sum())
         return pairs
 
     def at_ranks(self, ranks) -> np.ndarray:
-        """The differences of these ranks, 0 the smallest, as sorted differences indexed by `ranks`
-        would give them."""
+        """The differences of these ranks, 0 the smallest."""
         return np.array([self._at_rank(int(rank)) for rank in ranks])
 
     def _at_rank(self, rank: int) -> float:
         low, high = 0.0, self.largest()
         if self.count_up_to(low) > rank:
             return low
-        while (
-            low < (middle := (low + high) / 2) < high
-        ):  # count_up_to(low) <= rank < count_up_to(high)
+        # always count_up_to(low) <= rank < count_up_to(high)
+        while low < (middle := (low + high) / 2) < high:
             low, high = (low, middle) if self.count_up_to(middle) > rank else (middle, high)
         return high
 
 
 def _last_within(values: np.ndarray, difference: float) -> np.ndarray:
-    """For each of different rising numbers, the position of the last one that exceeds it by at most
-    `difference`."""
+    """For each of rising numbers, the position of the last that exceeds it by <= `difference`."""
     last = np.searchsorted(values, values + difference, side="right") - 1
     # value + difference is rounded; the subtraction has the last word, as in a list of differences
     while (over := values[last] - values > difference).any():
@@ -154,26 +143,20 @@ def epoch_batches(
         return [PairBatch(part, np.empty((0, 2), int)) for part in _split(order, batch)]
     partners = {label: found for label, found in members(groups, rows).items() if len(found) > 1}
     if not partners:
-        raise NoPairError(
-            "no two training samples share a group, so there is no pair to learn from; pair by"
-            " something coarser"
-        )
+        raise NoPairError(f"{NOT_SHARED}, so there is no pair to learn from; pair by {COARSER}")
     if pairing == "two":
-        return _two_by_two(partners, groups, batch, rng)
+        return _two_by_two(partners, batch, rng)
     if pairing == "batch":
         return _all_within_batches(partners, groups, batch, rng)
     raise ValueError(f"pairing must be 'two', 'batch' or 'single', not {pairing!r}")
 
 
-def _two_by_two(
-    partners: dict, groups: np.ndarray, batch: int, rng: np.random.Generator
-) -> list[PairBatch]:
+def _two_by_two(partners: dict, batch: int, rng: np.random.Generator) -> list[PairBatch]:
     queries, exemplars = [], []
     for found in partners.values():
         own = np.arange(len(found))
-        other = (own + rng.integers(1, len(found), size=len(found))) % len(
-            found
-        )  # never its own place
+        steps = rng.integers(1, len(found), size=len(found))  # from 1 on: never its own place
+        other = (own + steps) % len(found)
         queries.append(found[own])
         exemplars.append(found[other])
     queries, exemplars = np.concatenate(queries), np.concatenate(exemplars)
@@ -193,9 +176,7 @@ def _all_within_batches(
     size = max(2, batch // 2 if len(partners) > 1 else batch)
     chunks = []
     for found in partners.values():
-        count = max(
-            1, min(round(len(found) / size), len(found) // 2)
-        )  # every chunk holds a pair at least
+        count = max(1, min(round(len(found) / size), len(found) // 2))  # two or more a chunk
         chunks += np.array_split(rng.permutation(found), count)
     batches, waiting = [], []
     for index in rng.permutation(len(chunks)):
@@ -215,8 +196,7 @@ def _all_within_batches(
 
 
 def _split(order: np.ndarray, size: int) -> list[np.ndarray]:
-    """Cut into parts of `size`; a remainder of one joins the part before (batch statistics need
-    two)."""
+    """Cut into parts of `size`; a single one left over joins the others: statistics need two."""
     parts = [order[start : start + size] for start in range(0, len(order), size)]
     if len(parts) > 1 and len(parts[-1]) == 1:
         parts[-2:] = [np.concatenate(parts[-2:])]
@@ -263,19 +243,16 @@ def draw_exemplars(
     difficulty is known. Raises NoPairError when the pool holds nobody but the query.
     """
     ids, groups, pool = np.asarray(ids), np.asarray(groups), np.asarray(pool)
-    pool = pool[
-        np.argsort(ids[pool].astype(str), kind="stable")
-    ]  # the draw depends on who is in it, not on their order
+    # the draw depends on who is in the pool, not on their order
+    pool = pool[np.argsort(ids[pool].astype(str), kind="stable")]
     fallbacks = {"nearest difficulty": 0, "any": 0, "fewer": 0}
     known = difficulty is not None and np.isfinite(difficulty).all()
     query_index, chosen = [], []
     for position, row in enumerate(np.asarray(queries)):
-        rng = _generator(seed, ids[row])
-        others = rng.permutation(pool[ids[pool] != ids[row]])
+        others = _generator(seed, ids[row]).permutation(pool[ids[pool] != ids[row]])
         if len(others) == 0:
-            raise NoPairError(
-                f"sample {ids[row]} has no exemplar: the training split holds no other sample"
-            )
+            lonely = f"sample {ids[row]} has no exemplar"
+            raise NoPairError(f"{lonely}: the training split holds no other sample")
         own = others[groups[others] == groups[row]]
         wanted = len(own) if count is None else count
         if len(own) == 0 or (fill and len(own) < wanted):

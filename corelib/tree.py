@@ -14,79 +14,60 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from corelib.pairs import NoPairError, PairDifferences
+from corelib.pairs import ALL_EQUAL, COARSER, NOT_SHARED, NoPairError, PairDifferences
 
-# of the outer edge: an interval of no more is empty. Scores divided by a difficulty tie but for
-# their last digits
-NARROW = 1e-9
+NARROW = 1e-9  # of the outer edge; no wider is empty: execution scores tie but for rounding
+Differences = np.ndarray | PairDifferences
 
 
 def leaf_count(depth: int) -> int:
-    """Leaves of a tree of this depth, counted as the paper's configuration does: 2 ** (depth -
-    1)."""
+    """Leaves of a tree of this depth, as the paper's configuration counts: 2 ** (depth - 1)."""
     if depth < 2:
         raise ValueError(f"a tree needs depth 2 or more (one split), not {depth}")
     return 2 ** (depth - 1)
 
 
 def quantile_edges(
-    differences: np.ndarray | PairDifferences, depth: int, *, outer: float | None = None
+    differences: Differences, depth: int, *, outer: float | None = None
 ) -> np.ndarray:
     """Edges [R + 1] of the R = leaf_count(depth) / 2 positive intervals.
 
-    differences  [n] absolute score differences of the training pairs, or PairDifferences where they
-                 are too many to list
+    differences  [n] absolute score differences of the training pairs, or PairDifferences
     outer        the last edge; None takes the largest difference
 
-    The inner edges are the quantiles d[int((n - 1) r / R)] of the sorted differences, so that the
-    intervals hold about equally many pairs; the first edge is 0. Differences that pile up on one
+    The inner edges are the quantiles d[int((n - 1) r / R)] of the sorted differences, so that
+    intervals hold about equally many pairs. The first edge is 0. Differences that pile up on one
     value can make edges coincide: such an interval is empty (see ScoreGroups). Raises NoPairError
     when there is no difference at all.
     """
-    ranked = (
-        differences
-        if isinstance(differences, PairDifferences)
-        else np.sort(np.asarray(differences, float))
-    )
-    n = len(ranked)
+    listed = not isinstance(differences, PairDifferences)
+    ranked = np.sort(np.asarray(differences, float)) if listed else differences
+    n, R = len(ranked), leaf_count(depth) // 2
     if n == 0:
-        raise NoPairError(
-            "no two training samples share a group, so there is no difference to build intervals"
-            " from; pair by something coarser"
-        )
-    positive = leaf_count(depth) // 2
-    ranks = np.array([int((n - 1) * r / positive) for r in range(positive + 1)])
-    edges = ranked.at_ranks(ranks) if isinstance(ranked, PairDifferences) else ranked[ranks]
+        raise NoPairError(f"{NOT_SHARED}, so no difference makes intervals; pair by {COARSER}")
+    ranks = np.array([int((n - 1) * r / R) for r in range(R + 1)])
+    edges = ranked[ranks] if listed else ranked.at_ranks(ranks)  # [R + 1]
     edges[0] = 0.0
     edges[-1] = edges[-1] if outer is None else outer
     if edges[-1] <= 0:
-        raise NoPairError(
-            "all training scores are equal within their groups: there is no difference to learn"
-        )
+        raise NoPairError(ALL_EQUAL)
     return np.minimum(edges, edges[-1])
 
 
-def equal_edges(
-    differences: np.ndarray | PairDifferences, depth: int, *, outer: float | None = None
-) -> np.ndarray:
-    """Edges [R + 1] of positive intervals of equal width up to the largest difference (or `outer`):
-    what `quantile_edges` is compared with."""
+def equal_edges(differences: Differences, depth: int, *, outer: float | None = None) -> np.ndarray:
+    """Edges [R + 1] of intervals of equal width: what `quantile_edges` is compared with."""
     if outer is None:
-        outer = (
-            differences.largest()
-            if isinstance(differences, PairDifferences)
-            else float(np.max(differences))
-        )
+        ranked = isinstance(differences, PairDifferences)
+        outer = differences.largest() if ranked else float(np.max(differences))
     return np.linspace(0.0, outer, leaf_count(depth) // 2 + 1)
 
 
 class Label(NamedTuple):
-    """leaf [P] int64; position [P] within it, 0 at its left and 1 at its right edge; inside [P]
-    bool: whether the difference lies in some interval at all."""
+    """Where differences [P] lie among the K intervals."""
 
-    leaf: Tensor
-    position: Tensor
-    inside: Tensor
+    leaf: Tensor  # [P] int64
+    position: Tensor  # [P] within the leaf: 0 at its left, 1 at its right edge
+    inside: Tensor  # [P] bool: whether the difference lies in any interval
 
 
 class ScoreGroups(nn.Module):
@@ -105,13 +86,8 @@ class ScoreGroups(nn.Module):
     def __init__(self, edges, *, tolerance: float = 1e-4, mirrored=True, closed=True, clamp=True):
         super().__init__()
         edges = torch.as_tensor(np.asarray(edges), dtype=torch.float64)
-        if (
-            edges.ndim != 1
-            or len(edges) < 2
-            or edges[0] != 0
-            or (edges.diff() < 0).any()
-            or edges[-1] <= 0
-        ):
+        sound = edges.ndim == 1 and len(edges) > 1 and edges[0] == 0 and edges[-1] > 0
+        if not sound or (edges.diff() < 0).any():
             raise ValueError(f"edges must rise from 0, not {edges.tolist()}")
         self.register_buffer("edges", edges)
         self.tolerance, self.mirrored, self.closed, self.clamp = tolerance, mirrored, closed, clamp
@@ -143,32 +119,24 @@ class ScoreGroups(nn.Module):
         return torch.where(self.open, width, torch.ones_like(width))
 
     def label(self, difference: Tensor, flipped: Tensor | None = None) -> Label:
-        """Differences [P] -> their leaves and positions, so that decode(leaf, position) gives them
-        back.
+        """Differences [P] -> their leaves and positions; `decode` gives the differences back.
 
-        flipped [P] bool marks the second order of a pair; it matters only where `mirrored` is set:
-        a zero difference then goes to the negative side.
+        flipped [P] bool marks the second order of a pair. Where `mirrored` is set, a zero
+        difference then goes to the negative side.
         """
-        delta = difference.double()
-        outer = self.edges[-1]
+        delta, outer, half = difference.double(), self.edges[-1], len(self.edges) - 1
         if self.clamp:
-            beyond = int((delta.abs() > outer + self.tolerance).sum())
-            if beyond:
-                warnings.warn(
-                    f"{beyond} difference(s) beyond the outer edge {outer:g} were moved to it",
-                    stacklevel=2,
-                )
+            if beyond := int((delta.abs() > outer + self.tolerance).sum()):
+                moved = f"{beyond} difference(s) beyond the outer edge {outer:g} were moved to it"
+                warnings.warn(moved, stacklevel=2)
             delta = delta.clamp(-outer, outer)
         inside = torch.ones_like(delta, dtype=torch.bool) if self.clamp else delta.abs() < outer
         negative = delta < -self.tolerance if self.tolerance else delta < 0
         if self.mirrored and flipped is not None:
             negative = negative | (flipped & (delta.abs() <= self.tolerance))
-        size = torch.where(
-            negative, -delta, delta
-        )  # the negative side is the mirror image of the positive
+        size = torch.where(negative, -delta, delta)  # the negative side mirrors the positive
         interval = torch.searchsorted(self.edges, size + self.tolerance, right=True) - 1
-        interval = self._nearest_open(interval.clamp(0, len(self.edges) - 2))
-        half = len(self.edges) - 1
+        interval = self._nearest_open(interval.clamp(0, half - 1))  # [P] in 0 .. K / 2 - 1
         leaf = torch.where(negative, half - 1 - interval, half + interval)
         leaf = torch.where(inside, leaf, torch.zeros_like(leaf))
         return Label(leaf, (delta - self.left[leaf]) / self.scale[leaf], inside)
@@ -182,8 +150,7 @@ class ScoreGroups(nn.Module):
         return nearest[interval]
 
     def close_empty(self, log_probs: Tensor) -> Tensor:
-        """Leaf log-probabilities [P, K] with those of empty intervals shared out among the
-        others."""
+        """Leaf log-probabilities [P, K], those of empty intervals shared out among the others."""
         empty = ~self.open
         if not self.closed or not bool(empty.any()):
             return log_probs
@@ -194,13 +161,12 @@ class ScoreGroups(nn.Module):
         return self.left[leaf] + self.scale[leaf] * position.double()
 
     def decode_most_probable(self, log_probs: Tensor, positions: Tensor) -> Tensor:
-        """Log-probabilities [P, K], positions [P, K] -> difference [P] of the most probable leaf
-        (the paper)."""
+        """Log-probabilities, positions [P, K] -> difference [P] of the likeliest leaf (paper)."""
         leaf = log_probs.argmax(dim=1)
         return self.decode(leaf, positions.gather(1, leaf[:, None])[:, 0])
 
     def decode_expected(self, log_probs: Tensor, positions: Tensor) -> Tensor:
-        """Log-probabilities [P, K], positions [P, K] -> expected difference [P] over all leaves.
+        """Log-probabilities, positions [P, K] -> expected difference [P] over all leaves.
 
         Positions are held within their intervals: a leaf has learned its position only from pairs
         that belong to it, and far from them it may say anything.
@@ -210,8 +176,7 @@ class ScoreGroups(nn.Module):
 
 
 class NodeLinear(nn.Module):
-    """A linear layer of its own for every node of a level: [nodes, P, in] -> [nodes, P, out], one
-    batch of matrix products."""
+    """A linear layer of its own for every node of a level: [nodes, P, in] -> [nodes, P, out]."""
 
     def __init__(self, nodes: int, in_features: int, out_features: int):
         super().__init__()
@@ -222,9 +187,8 @@ class NodeLinear(nn.Module):
         nn.init.uniform_(self.bias, -bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.baddbmm(
-            self.bias[:, None].to(x.dtype), x, self.weight.transpose(1, 2).to(x.dtype)
-        )
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+        return torch.baddbmm(bias[:, None], x, weight.transpose(1, 2))  # [nodes, P, out]
 
 
 class RegressionTree(nn.Module):
@@ -251,28 +215,25 @@ class RegressionTree(nn.Module):
         self.position = NodeLinear(self.leaves, width, 1)
         if start == "he":
             for layer in (self.first, *self.children_features):
-                nn.init.kaiming_uniform_(
-                    layer.weight.view(-1, layer.weight.shape[-1]), nonlinearity="relu"
-                )
+                flat = layer.weight.view(-1, layer.weight.shape[-1])
+                nn.init.kaiming_uniform_(flat, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
 
     def levels(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
-        """x [P, in_features] -> log-probabilities of the nodes of every level, [P, 2], [P, 4] ...
-        [P, K], and the leaves' positions [P, K]."""
+        """x [P, in] -> every level's log-probabilities [P, 2] ... [P, K], and positions [P, K]."""
         return self.levels_after_first(self.first(x))
 
     def levels_after_first(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """`levels` behind the first linear layer: x [P, width] is what it gave."""
         x = F.relu(x)[None]  # [nodes, P, width], of the root alone
-        path = x.new_zeros(
-            1, x.shape[1], dtype=torch.float32 if x.dtype == torch.bfloat16 else x.dtype
-        )  # [nodes, P]
+        exact = torch.float32 if x.dtype == torch.bfloat16 else x.dtype  # log-probabilities add up
+        path = x.new_zeros(1, x.shape[1], dtype=exact)  # [nodes, P]
         levels = []
         for split, grow in zip(self.splits, self.children_features, strict=True):
             branch = F.log_softmax(split(x).to(path.dtype), dim=2)  # [nodes, P, 2]
             path = (path[:, :, None] + branch).transpose(1, 2).flatten(0, 1)  # [2 nodes, P]
             levels.append(path.T)
-            x = child_features(F.relu(grow(x)))
+            x = child_features(F.relu(grow(x)))  # [2 nodes, P, width]
         return levels, self.position(x)[:, :, 0].T
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -281,7 +242,32 @@ class RegressionTree(nn.Module):
 
 
 def child_features(x: Tensor) -> Tensor:
-    """[nodes, P, 2 width] -> [2 nodes, P, width]: the first half goes to a node's first child, the
-    second to its second."""
+    """[nodes, P, 2 width] -> [2 nodes, P, width]: half of the features for each of two children."""
     nodes, P, both = x.shape
     return x.view(nodes, P, 2, both // 2).transpose(1, 2).reshape(2 * nodes, P, both // 2)
+
+
+def tree_loss(
+    log_probs: Tensor, positions: Tensor, label: Label, second: Tensor, *, kind: str
+) -> Tensor:
+    """Which interval (negative log-likelihood) and where in it (squared error) (paper, 3.3).
+
+    log_probs, positions [P, K]; label of P pairs; second [P] marks a pair's second order.
+    "mean" averages both over all pairs. "leaf_sums" is the released program's. For each order it
+    adds the mean log-likelihood and, for every leaf that occurs, its pairs' mean squared error.
+    """
+    K = log_probs.shape[1]
+    chosen = positions.gather(1, label.leaf[:, None])[:, 0]  # [P]
+    squared = (chosen - label.position.to(chosen.dtype)).square()
+    unlikely = -log_probs.gather(1, label.leaf[:, None])[:, 0]
+    if kind == "mean":
+        return unlikely.mean() + squared.mean()
+
+    def sum_of_means(values: Tensor, cell: Tensor, cells: int) -> Tensor:
+        total = values.new_zeros(cells).index_add(0, cell, values)
+        count = values.new_zeros(cells).index_add(0, cell, torch.ones_like(values))
+        return (total / count.clamp(min=1)).sum()
+
+    order, inside = second.long(), label.inside
+    by_leaf = sum_of_means(squared[inside], (order * K + label.leaf)[inside], 2 * K)
+    return sum_of_means(unlikely, order, 2) + by_leaf

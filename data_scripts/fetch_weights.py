@@ -18,7 +18,8 @@ import pooch
 import requests
 import safetensors
 
-from corelib.i3d import I3D, WeightsError, load_weights
+from corelib.data.weights import WeightsError, load_weights
+from corelib.i3d import I3D
 from corelib.machine.commands import Command, Place
 from corelib.machine.digests import pack_tensors
 from corelib.machine.files import only_one, remove_unfinished, write_atomically

@@ -13,7 +13,8 @@ import click
 
 from corelib.data.samples import SampleTable
 from corelib.machine.commands import SEED, Command, Place, workers_option
-from corelib.recipe import Recipe, RecipeError, named, parse_knobs
+from corelib.recipe import Recipe, RecipeError, named
+from corelib.runs.options import parse_knobs
 from corelib.runs.protocols import FISHER_MEAN, protocol_table, protocol_text, train_protocol
 
 AQA7 = (

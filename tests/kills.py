@@ -22,12 +22,12 @@ import numpy as np
 import torch
 
 from corelib import __main__ as command_line
-from corelib import training
 from corelib.data import clips
 from corelib.data.banks import FeatureSteps, write_bank
 from corelib.data.samples import SampleTable, new_dataset, write_table
 from corelib.machine import files
 from corelib.recipe import Recipe
+from corelib.runs import fit as run_fit
 
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # on Windows SIGTERM is as final
 KILLED = -KILL if os.name == "posix" else int(KILL)
@@ -59,7 +59,7 @@ def die_at(moment: str, target: str) -> None:
             setattr(os, function, _dying_rename(getattr(os, function), moment, target))
     else:
         name, _, number = target.partition(":")
-        owner = {"backward": torch.Tensor, "evaluate": training, "load_clip": clips}[name]
+        owner = {"backward": torch.Tensor, "evaluate": run_fit, "load_clip": clips}[name]
         setattr(owner, name, _dying_call(getattr(owner, name), moment, int(number)))
 
 
@@ -101,7 +101,7 @@ def _dying_call(call, moment: str, number: int):
 def train(dataset: str, recipe: dict, out: str, moment: list[str] | None = None) -> None:
     if moment:
         die_at(*moment)
-    training.fit(
+    run_fit.fit(
         SampleTable.load(dataset), Recipe.from_dict(recipe), out, device="cpu", progress=False
     )
 

@@ -123,7 +123,7 @@ def record(tree: Path, raw: Path, work: Path) -> dict[str, str]:
         )
         said = json.loads(_call(tree, "-m", "corelib", *words.split()))
         found[name] = hashlib.sha256(
-            json.dumps(_of_method(said)).replace(str(work), "").encode()
+            json.dumps(_of_method(said), sort_keys=True).replace(str(work), "").encode()
         ).hexdigest()
     return found
 
@@ -176,7 +176,7 @@ def read(path: Path) -> bytes | None:
             [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
         ).encode()
     if path.name == "metrics.json":
-        return json.dumps(_of_method(json.loads(path.read_text()))).encode()
+        return json.dumps(_of_method(json.loads(path.read_text())), sort_keys=True).encode()
     if path.suffix == ".safetensors":
         from safetensors.numpy import load_file
 

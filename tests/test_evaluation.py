@@ -16,19 +16,13 @@ from scipy.stats import spearmanr
 from corelib import evaluation, models
 from corelib.data.banks import write_bank
 from corelib.data.samples import DatasetError, SampleTable, write_table
-from corelib.evaluation import (
-    PredictionError,
-    encode,
-    evaluate,
-    freeze_features,
-    group_labels,
-    open_inputs,
-    vote,
-)
+from corelib.evaluation import PredictionError, encode, evaluate, open_inputs, vote
 from corelib.models import build_model
 from corelib.pairs import Exemplars
 from corelib.recipe import RecipeError, named
-from corelib.training import fit
+from corelib.runs.fit import fit
+from corelib.runs.frozen import freeze_features
+from corelib.task import Task, group_labels
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +77,7 @@ def judge(table, recipe, source, model, **options):
     return evaluate(
         model,
         source,
-        table,
-        recipe,
+        Task.of(table, recipe),
         queries=table.rows("test"),
         pool=table.rows("train"),
         device=torch.device("cpu"),
@@ -127,11 +120,11 @@ def test_prediction_is_the_mean_of_the_verdicts_times_the_difficulty(table):
 def test_no_number_of_exemplars_is_the_recipes_and_all_is_the_group(table):
     recipe, source, model = assemble(table)
     own, same = (
-        judge(table, recipe, source, model, intervals=False, **asked).votes
+        judge(table, recipe, source, model, quick=True, **asked).votes
         for asked in ({}, {"exemplars": recipe.exemplars})
     )
     assert own.equals(same)
-    everybody = judge(table, recipe, source, model, exemplars="all", intervals=False).votes
+    everybody = judge(table, recipe, source, model, exemplars="all", quick=True).votes
     train = table.samples[table.samples["split"] == "train"]
     group = dict(zip(table.samples["id"], table.samples["difficulty"], strict=True))
     sizes = train["difficulty"].value_counts()
@@ -147,9 +140,9 @@ def test_exemplars_are_training_samples_of_the_same_difficulty_where_there_are_e
     recipe, source, model = assemble(table)
     judged = judge(table, recipe, source, model, exemplars=3)
     samples = table.samples.set_index("id")
-    for _, vote in judged.votes.iterrows():
-        assert samples["split"][vote["exemplar"]] == "train"
-        assert samples["difficulty"][vote["exemplar"]] == samples["difficulty"][vote["id"]]
+    for _, voted in judged.votes.iterrows():
+        assert samples["split"][voted["exemplar"]] == "train"
+        assert samples["difficulty"][voted["exemplar"]] == samples["difficulty"][voted["id"]]
 
 
 def test_summary_agrees_with_an_independent_calculation(table):
@@ -166,16 +159,15 @@ def test_summary_agrees_with_an_independent_calculation(table):
 @pytest.mark.parametrize("system", ["core", "mlp"])
 def test_order_of_the_queries_does_not_change_a_prediction(table, system):
     recipe, source, model = assemble(table, system)
-    one = judge(table, recipe, source, model, intervals=False).predictions.set_index("id")
+    one = judge(table, recipe, source, model, quick=True).predictions.set_index("id")
     other = evaluate(
         model,
         source,
-        table,
-        recipe,
+        Task.of(table, recipe),
         queries=table.rows("test")[::-1].copy(),
         pool=table.rows("train")[::-1].copy(),
         device=torch.device("cpu"),
-        intervals=False,
+        quick=True,
     ).predictions.set_index("id")
     assert np.allclose(one["predicted"], other["predicted"].loc[one.index])
 
@@ -189,18 +181,17 @@ def test_order_of_the_queries_does_not_change_a_prediction(table, system):
 )
 def test_no_order_changes_a_vote(table, videos, queries, pool, count):
     recipe, source, model = assemble(table)
-    one = judge(table, recipe, source, model, exemplars=count, intervals=False)
+    one = judge(table, recipe, source, model, exemplars=count, quick=True)
     turned = replace(table, samples=table.samples.iloc[list(videos)].reset_index(drop=True))
     other = evaluate(
         model,
         open_inputs(turned, recipe),
-        turned,
-        recipe,
+        Task.of(turned, recipe),
         queries=turned.rows("test")[queries],
         pool=turned.rows("train")[pool],
         device=torch.device("cpu"),
         exemplars=count,
-        intervals=False,
+        quick=True,
     )
     a, b = (
         one.predictions.set_index("id"),
@@ -260,15 +251,17 @@ def test_videos_one_at_a_time_or_many_and_any_number_of_workers_give_the_same_me
         "queries": small_dives.rows("test"),
         "pool": small_dives.rows("train"),
         "device": torch.device("cpu"),
-        "intervals": False,
+        "quick": True,
     }
-    whole = evaluate(model, source, small_dives, recipe, **options)
+    whole = evaluate(model, source, Task.of(small_dives, recipe), **options)
     for workers in (1, 2):
-        read_ahead = evaluate(model, source, small_dives, recipe, workers=workers, **options)
+        read_ahead = evaluate(
+            model, source, Task.of(small_dives, recipe), workers=workers, **options
+        )
         pd.testing.assert_frame_equal(read_ahead.predictions, whole.predictions, check_exact=True)
         assert read_ahead.summary == whole.summary
     monkeypatch.setattr(evaluation, "INPUT_LIMIT", 1)  # one video at a time
-    single = evaluate(model, source, small_dives, recipe, **options)
+    single = evaluate(model, source, Task.of(small_dives, recipe), **options)
     # convolutions and products of matrices choose their blocks by the batch's size, and round in
     # another order
     np.testing.assert_allclose(
@@ -278,13 +271,14 @@ def test_videos_one_at_a_time_or_many_and_any_number_of_workers_give_the_same_me
     assert single.summary["rl2_x100"] == pytest.approx(whole.summary["rl2_x100"], rel=1e-5)
 
 
-def test_features_do_not_depend_on_the_batch(small_dives):
+def test_features_do_not_depend_on_the_batch(small_dives, monkeypatch):
     _, source, model = settled(small_dives, width=0.125)
     rows = np.arange(28)
-    whole = encode(model, source, rows, device=torch.device("cpu"), batch=28)
+    whole = encode(model, source, rows, device=torch.device("cpu"))
     assert (whole.std(0) > 0.1 * whole.abs().mean()).any()  # videos are told apart
     for batch in (1, 5):
-        found = encode(model, source, rows, device=torch.device("cpu"), batch=batch)
+        monkeypatch.setattr(evaluation, "VIDEOS_AT_ONCE", batch)
+        found = encode(model, source, rows, device=torch.device("cpu"))
         torch.testing.assert_close(found, whole, rtol=0, atol=3e-5 * float(whole.abs().max()))
 
 
@@ -327,8 +321,7 @@ def says(table, difference, *, queries=None, pool=None, uses_exemplars=True, **o
     return evaluate(
         Says(difference, uses_exemplars),
         open_inputs(table, recipe),
-        table,
-        recipe,
+        Task.of(table, recipe),
         device=torch.device("cpu"),
         **place,
         **options,
@@ -377,8 +370,7 @@ def test_a_single_exemplar_is_said_unless_asked_for(table):
         evaluate(
             model,
             source,
-            table,
-            recipe,
+            Task.of(table, recipe),
             queries=table.rows("test"),
             pool=np.array([7]),
             device=torch.device("cpu"),
@@ -392,8 +384,7 @@ def test_one_sample_to_test_on_has_no_order_and_no_range(table):
         judged = evaluate(
             model,
             source,
-            table,
-            recipe,
+            Task.of(table, recipe),
             queries=table.rows("test")[:1],
             pool=table.rows("train"),
             device=torch.device("cpu"),
@@ -431,8 +422,7 @@ def test_a_test_sample_among_the_exemplars_is_refused(table):
         evaluate(
             model,
             source,
-            table,
-            recipe,
+            Task.of(table, recipe),
             queries=table.rows("test")[:2],
             pool=np.array([0, 38, 4, 33]),
             device=torch.device("cpu"),
@@ -441,8 +431,7 @@ def test_a_test_sample_among_the_exemplars_is_refused(table):
     judged = evaluate(
         model,
         source,
-        table,
-        recipe,
+        Task.of(table, recipe),
         queries=np.arange(3),
         pool=table.rows("train"),
         device=torch.device("cpu"),

@@ -14,16 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from corelib.i3d import (
-    I3D,
-    MaxPool3dSame,
-    Unit3D,
-    WeightsError,
-    load_weights,
-    pad_same,
-    same_padding,
-    to_hassony2_name,
-)
+from corelib.data.weights import WeightsError, load_weights, to_hassony2_name
+from corelib.i3d import I3D, MaxPool3dSame, Unit3D, pad_same, same_padding
 from tests.payloads import payloads
 
 SMALL = 1 / 16

@@ -8,14 +8,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from corelib.models import (
-    Dropout,
-    StepProjection,
-    build_model,
-    freeze_batchnorm,
-    lean_encoder,
-    seed_dropout,
-)
+from corelib.evaluation import lean_encoder
+from corelib.features import StepProjection
+from corelib.models import Dropout, build_model, freeze_batchnorm, seed_dropout
 from corelib.recipe import Recipe, named
 
 TARGETS = np.array([50.0, 62.5, 70.0, 71.5, 80.0, 80.0, 93.5, 20.0])

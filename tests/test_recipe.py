@@ -6,16 +6,8 @@ import json
 
 import pytest
 
-from corelib.recipe import (
-    RANGES,
-    RECIPES,
-    Recipe,
-    RecipeError,
-    named,
-    parse_exemplars,
-    parse_knobs,
-    parse_seeds,
-)
+from corelib.recipe import RANGES, RECIPES, Recipe, RecipeError, named, parse_exemplars
+from corelib.runs.options import parse_knobs, parse_seeds
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -12,8 +12,10 @@ import pytest
 from corelib.data.banks import write_bank
 from corelib.data.samples import DatasetError, SampleTable, write_table
 from corelib.recipe import RECIPES, named
+from corelib.runs.fit import fit
 from corelib.runs.soundness import check_losses
-from corelib.training import fit, plan_epoch, training_rows
+from corelib.task import Task
+from corelib.training import plan_epoch
 
 INFO = {
     "name": "bank", "title": "Bank", "source": "test", "licence": "none", "citation": "none",
@@ -47,25 +49,30 @@ def bank(folder, splits, *, features=None, scores=None, groups=None, **info):
 # What is held back
 
 
+def rows_of(table, recipe):
+    task = Task.of(table, recipe)
+    return task.fit, task.choose
+
+
 @pytest.mark.parametrize("n", range(2, 13))
 @pytest.mark.parametrize("system", ["core", "mlp"])
 @pytest.mark.parametrize("fraction", [0.15, 0.9])
 def test_validation_never_takes_what_is_needed_to_learn(tmp_path, n, system, fraction):
     table = bank(tmp_path / "one", ["train"] * n + ["test"] * 3)
     recipe = named("features", system=system, validation_fraction=fraction)
-    fitted, held = training_rows(table, recipe.replace(refit=False))
+    fitted, held = rows_of(table, recipe.replace(refit=False))
     assert sorted([*fitted, *held]) == list(range(n)) and len(fitted) >= 2
     assert len(held) == (0 if n < 4 else 2 if fraction < 0.5 else min(round(0.9 * n), n - 2))
-    assert [len(rows) for rows in training_rows(table, recipe)] == [n, 0]
+    assert [len(rows) for rows in rows_of(table, recipe)] == [n, 0]
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_only_pair_and_the_only_difference_are_never_held_back(tmp_path, seed):
     plain = named("features", seed=seed, refit=False)
     apart = bank(tmp_path / "apart", ["train"] * 6, groups=list("aabcde"))
-    assert {0, 1} <= set(training_rows(apart, plain.replace(pair_by="group"))[0])
+    assert {0, 1} <= set(rows_of(apart, plain.replace(pair_by="group"))[0])
     equal = bank(tmp_path / "equal", ["train"] * 6, scores=np.array([50.0] * 5 + [70]))
-    assert 5 in training_rows(equal, plain.replace(system="mlp"))[0]
+    assert 5 in rows_of(equal, plain.replace(system="mlp"))[0]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import random
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,26 +13,22 @@ import pytest
 import safetensors.torch
 import torch
 
-from corelib import evaluation, training
+from corelib import evaluation
 from corelib.data import clips
 from corelib.data.banks import FeatureSteps, write_bank
 from corelib.data.samples import SampleTable, write_table
+from corelib.data.weights import WeightsError
 from corelib.evaluation import open_inputs
-from corelib.i3d import WeightsError
 from corelib.models import build_model
 from corelib.pairs import PairBatch
 from corelib.recipe import RecipeError, named
-from corelib.runs.run import Run, RunError, list_runs
-from corelib.training import (
-    TrainingError,
-    TrainingStep,
-    best_epoch,
-    find_or_train,
-    fit,
-    plan_epoch,
-    train_epoch,
-    training_rows,
-)
+from corelib.runs import fit as run_fit
+from corelib.runs.checkpoints import best_epoch
+from corelib.runs.fit import find_or_train, fit
+from corelib.runs.records import RunError
+from corelib.runs.run import Run, list_runs
+from corelib.task import Task
+from corelib.training import Optimization, TrainingError, TrainingStep, plan_epoch, train_epoch
 from data_scripts.dives.dataset import make_dives
 
 SYSTEMS = [("core", False), ("core", True), ("mlp", False), ("mlp", True)]
@@ -154,7 +151,7 @@ def test_two_trainings_are_equal_to_the_last_bit(dives, runs, tmp_path, key):
 def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(dives, tmp_path, monkeypatch):
     changes = {"epochs": 3, "dropout": 0.2, "batch": 8}
     whole = train(dives, tmp_path / "whole", **changes)
-    original, calls = training.open_inputs, []
+    original, calls = run_fit.open_inputs, []
 
     def failing(*args, **options):
         source = original(*args, **options)
@@ -171,7 +168,7 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(dives, tmp_p
         source.to_inputs = counted
         return source
 
-    monkeypatch.setattr(training, "open_inputs", failing)
+    monkeypatch.setattr(run_fit, "open_inputs", failing)
     with pytest.raises(KeyboardInterrupt):
         train(dives, tmp_path / "cut", **changes)
     monkeypatch.undo()
@@ -182,7 +179,7 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(dives, tmp_p
 
 def test_a_finished_run_is_loaded_and_not_trained_again(dives, runs, monkeypatch):
     monkeypatch.setattr(
-        training, "train_epoch", lambda *args, **options: pytest.fail("trained again")
+        run_fit, "train_epoch", lambda *args, **options: pytest.fail("trained again")
     )
     assert (
         train(dives, runs["core", False].folder, system="core").metrics
@@ -271,12 +268,17 @@ def test_predictions_are_joined_with_their_samples(runs):
     assert joined["judges"].tolist() == samples.loc[joined["id"], "judges"].tolist()
 
 
+def rows_of(table, recipe):
+    task = Task.of(table, recipe)
+    return task.fit, task.choose
+
+
 def test_training_rows_are_disjoint_from_the_test_split(dives):
-    fitted, chosen_on = training_rows(dives, named("smoke"))
+    fitted, chosen_on = rows_of(dives, named("smoke"))
     assert (len(fitted), len(chosen_on)) == (24, 6)
     samples = dives.samples.assign(split=["train"] * 30 + ["test"] * 8)
     without = SampleTable(dives.folder, dives.info, samples, dives.sha256)
-    fitted, chosen_on = training_rows(without, named("smoke", validation_fraction=0.2))
+    fitted, chosen_on = rows_of(without, named("smoke", validation_fraction=0.2))
     assert len(chosen_on) == 6 and sorted([*fitted, *chosen_on]) == list(range(30))
 
 
@@ -332,8 +334,7 @@ def test_the_chosen_weights_are_those_of_the_best_validation_epoch(dives, tmp_pa
     judged = evaluation.evaluate(
         run.model,
         run.source,
-        dives,
-        run.recipe,
+        Task.of(dives, run.recipe),
         queries=dives.rows("val"),
         pool=dives.rows("train"),
         device=torch.device("cpu"),
@@ -368,16 +369,16 @@ def test_workers_resumes_and_others_random_numbers_change_nothing(
             workers=workers,
         )
         assert_equal_runs(straight, alone)
-        half, save = tmp_path / f"resumed {workers}", training.save_epoch
+        half, save = tmp_path / f"resumed {workers}", run_fit.save_epoch
 
         def save_once(*arguments):
             save(*arguments)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(training, "save_epoch", save_once)
+        monkeypatch.setattr(run_fit, "save_epoch", save_once)
         with pytest.raises(KeyboardInterrupt):
             fit(dives, recipe, half, device="cpu", progress=False, workers=workers)
-        monkeypatch.setattr(training, "save_epoch", save)
+        monkeypatch.setattr(run_fit, "save_epoch", save)
         assert_equal_runs(
             fit(dives, recipe, half, device="cpu", progress=False, workers=workers), alone
         )
@@ -418,26 +419,18 @@ def test_bf16_and_compiled_encoding_are_stated_and_close(dives, runs, tmp_path):
 # One epoch
 
 
-def one_epoch(table, recipe, plan, model=None, *, step=TrainingStep, lr=0.1, scale=1.0, ids=None):
-    targets = table.target(False)
+def one_epoch(table, recipe, plan, model=None, *, step=TrainingStep, lr=0.1, scale=1.0):
     source = open_inputs(table, recipe, progress=False)
-    model = model or build_model(recipe, targets[:24], np.zeros(24), in_features=source.in_features)
+    task = Task.of(table, recipe)
+    targets, in_features = task.targets[:24], source.in_features
+    model = model or build_model(recipe, targets, np.zeros(24), in_features=in_features)
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
-    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
-    device = torch.device("cpu")
-    step = step(model, recipe, device)
-    return model, train_epoch(
-        step,
-        source,
-        plan,
-        targets * scale,
-        recipe,
-        optimizer,
-        schedule,
-        epoch=0,
-        device=device,
-        ids=ids,
+    how = Optimization(optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0))
+    step, scaled = (
+        step(model, recipe, torch.device("cpu")),
+        replace(task, targets=task.targets * scale),
     )
+    return model, train_epoch(step, source, scaled, plan, how, epoch=0)
 
 
 def test_accumulated_gradients_equal_one_big_batch(dives):
@@ -471,7 +464,7 @@ def test_frozen_statistics_stay_through_an_epoch(dives):
 NONE = np.empty((0, 2), int)
 
 
-def test_a_loss_that_is_not_finite_stops_with_advice(dives):
+def test_a_loss_that_is_not_finite_stops_the_epoch(dives):
     recipe = named("smoke", system="mlp")
     model = build_model(recipe, dives.target(False)[:24], np.zeros(24))
     with torch.no_grad():
@@ -481,11 +474,9 @@ def test_a_loss_that_is_not_finite_stops_with_advice(dives):
         TrainingError,
         match=(
             r"the loss became nan at epoch 0, step 0 \(learning rates 0.1\), .*samples dive-00004,"
-            r" dive-00005; .*no checkpoint yet.*lower learning_rate"
+            r" dive-00005$"
         ),
     ):
-        one_epoch(dives, recipe, batch, model=model, ids=dives.samples["id"])
-    with pytest.raises(TrainingError, match="samples 3, 4;"):
         one_epoch(dives, recipe, batch, model=model)
 
 
@@ -506,10 +497,10 @@ def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(dives
         TrainingError,
         match=(
             "gradient's norm became nan at epoch 0, step 1 .*samples dive-00004, dive-00005,"
-            " dive-00007, dive-00009;"
+            " dive-00007, dive-00009$"
         ),
     ):
-        one_epoch(dives, recipe, plan, model=model, step=Poisoned, ids=dives.samples["id"])
+        one_epoch(dives, recipe, plan, model=model, step=Poisoned)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
@@ -572,6 +563,28 @@ def test_an_exploding_training_keeps_the_last_good_checkpoint(features, tmp_path
     assert (out / "last.pt").read_bytes() == saved
 
 
+def test_a_training_that_explodes_at_once_says_that_nothing_is_kept_and_what_to_try(
+    features, tmp_path
+):
+    recipe = named("features", learning_rate=1e30, clip_gradient=0.0, refit=False)
+    with pytest.raises(TrainingError, match="epoch 0, .*no checkpoint yet. Try a lower learning"):
+        fit(features, recipe, tmp_path / "run", device="cpu", progress=False)
+
+
+@pytest.mark.parametrize("steps", range(1, 12))
+def test_a_schedule_of_any_length_ends_where_it_should(features, steps):
+    recipe = named("features")
+    model = build_model(recipe, np.arange(9.0), np.zeros(9), in_features=6)
+    optimizer, schedule = make_optimizer(model, recipe, steps)
+    rates = []
+    for _ in range(steps):
+        rates.append(schedule.get_last_lr()[-1])
+        optimizer.step()
+        schedule.step() if len(rates) < steps else None
+    assert np.isfinite(rates).all() and max(rates) <= recipe.learning_rate * (1 + 1e-9)
+    assert steps < 3 or rates[-1] < rates[0]
+
+
 def test_weights_that_predict_no_numbers_are_not_kept(features, tmp_path):
     recipe = named(
         "features",
@@ -608,17 +621,17 @@ def test_a_feature_bank_is_trained_on_with_the_recipe_features(features, tmp_pat
 
 def test_a_refit_fits_every_row_and_keeps_the_epoch_chosen_without(features, tmp_path, monkeypatch):
     recipe = named("features", epochs=4, validate_every=1, tree_width=16)
-    original, seen = training.train_epoch, []
+    original, seen = run_fit.train_epoch, []
 
-    def watched(step, source, plan, *args, **options):
+    def watched(step, source, task, plan, *args, **options):
         if len(seen) == 6:
             seen.append("cut")
             raise KeyboardInterrupt
         seen.append(np.unique(np.concatenate([batch.rows for batch in plan])).tolist())
-        return original(step, source, plan, *args, **options)
+        return original(step, source, task, plan, *args, **options)
 
     whole = fit(features, recipe, tmp_path / "whole", device="cpu", progress=False)
-    monkeypatch.setattr(training, "train_epoch", watched)
+    monkeypatch.setattr(run_fit, "train_epoch", watched)
     with pytest.raises(KeyboardInterrupt):
         fit(features, recipe, tmp_path / "run", device="cpu", progress=False)
     run = fit(features, recipe, tmp_path / "run", device="cpu", progress=False)

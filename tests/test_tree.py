@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from corelib.models import tree_loss
 from corelib.pairs import pair_differences
 from corelib.tree import (
     Label,
@@ -20,6 +19,7 @@ from corelib.tree import (
     child_features,
     leaf_count,
     quantile_edges,
+    tree_loss,
 )
 from data_scripts.readers.pickles import load_pickle
 

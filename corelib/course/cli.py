@@ -8,7 +8,7 @@ import click
 
 from corelib.machine.commands import Commands, Place
 from corelib.machine.installation import check_installation
-from corelib.recipe import parse_seeds
+from corelib.runs.options import parse_seeds
 
 
 @click.group(cls=Commands)

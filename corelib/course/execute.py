@@ -26,9 +26,10 @@ from corelib.course.parameters import (
 )
 from corelib.course.results import merge_results, table_text
 from corelib.course.site import write_index
+from corelib.machine.devices import pick_device
 from corelib.machine.files import only_one, remove_unfinished
 from corelib.metrics import DEFINITION
-from corelib.runs.run import machine, pick_device
+from corelib.runs.records import machine
 
 
 def notebooks_folder() -> Path:

@@ -16,20 +16,23 @@ import pandas as pd
 from corelib.data.samples import SampleTable
 from corelib.metrics import fisher_z_mean, mean_and_spread
 from corelib.recipe import Recipe
-from corelib.runs.run import Run, RunError
-from corelib.training import find_or_train, fit
+from corelib.runs.fit import find_or_train, fit
+from corelib.runs.records import RunError
+from corelib.runs.run import Run
 
 FISHER_MEAN = "Fisher-z mean"
 
 
 def each_fold(tables: list[SampleTable], recipe: Recipe) -> list[tuple[SampleTable, Recipe]]:
-    """(dataset, recipe) of every training: one a dataset or, where it is divided into folds and the
-    recipe names none, one a fold."""
-    return [
-        (table, recipe.replace(fold=fold))
-        for table in tables
-        for fold in (table.folds if recipe.fold is None and table.folds else [recipe.fold])
-    ]
+    """(dataset, recipe) of every training: one a dataset or, where it has folds, one a fold.
+
+    A recipe that names a fold is of that one.
+    """
+    plans = []
+    for table in tables:
+        folds = table.folds if recipe.fold is None and table.folds else [recipe.fold]
+        plans += [(table, recipe.replace(fold=fold)) for fold in folds]
+    return plans
 
 
 def train_protocol(
@@ -37,29 +40,25 @@ def train_protocol(
     recipe: Recipe,
     *,
     out: Path | None = None,
-    runs: Path = Path("runs"),
+    runs=Path("runs"),
     **options,
 ) -> list[Run]:
-    """One run a dataset or, where it is divided into folds and the recipe names none, one a fold.
+    """One run for each of `each_fold`.
 
     out      the run's folder; of several runs the folder that holds them
     runs     where runs are found again by recipe and data when `out` is not given
-    options  of training.fit (device, workers, resume, progress)
+    options  of fit.fit (device, workers, resume, progress)
     """
     plans = each_fold(tables, recipe)
     if out is None:
         return [find_or_train(table, plan, runs, **options) for table, plan in plans]
     if len(plans) == 1:
         return [fit(*plans[0], out, **options)]
-    return [
-        fit(
-            table,
-            plan,
-            out / (table.name + ("" if plan.fold is None else f"-fold{plan.fold}")),
-            **options,
-        )
-        for table, plan in plans
-    ]
+    trained = []
+    for table, plan in plans:
+        name = table.name + ("" if plan.fold is None else f"-fold{plan.fold}")
+        trained.append(fit(table, plan, out / name, **options))
+    return trained
 
 
 def run_folders(folders: Iterable[Path]) -> list[Path]:
@@ -69,16 +68,12 @@ def run_folders(folders: Iterable[Path]) -> list[Path]:
     """
     found = []
     for folder in map(Path, folders):
-        inside = (
-            [folder]
-            if (folder / "recipe.json").is_file()
-            else sorted(path.parent for path in folder.glob("*/recipe.json"))
-        )
+        inside = sorted(path.parent for path in folder.glob("*/recipe.json"))
+        if (folder / "recipe.json").is_file():
+            inside = [folder]
         if not inside:
-            raise RunError(
-                f"{folder}: no run (recipe.json) here or one folder below; make one with `python -m"
-                " corelib train`"
-            )
+            none = f"{folder}: no run (recipe.json) here or one folder below"
+            raise RunError(f"{none}; make one with `python -m corelib train`")
         found += inside
     return found
 

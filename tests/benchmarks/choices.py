@@ -23,8 +23,9 @@ from side_by_side import machine_line
 
 from corelib.data.samples import SampleTable
 from corelib.figures.costs import progress_for_cost
-from corelib.recipe import named, parse_seeds
-from corelib.training import find_or_train
+from corelib.recipe import named
+from corelib.runs.fit import find_or_train
+from corelib.runs.options import parse_seeds
 
 WAYS = {
     "pairing": {

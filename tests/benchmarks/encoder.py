@@ -17,8 +17,7 @@ import torch
 from side_by_side import machine_line, medians
 from torch.nn import functional as F
 
-from corelib.i3d import I3D, MaxPool3dSame, Unit3D, pad_same
-from corelib.models import SnippetEncoder
+from corelib.i3d import I3D, MaxPool3dSame, SnippetEncoder, Unit3D, pad_same
 from corelib.runs.run import Run
 
 SIZES = {  # width of I3D, clips [B, 3, T, H, W]

@@ -24,10 +24,12 @@ from encoder import plain
 from side_by_side import NoiseVideos, machine_line, medians, simulated_table
 
 from corelib.data.samples import SampleTable
-from corelib.evaluation import encode, evaluate, group_labels, open_inputs, pick_precision, vote
+from corelib.evaluation import encode, evaluate, open_inputs, vote
+from corelib.machine.devices import pick_precision
 from corelib.models import build_model
 from corelib.pairs import Exemplars, draw_exemplars
 from corelib.recipe import Recipe, named
+from corelib.task import Task, group_labels
 
 CPU = torch.device("cpu")
 
@@ -53,13 +55,12 @@ def count_videos(table: SampleTable) -> None:
         judged = evaluate(
             model,
             source,
-            table,
-            recipe,
+            Task.of(table, recipe),
             queries=queries,
             pool=pool,
             device=CPU,
             exemplars=exemplars,
-            intervals=False,
+            quick=True,
         )
         handle.remove()
         distinct = len(set(judged.votes["id"]) | set(judged.votes["exemplar"]))
@@ -77,8 +78,8 @@ def against_encoding(rounds: int, folder: Path) -> None:
     model, pool = system(table, recipe)
     queries, precision = table.rows("test"), pick_precision(recipe.precision, CPU)
     everything = np.arange(len(table.samples))
-    options = {"queries": queries, "pool": pool, "device": CPU, "intervals": False}
-    judged = evaluate(model, source, table, recipe, exemplars=10, **options)
+    options = {"queries": queries, "pool": pool, "device": CPU, "quick": True}
+    judged = evaluate(model, source, Task.of(table, recipe), exemplars=10, **options)
     needed = np.flatnonzero(
         table.samples["id"].isin(set(judged.votes["id"]) | set(judged.votes["exemplar"]))
     )
@@ -88,13 +89,13 @@ def against_encoding(rounds: int, folder: Path) -> None:
                 model, source, needed, device=CPU, precision=precision
             ),
             "evaluation, M = 10": lambda: evaluate(
-                model, source, table, recipe, exemplars=10, **options
+                model, source, Task.of(table, recipe), exemplars=10, **options
             ),
             "encoding, M = all": lambda: encode(
                 model, source, everything, device=CPU, precision=precision
             ),
             "evaluation, M = all": lambda: evaluate(
-                model, source, table, recipe, exemplars="all", **options
+                model, source, Task.of(table, recipe), exemplars="all", **options
             ),
         },
         rounds,
@@ -143,9 +144,9 @@ def again(table: SampleTable, recipe: Recipe, source, model, options: dict) -> N
             .mean(1)
         )
 
-    evaluate(model, source, table, recipe, exemplars=10, **options)
+    evaluate(model, source, Task.of(table, recipe), exemplars=10, **options)
     started = time.perf_counter()
-    judged = evaluate(model, source, table, recipe, exemplars=10, **options)
+    judged = evaluate(model, source, Task.of(table, recipe), exemplars=10, **options)
     once = time.perf_counter() - started
     started = time.perf_counter()
     execution = by_pairs(plain_encode)

@@ -22,9 +22,10 @@ import torch
 from corelib.data.clips import VideoClips, resize_video
 from corelib.data.samples import SampleTable, write_table
 from corelib.data.video import read_video
-from corelib.evaluation import evaluate, group_labels
+from corelib.evaluation import evaluate
 from corelib.models import build_model
 from corelib.recipe import named
+from corelib.task import Task, group_labels
 from data_scripts.dives.dataset import make_dives
 
 
@@ -80,12 +81,11 @@ def main(videos: int) -> None:
             judged = evaluate(
                 model,
                 source,
-                table,
-                recipe,
+                Task.of(table, recipe),
                 queries=table.rows("test")[:count],
                 pool=train,
                 device=torch.device("cpu"),
-                intervals=False,
+                quick=True,
             )
             assert np.isfinite(judged.predictions["predicted"]).all()
             seconds = time.perf_counter() - started

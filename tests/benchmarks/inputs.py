@@ -18,9 +18,9 @@ import torch
 from side_by_side import machine_line, medians
 
 from corelib.data.clips import VideoClips
-from corelib.evaluation import group_labels
 from corelib.models import build_model
 from corelib.recipe import named
+from corelib.task import group_labels
 from corelib.training import TrainingStep, make_optimizer, plan_epoch
 from data_scripts.dives.dataset import make_dives
 

@@ -25,7 +25,7 @@ from side_by_side import CARD, machine_line, peak_gb
 from corelib.data.samples import SampleTable, write_table
 from corelib.pairs import PairDifferences
 from corelib.recipe import named
-from corelib.training import fit
+from corelib.runs.fit import fit
 from corelib.tree import quantile_edges
 from data_scripts.dives.dataset import make_dives
 

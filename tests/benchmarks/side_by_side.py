@@ -18,7 +18,7 @@ from corelib.data.banks import write_bank
 from corelib.data.clips import VideoClips
 from corelib.data.samples import SampleTable, write_table
 from corelib.recipe import Recipe
-from corelib.runs.run import machine
+from corelib.runs.records import machine
 
 CARD = {
     "name": "simulated", "title": "Simulated scores", "source": "tests/benchmarks/side_by_side.py", "licence": "none needed",

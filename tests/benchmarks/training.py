@@ -20,10 +20,10 @@ from encoder import plain
 from side_by_side import NoiseVideos, machine_line
 from torch.utils.flop_counter import FlopCounterMode
 
-from corelib.evaluation import pick_precision
+from corelib.machine.devices import pick_device, pick_precision
 from corelib.models import build_model
 from corelib.recipe import Recipe, named
-from corelib.runs.run import pick_device
+from corelib.task import Task
 from corelib.training import TrainingStep, make_optimizer, plan_epoch, train_epoch
 
 VIDEOS = 64  # that the batches are drawn from
@@ -58,23 +58,16 @@ def measure(
         for epoch in range(99)
         for batch in plan_epoch(recipe, np.arange(VIDEOS), groups, epoch)
     ]
-    optimizer, schedule = make_optimizer(model, recipe, len(plans))
-    step_of = TrainingStep(model, recipe, device)
-    train = {
-        "targets": targets,
-        "recipe": recipe,
-        "optimizer": optimizer,
-        "schedule": schedule,
-        "device": device,
-    }
+    task = Task(None, recipe, targets, np.ones(VIDEOS), 0.0, groups, None)
+    how, step_of = make_optimizer(model, recipe, len(plans)), TrainingStep(model, recipe, device)
     size = sorted(len(batch.rows) for batch in plans)[len(plans) // 2]  # batches of the usual size
     plans = [batch for batch in plans if len(batch.rows) == size]
-    train_epoch(step_of, source, plans[:3], epoch=0, **train)
+    train_epoch(step_of, source, task, plans[:3], how, epoch=0)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     used = plans[3 : 3 + steps]
     started = time.perf_counter()
-    train_epoch(step_of, source, used, epoch=1, **train)
+    train_epoch(step_of, source, task, used, how, epoch=1)
     seconds = time.perf_counter() - started
     videos = sum(len(batch.rows) for batch in used)
     found = {
@@ -87,7 +80,7 @@ def measure(
     )
     if not recipe.compile:
         with FlopCounterMode(display=False) as counter:
-            train_epoch(step_of, source, used[:1], epoch=1, **train)
+            train_epoch(step_of, source, task, used[:1], how, epoch=1)
         found["operations"] = counter.get_total_flops() / len(used[0].rows)
     return found
 

@@ -12,7 +12,8 @@ import safetensors
 import torch
 from click.testing import CliRunner
 
-from corelib.i3d import I3D, WeightsError, load_weights
+from corelib.data.weights import WeightsError, load_weights
+from corelib.i3d import I3D
 from corelib.models import build_model
 from corelib.recipe import named
 from tests.payloads import payloads

@@ -13,9 +13,10 @@ import pytest
 
 from corelib.data.samples import DatasetError, SampleTable
 from corelib.data.video import read_video
-from corelib.evaluation import encode, open_inputs, score_video
+from corelib.evaluation import encode, open_inputs
 from corelib.recipe import named
-from corelib.training import fit
+from corelib.runs.fit import fit
+from corelib.runs.score import score_video
 from tests.official_layouts import (
     FINEDIVING_EVENTS,
     FINEDIVING_PICKLES,

@@ -20,7 +20,7 @@ from corelib.data.samples import SampleTable
 from corelib.data.video import read_video, write_video
 from corelib.evaluation import open_inputs
 from corelib.recipe import named
-from corelib.training import fit
+from corelib.runs.fit import fit
 from data_scripts.readers.pickles import load_pickle
 from tests.official_layouts import JIGSAWS_TASKS, jigsaws_trials
 

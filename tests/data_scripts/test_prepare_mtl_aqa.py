@@ -18,7 +18,7 @@ from corelib.data.video import read_video
 from corelib.evaluation import open_inputs
 from corelib.pairs import pair_differences
 from corelib.recipe import named
-from corelib.training import fit
+from corelib.runs.fit import fit
 from corelib.tree import quantile_edges
 from data_scripts.dives.rules import parse_dive_number
 from tests.official_layouts import MTL_AQA_PICKLES, write_mtl_aqa_pickles

@@ -16,7 +16,7 @@ from corelib.data.samples import DatasetError, SampleTable
 from corelib.data.video import read_video, write_video
 from corelib.evaluation import open_inputs
 from corelib.recipe import named
-from corelib.training import fit
+from corelib.runs.fit import fit
 from data_scripts.readers.score_sheet import draw_split, read_scores
 from data_scripts.readers.video_check import check_video
 

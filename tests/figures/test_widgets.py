@@ -14,7 +14,7 @@ from corelib.data.samples import DatasetError, SampleTable, write_table
 from corelib.figures import widgets
 from corelib.models import Baseline, CoRe
 from corelib.pairs import draw_exemplars
-from corelib.tree import ScoreGroups, quantile_edges
+from corelib.tree import RegressionTree, ScoreGroups, quantile_edges
 
 
 def parts(box):
@@ -107,8 +107,7 @@ def bench(small_dives):
     model = CoRe(
         Features(),
         ScoreGroups([0.0, 1.0, 2.5, 6.0, 30.0]),
-        depth=4,
-        tree_width=8,
+        RegressionTree(13, depth=4, width=8),
         theta=5,
         decoding="expected",
         loss="mean",

@@ -11,16 +11,16 @@ import pandas as pd
 import pytest
 import torch
 
-from corelib import training
 from corelib.recipe import named
-from corelib.training import fit
+from corelib.runs import fit as run_fit
+from corelib.runs.fit import fit
 from data_scripts.dives.dataset import make_dives
 
 STEP = """
 import sys
 import torch
 from corelib.machine import distributed
-from tests.test_distributed import one_step
+from tests.machine.test_distributed import one_step
 
 distributed.start("cpu")
 found = one_step()
@@ -101,7 +101,7 @@ def test_torchrun_trains_like_one_process_and_goes_on_where_one_was_interrupted(
     options = {"device": "cpu", "progress": False}
     whole = fit(dives, recipe, tmp_path / "whole", **options)
 
-    original, epochs = training.train_epoch, []
+    original, epochs = run_fit.train_epoch, []
 
     def cut(*args, **given):
         if len(epochs) == 1:
@@ -109,7 +109,7 @@ def test_torchrun_trains_like_one_process_and_goes_on_where_one_was_interrupted(
         epochs.append(1)
         return original(*args, **given)
 
-    monkeypatch.setattr(training, "train_epoch", cut)
+    monkeypatch.setattr(run_fit, "train_epoch", cut)
     with pytest.raises(KeyboardInterrupt):
         fit(dives, recipe, tmp_path / "two", **options)
     monkeypatch.undo()

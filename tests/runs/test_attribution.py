@@ -11,7 +11,7 @@ from torch import nn
 
 from corelib.data.video import read_video
 from corelib.evaluation import encode
-from corelib.models import SnippetEncoder
+from corelib.i3d import SnippetEncoder
 from corelib.recipe import RecipeError, named
 from corelib.runs.attribution import (
     LAYER,
@@ -24,7 +24,7 @@ from corelib.runs.attribution import (
     seen_frames,
     snippet_attribution,
 )
-from corelib.training import fit
+from corelib.runs.fit import fit
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,9 @@ from corelib.machine.digests import DamagedError, pack_tensors, read_tensors, si
 from corelib.machine.errors import KitError
 from corelib.recipe import named
 from corelib.runs.checkpoints import load_checkpoint
-from corelib.runs.run import Run, RunError, list_runs, load_weights_into, save_weights
-from corelib.training import fit
+from corelib.runs.fit import fit
+from corelib.runs.records import RunError, load_weights_into, save_weights
+from corelib.runs.run import Run, list_runs
 
 RECIPE = named(
     "features", epochs=3, refit=False, validate_every=1, tree_width=4, projection=2, depth=3

@@ -28,8 +28,8 @@ from corelib.data.samples import DatasetError, SampleTable, new_dataset, write_t
 from corelib.machine import files
 from corelib.machine.files import NoSpaceError, new_folder, only_one
 from corelib.recipe import named
-from corelib.runs.run import RunError
-from corelib.training import fit
+from corelib.runs.fit import fit
+from corelib.runs.records import RunError
 from data_scripts.dives.dataset import find_or_make_dives
 from tests.kills import KILLED
 

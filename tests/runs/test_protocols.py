@@ -15,6 +15,7 @@ from corelib.data.samples import DatasetError, SampleTable, write_table
 from corelib.evaluation import evaluate
 from corelib.recipe import RecipeError, named
 from corelib.runs.protocols import FISHER_MEAN, protocol_table, protocol_text
+from corelib.task import Task
 
 
 @pytest.fixture(scope="module")
@@ -226,12 +227,11 @@ def test_predictions_are_scores_whatever_the_unit(small_dives, tmp_path):
         judged = evaluate(
             Oracle(),
             source,
-            table,
-            named("smoke", **changes),
+            Task.of(table, named("smoke", **changes)),
             queries=table.rows("test"),
             pool=table.rows("train"),
             device=torch.device("cpu"),
-            intervals=False,
+            quick=True,
         )
         np.testing.assert_allclose(judged.predictions["predicted"], judged.predictions["true"])
 

@@ -11,11 +11,15 @@ from click.testing import CliRunner
 from corelib.__main__ import main
 from corelib.data.samples import DatasetError, SampleTable, write_table
 from corelib.data.video import write_video
-from corelib.evaluation import find_group, open_inputs, score_video
+from corelib.evaluation import open_inputs
 from corelib.models import build_model
 from corelib.recipe import RecipeError, named
-from corelib.runs.run import Run, describe, save_weights
-from corelib.training import fit, group_labels, training_doubts
+from corelib.runs.fit import fit
+from corelib.runs.records import describe, save_weights
+from corelib.runs.run import Run
+from corelib.runs.score import find_group, score_video
+from corelib.runs.soundness import training_doubts
+from corelib.task import Task, group_labels
 
 SMOKE = named("smoke", epochs=1, exemplars=3)
 
@@ -132,13 +136,13 @@ def test_the_group_follows_from_the_difficulty_where_a_run_pairs_by_it(small_div
     recipe = SMOKE.replace(with_difficulty=True)
     for difficulty in (*known, 0.1, 2.9, 99.0):
         nearest = min(known, key=lambda value: abs(value - difficulty))
-        assert float(find_group(small_dives, recipe, difficulty=difficulty)) == nearest
+        assert float(find_group(Task.of(small_dives, recipe), difficulty=difficulty)) == nearest
     alone = SMOKE.replace(pair_by="difficulty")
     with pytest.raises(RecipeError, match="--difficulty"):
-        find_group(small_dives, alone)
-    assert float(find_group(small_dives, alone, f"{known[0]:.3f}")) == known[0]
+        find_group(Task.of(small_dives, alone))
+    assert float(find_group(Task.of(small_dives, alone), f"{known[0]:.3f}")) == known[0]
     with pytest.raises(RecipeError, match="leave --group out"):
-        find_group(small_dives, recipe, known[0], known[1])
+        find_group(Task.of(small_dives, recipe), known[0], known[1])
 
 
 def test_a_difficulty_that_no_exemplar_has_is_said(small_dives, tmp_path, video):
@@ -159,16 +163,16 @@ def test_a_difficulty_that_no_exemplar_has_is_said(small_dives, tmp_path, video)
 def test_both_are_needed_of_a_run_that_uses_both_and_no_group_of_one_that_uses_none(small_dives):
     both = SMOKE.replace(with_difficulty=True, pair_by="group")
     with pytest.raises(RecipeError, match="--group"):
-        find_group(small_dives, both, difficulty=3.0)
-    assert find_group(small_dives, both, "407C", 3.0) == "407C"
+        find_group(Task.of(small_dives, both), difficulty=3.0)
+    assert find_group(Task.of(small_dives, both), "407C", 3.0) == "407C"
     for recipe in (
         SMOKE,
         SMOKE.replace(pair_by="none", with_difficulty=True),
         SMOKE.replace(system="mlp", pair_by="group"),
     ):
-        assert find_group(small_dives, recipe) is None
+        assert find_group(Task.of(small_dives, recipe)) is None
         with pytest.raises(RecipeError, match="leave --group out"):
-            find_group(small_dives, recipe, "407C")
+            find_group(Task.of(small_dives, recipe), "407C")
 
 
 def test_a_crop_larger_than_the_frames_is_refused_before_all_are_decoded(videos, tmp_path):
@@ -186,14 +190,20 @@ def test_a_crop_larger_than_the_frames_is_refused_before_all_are_decoded(videos,
 
 @pytest.mark.parametrize("stated", [True, False])
 def test_a_crop_of_a_corner_is_doubted_with_the_right_size_to_resize_to(videos, stated):
-    (said,) = [text for text in training_doubts(videos(90, 160, stated), SMOKE) if "crop" in text]
+    (said,) = [
+        text for text in training_doubts(Task.of(videos(90, 160, stated), SMOKE)) if "crop" in text
+    ]
     assert "--set resize=[36,64]" in said
     assert not [
         text
-        for text in training_doubts(videos(90, 160, stated), SMOKE.replace(resize=[36, 64]))
+        for text in training_doubts(
+            Task.of(videos(90, 160, stated), SMOKE.replace(resize=[36, 64]))
+        )
         if "crop" in text
     ]
-    assert not [text for text in training_doubts(videos(36, 64, stated), SMOKE) if "crop" in text]
+    assert not [
+        text for text in training_doubts(Task.of(videos(36, 64, stated), SMOKE)) if "crop" in text
+    ]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +218,7 @@ def test_a_crop_of_a_corner_is_doubted_with_the_right_size_to_resize_to(videos, 
 )
 def test_the_kits_own_sizes_raise_no_doubt(small_dives, recipe, size):
     table = replace(small_dives, info=small_dives.info | {"frame_size": list(size)})
-    assert not [text for text in training_doubts(table, named(recipe)) if "crop" in text]
+    assert not [text for text in training_doubts(Task.of(table, named(recipe))) if "crop" in text]
 
 
 def test_a_video_of_another_size_is_scored_at_the_size_that_was_trained_on(videos, tmp_path):

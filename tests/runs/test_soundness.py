@@ -13,9 +13,10 @@ from corelib.data.banks import write_bank
 from corelib.data.samples import DatasetError, SampleTable, write_table
 from corelib.pairs import NoPairError
 from corelib.recipe import named
+from corelib.runs.fit import fit
 from corelib.runs.run import Run
-from corelib.runs.soundness import check_predictions, check_votes
-from corelib.training import fit, training_doubts
+from corelib.runs.soundness import check_predictions, check_votes, training_doubts
+from corelib.task import Task
 
 INFO = {
     "name": "bank", "title": "Bank", "source": "test", "licence": "none", "citation": "none", "score_range": [0, 100], "protocol": "fixed",
@@ -100,8 +101,8 @@ def test_scores_that_are_equal_within_every_group_are_an_error_for_pairs_alone(
     with pytest.raises(NoPairError, match="all training scores are equal within their groups"):
         train(table, tmp_path / "run", pair_by="group", **knobs)
     assert not (tmp_path / "run").exists()
-    assert training_doubts(table, small(pair_by="none", **knobs)) == []
-    assert training_doubts(table, small(system="mlp", pair_by="group")) == []
+    assert training_doubts(Task.of(table, small(pair_by="none", **knobs))) == []
+    assert training_doubts(Task.of(table, small(system="mlp", pair_by="group"))) == []
 
 
 @pytest.mark.parametrize(
@@ -167,7 +168,7 @@ def test_samples_alone_in_their_group_and_groups_of_equal_scores_are_named(sound
         run = train(table, tmp_path / "run", pair_by="group")
     for row in json.loads((run.folder / "metrics.json").read_text()):
         assert row["warnings"][:2] == expected
-    assert training_doubts(table, small(pair_by="group", system="mlp")) == []
+    assert training_doubts(Task.of(table, small(pair_by="group", system="mlp"))) == []
 
 
 @pytest.mark.parametrize("system", ["core", "mlp"])

@@ -12,12 +12,13 @@ from click.testing import CliRunner
 
 from corelib.__main__ import main
 from corelib.data.samples import DatasetError
-from corelib.evaluation import group_labels
 from corelib.models import build_model
 from corelib.recipe import named
 from corelib.runs.checkpoints import load_checkpoint
-from corelib.runs.run import Run, RunError, describe, list_runs, save_weights
-from corelib.training import fit
+from corelib.runs.fit import fit
+from corelib.runs.records import RunError, describe, save_weights
+from corelib.runs.run import Run, list_runs
+from corelib.task import group_labels
 from tests.payloads import payloads
 
 RECIPE = named("smoke", epochs=1)

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from corelib.__main__ import main
-from corelib.recipe import RecipeError, named, parse_seeds
+from corelib.recipe import RecipeError, named
+from corelib.runs.options import parse_seeds
 from corelib.runs.sweep import plan_sweep, run_sweep
 
 not_on_windows = pytest.mark.skipif(
@@ -80,7 +81,7 @@ def test_gaps_are_filled_a_failure_is_survived_and_one_table_is_gathered(small_d
             [small_dives], named("smoke", epochs=1), seeds=[0, 1], systems=["mlp"]
         )
     ]
-    from corelib.training import run_folder
+    from corelib.runs.fit import run_folder
 
     out.mkdir()
     run_folder(small_dives, second, out).write_text("in the way")

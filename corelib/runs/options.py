@@ -1,0 +1,40 @@
+"""Options of several command lines, read before torch is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from corelib.machine.messages import one_line
+from corelib.recipe import RANGES, RecipeError
+
+MOST_SEEDS = 1000
+
+
+def parse_knobs(knobs: Iterable[str], option: str = "--set") -> dict[str, str]:
+    """["epochs=3", "theta=none"] -> {"epochs": "3", "theta": "none"}.
+
+    Raises RecipeError for one without a name or `=`.
+    """
+    for knob in knobs:
+        if not knob.partition("=")[0] or "=" not in knob:
+            raise RecipeError(f"{option} takes key=value, not {one_line(repr(knob))}")
+    return dict(knob.split("=", 1) for knob in knobs)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """ "0-2,7" -> [0, 1, 2, 7]. Raises RecipeError for anything else."""
+    seeds: list[int] = []
+    try:
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            seeds += range(int(first), int(last or first) + 1)[: MOST_SEEDS + 1]
+    except ValueError:
+        seeds = []
+    given = one_line(repr(text))
+    if not seeds:
+        right = "numbers and rising ranges such as 0-4 or 0-2,7"
+        raise RecipeError(f"--seeds takes {right}, not {given}")
+    if len(seeds) > MOST_SEEDS or max(seeds) > RANGES["seed"][1]:
+        right = f"at most {MOST_SEEDS} numbers from 0 to {RANGES['seed'][1]}"
+        raise RecipeError(f"--seeds takes {right}, not {given}")
+    return list(dict.fromkeys(seeds))
