@@ -28,7 +28,14 @@ from corelib.runs.fit import find_or_train, fit
 from corelib.runs.records import RunError
 from corelib.runs.run import Run, list_runs
 from corelib.task import Task
-from corelib.training import Optimization, TrainingError, TrainingStep, plan_epoch, train_epoch
+from corelib.training import (
+    Optimization,
+    TrainingError,
+    TrainingStep,
+    make_optimizer,
+    plan_epoch,
+    train_epoch,
+)
 from data_scripts.dives.dataset import make_dives
 
 SYSTEMS = [("core", False), ("core", True), ("mlp", False), ("mlp", True)]

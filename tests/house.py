@@ -1,0 +1,151 @@
+"""How the house stands: rooms and lines, floors and arrows, circles, the longest of everything.
+
+    python tests/house.py
+
+Lines are counted as ruff formats them, at 100 columns. test_house.py asserts what this prints.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+TREE = Path(__file__).resolve().parents[1]
+LESSON = tuple("training evaluation task models tree pairs i3d features metrics recipe".split())
+# From the roof down. A room imports what stands on floors below it, and within its own room.
+FLOORS = (
+    ("__main__",),
+    ("doctor",),
+    ("course",),
+    ("runs", "figures"),
+    LESSON,
+    ("data",),
+    ("machine",),
+)
+
+
+def sources(*folders: str) -> list[Path]:
+    """The Python files of these folders, by their path in the tree."""
+    return sorted(path for folder in folders for path in (TREE / folder).rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(TREE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path, known: set[str]) -> set[str]:
+    """The kit's modules that a file imports, those within functions included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            below = {f"{node.module}.{name.name}" for name in node.names} & known
+            found |= below or ({node.module} & known)
+        elif isinstance(node, ast.Import):
+            found |= {name.name for name in node.names} & known
+    return found - {module_of(path)}
+
+
+def arrows(*packages: str) -> dict[str, set[str]]:
+    """{module: modules it imports}."""
+    files = {module_of(path): path for path in sources(*packages)}
+    return {module: imports(path, set(files)) for module, path in files.items()}
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """The modules of one circle of imports; none if there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def floor_of(module: str) -> int:
+    """The floor of a module of corelib, 0 the roof; the package itself is the ground."""
+    room = (module.split(".") + [""])[1]
+    return next((level for level, rooms in enumerate(FLOORS) if room in rooms), len(FLOORS))
+
+
+def upward(graph: dict[str, set[str]]) -> list[str]:
+    """Arrows that do not lead downwards: from corelib up, to data_scripts, or across a floor."""
+    wrong = []
+    for module, targets in graph.items():
+        for target in targets:
+            if module.startswith("corelib") and target.startswith("data_scripts"):
+                wrong.append(f"{module} -> {target}")
+            if not (module.startswith("corelib") and target.startswith("corelib")):
+                continue
+            rooms, level = [name.split(".")[1:2] for name in (module, target)], floor_of(module)
+            beside = level == floor_of(target) and rooms[0] != rooms[1] and FLOORS[level] != LESSON
+            if floor_of(target) < level or beside:
+                wrong.append(f"{module} -> {target}")
+    return sorted(wrong)
+
+
+def lines(paths: list[Path]) -> int:
+    return sum(len(path.read_text(encoding="utf-8").splitlines()) for path in paths)
+
+
+def functions(paths: list[Path]) -> list[tuple[str, int, int]]:
+    """(file:name, lines, parameters) of every function, without its docstring, self and **more."""
+    found = []
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                given = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
+                count = len([one for one in given if one.arg not in ("self", "cls")])
+                name = f"{path.relative_to(TREE)}:{node.name}"
+                told = node.body[0].end_lineno if ast.get_docstring(node) else node.lineno - 1
+                found.append((name, node.end_lineno - told, count))
+    return found
+
+
+def wide(paths: list[Path]) -> list[str]:
+    """Lines of more than 100 characters: file:number."""
+    found = []
+    for path in paths:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if len(line) > 100:
+                found.append(f"{path.relative_to(TREE)}:{number}")
+    return found
+
+
+def excused(paths: list[Path]) -> int:
+    """How many statements the formatter leaves alone."""
+    return sum(path.read_text(encoding="utf-8").count("# fmt: " + "skip") for path in paths)
+
+
+def main() -> None:
+    subprocess.run([sys.executable, "-m", "ruff", "format", "--check", "-q", TREE], check=False)
+    graph, core = arrows("corelib", "data_scripts"), sources("corelib")
+    print(f"{'lesson':14}{len(LESSON):4} files {lines(lesson()):6} lines")
+    for room in ("course", "figures", "runs", "data", "machine"):
+        files = sources(f"corelib/{room}")
+        print(f"{room:14}{len(files):4} files {lines(files):6} lines")
+    print(f"{'corelib':14}{len(core):4} files {lines(core):6} lines")
+    scripts = sources("data_scripts")
+    print(f"{'data_scripts':14}{len(scripts):4} files {lines(scripts):6} lines")
+    ours = core + scripts
+    longest = sorted(ours, key=lambda path: -lines([path]))[:3]
+    print("longest files:", ", ".join(f"{p.relative_to(TREE)} {lines([p])}" for p in longest))
+    for name, length, count in functions(ours):
+        if length > 40 or count > 8:
+            print(f"long: {name}: {length} lines, {count} parameters")
+    everything = sources("corelib", "data_scripts", "tests") + [TREE / "kit.py"]
+    print(f"{len(wide(everything))} lines above 100 columns; {excused(ours)} tables not formatted")
+    print(f"{sum(map(len, graph.values()))} arrows; circle: {' -> '.join(circle(graph)) or 'none'}")
+    print("upward or across:", ", ".join(upward(graph)) or "none")
+    words = len((TREE / "README.md").read_text(encoding="utf-8").split())
+    print(f"README.md: {words} words")
+
+
+def lesson() -> list[Path]:
+    return [TREE / "corelib" / f"{name}.py" for name in LESSON]
+
+
+if __name__ == "__main__":
+    main()

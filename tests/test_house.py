@@ -1,0 +1,48 @@
+"""The shape of the house: no circle, arrows downwards, files and functions that can be read."""
+
+import pytest
+
+from tests import house
+
+OURS = house.sources("corelib", "data_scripts")
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return house.arrows("corelib", "data_scripts")
+
+
+def test_there_is_no_circle(graph):
+    assert house.circle({"a": {"b"}, "b": {"a"}}) and house.circle(graph) == []
+
+
+def test_arrows_lead_downwards(graph):
+    assert house.upward({"corelib.data.clips": {"corelib.recipe"}, "corelib.recipe": set()})
+    assert house.upward({"corelib.runs.fit": {"corelib.figures.plots"}})
+    assert house.upward({"corelib.tree": {"data_scripts.make_dives"}})
+    assert house.upward(graph) == []
+
+
+def test_the_lesson_is_ten_files_that_can_be_read_in_an_evening():
+    assert len(house.lesson()) == 10 and house.lines(house.lesson()) <= 2400
+    top = {path.stem for path in (house.TREE / "corelib").glob("*.py")}
+    assert top == {*house.LESSON, "__init__", "__main__", "doctor"}
+
+
+def test_a_file_is_one_idea():
+    assert [str(path) for path in OURS if house.lines([path]) > 300] == []
+
+
+def test_functions_are_short_and_take_few_things():
+    found = house.functions(OURS)
+    assert [name for name, length, _ in found if length > 45] == []
+    assert [name for name, _, count in found if count > 9] == []
+
+
+def test_no_line_is_wider_than_a_hundred_columns():
+    every = house.sources("corelib", "data_scripts", "tests")
+    assert house.wide([*every, house.TREE / "kit.py"]) == []
+
+
+def test_corelib_stays_small():
+    assert house.lines(house.sources("corelib")) <= 9500
