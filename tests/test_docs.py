@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -97,3 +98,10 @@ def test_every_name_of_the_library_that_is_written_out_exists(path):
     for text in code(path):
         for name in re.findall(r"\b(?:corelib|data_scripts)(?:\.\w+)+", text):
             pkgutil.resolve_name(name)
+
+
+def test_the_citation_is_the_readme_s():
+    paper = yaml.safe_load((ROOT / "CITATION.cff").read_text())["preferred-citation"]
+    authors = ", ".join(f"{who['given-names']} {who['family-names']}" for who in paper["authors"])
+    said = f'{authors}, "{paper["title"]}", {paper["conference"]["name"]}'
+    assert said in README.read_text(encoding="utf-8")
