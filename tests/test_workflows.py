@@ -8,6 +8,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DEVELOPING = (ROOT / "docs" / "developing.md").read_text(encoding="utf-8")
 WORKFLOWS = {
     path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
     for path in sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -129,10 +130,10 @@ def test_every_week_the_links_of_all_texts_are_followed():
         "python -m corelib doctor",
     ],
 )
-def test_the_readme_has_the_commands_that_the_workflows_run(command):
+def test_the_readme_and_developing_have_the_commands_that_the_workflows_run(command):
     assert any(
         command in commands(job)
         for workflow in WORKFLOWS.values()
         for job in workflow["jobs"].values()
     )
-    assert command.partition("=")[0] in README
+    assert command.partition("=")[0] in README + DEVELOPING
