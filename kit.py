@@ -1,10 +1,10 @@
 """Sets the kit up and starts what is asked for, on every system; the Makefile goes this way too.
 
-    python kit.py run [--profile smoke|laptop|seeds|gpu]    execute the whole course, print the results table
+    python kit.py run [--profile smoke|laptop|seeds|gpu]    execute the course, print the results
     python kit.py test                                      pass the tests
-    python kit.py lab                                       open the notebooks in JupyterLab (localhost only)
-    python kit.py setup                                     nothing more than the set-up, which the others begin with
-    python kit.py lock                                      compile requirements.lock from pyproject.toml
+    python kit.py lab                                       open the notebooks in JupyterLab
+    python kit.py setup                                     set up alone; the others begin with it
+    python kit.py lock                                      compile requirements.lock
 
 What follows is handed on: to `corelib course run`, pytest, JupyterLab. Needs Python with venv;
 everything else goes into .venv, again only when requirements.lock or pyproject.toml have changed,
@@ -45,10 +45,11 @@ ARGUMENTS = {
     "run": ["-m", "corelib", "course", "run"],
     # Most tests wait for one process on one core: two at a time, each file's in one process.
     "test": ["-m", "pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"],
-    "lab": ["-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", "--LabApp.default_url=/lab/tree/notebooks"],
-    "lock": ["-m", "uv", "pip", "compile", "-q", "--universal", "--python-version", "3.11", "--extra", "test",
-             "--generate-hashes", "--no-emit-index-url", "--no-annotate", "--no-header",
-             "pyproject.toml", "-o", "requirements.lock"],
+    "lab": ["-m", "jupyterlab", "--ServerApp.ip=127.0.0.1",
+            "--LabApp.default_url=/lab/tree/notebooks"],
+    "lock": ["-m", "uv", "pip", "compile", "-q", "--universal", "--python-version", "3.11",
+             "--extra", "test", "--generate-hashes", "--no-emit-index-url", "--no-annotate",
+             "--no-header", "pyproject.toml", "-o", "requirements.lock"],
 }  # fmt: skip
 
 
@@ -64,8 +65,9 @@ def check_python():
     low, high = python_range()
     if not (3, low) <= sys.version_info[:2] < (3, high):
         sys.exit(
-            "error: %s is Python %d.%d, but 3.%d to 3.%d is needed; name one with: make PYTHON=python3.%d ... "
-            "(without make: python3.%d kit.py ...; Windows: py -3.%d kit.py ...)"
+            "error: %s is Python %d.%d, but 3.%d to 3.%d is needed; name one with: "
+            "make PYTHON=python3.%d ... (without make: python3.%d kit.py ...; "
+            "Windows: py -3.%d kit.py ...)"
             % ((sys.executable,) + tuple(sys.version_info[:2]) + (low, high - 1, low, low, low))
         )
     try:
@@ -133,7 +135,7 @@ def installed():
 
 
 def is_sound():
-    """Whether .venv is there, with pip and a Python of the range: then it is kept, and made anew otherwise."""
+    """Whether .venv can be kept: it is there, with pip and a Python of the range."""
     low, high = python_range()
     # Without its pyvenv.cfg it would be the Python that made it, and packages would go there.
     script = (
@@ -177,7 +179,7 @@ def remove(folder):
 
 
 def prepare_venv():
-    """.venv with uv in it. uv's own version is not pinned: what it installs is, to the last package."""
+    """.venv with uv in it. uv's own version is not pinned; what it installs is."""
     for folder in shortcomings():
         remove(folder)
     if not is_sound():
@@ -279,8 +281,8 @@ def install():
         for folder, path in short.items():
             sys.exit(
                 "error: %s: %s is missing or incomplete, again after it was installed anew; see "
-                "that the disk has room and nothing else works on %s, remove that folder and try again"
-                % (os.path.basename(folder), path, os.path.abspath(VENV))
+                "that the disk has room and nothing else works on %s, remove that folder and try "
+                "again" % (os.path.basename(folder), path, os.path.abspath(VENV))
             )
         with open(DONE, "w") as file:
             lines = ["%d %s" % (size, folder) for folder, size in sorted(installed().items())]
@@ -290,8 +292,8 @@ def install():
 def install_packages():
     prepare_venv()
     into = [PYTHON, "-m", "uv", "pip", "install", "-q", "--python", PYTHON]
-    # Compiled now, on all cores: where Python may not write its caches (containers often forbid it), every notebook's
-    # kernel would otherwise compile PyTorch again as it starts.
+    # Compiled now, on all cores: where Python may not write its caches (as often in containers),
+    # every notebook's kernel would otherwise compile PyTorch again as it starts.
     do(into + ["--compile-bytecode", "--require-hashes", "-r", "requirements.lock"])
     # No build isolation: setuptools comes pinned from the lock too.
     do(into + ["--no-deps", "--no-build-isolation", "-e", "."])

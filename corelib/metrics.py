@@ -16,9 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-# of the numbers below; it rises when what one of them means changes, so that old ones are not
-# compared with new
-DEFINITION = 1
+DEFINITION = 1  # of the numbers below; it rises when the meaning of one of them changes
 
 
 def spearman(predicted: ArrayLike, true: ArrayLike) -> float:
@@ -31,16 +29,12 @@ def spearman(predicted: ArrayLike, true: ArrayLike) -> float:
     """
     predicted, true = _paired(predicted, true)
     if len(true) < 2:
-        return _undefined(
-            f"Spearman's rho needs two samples or more and got {len(true)}: there is no order to"
-            " compare"
-        )
+        few = f"Spearman's rho needs two samples or more and got {len(true)}"
+        return _undefined(f"{few}: there is no order to compare")
     for name, values in (("predicted", predicted), ("true", true)):
         if values.min() == values.max():
-            return _undefined(
-                f"Spearman's rho is undefined: every {name} score is {values[0]:g}, so there is no"
-                " order"
-            )
+            constant = f"every {name} score is {values[0]:g}"
+            return _undefined(f"Spearman's rho is undefined: {constant}, so there is no order")
     x, y = (_centred_ranks(values) for values in (predicted, true))
     # Rounding may carry a perfect correlation a hair past 1, where arctanh ends.
     return float(np.clip(x @ y / np.sqrt((x @ x) * (y @ y)), -1, 1))
@@ -51,8 +45,7 @@ def _centred_ranks(values: np.ndarray) -> np.ndarray:
 
 
 def score_range_of(true: ArrayLike) -> tuple[float, float]:
-    """The lowest and the highest of the scores [N], N >= 1: the range that R-l2 divides by unless
-    told another."""
+    """The lowest and the highest of scores [N], N >= 1: what R-l2 divides by unless told."""
     true = _finite(true, "true")
     if true.size == 0:
         raise ValueError("there is no range of zero scores; give at least one")

@@ -79,15 +79,14 @@ def run_folders(folders: Iterable[Path]) -> list[Path]:
 
 
 def protocol_table(rows: Iterable[Mapping]) -> pd.DataFrame:
-    """Rows of metrics.json -> one line a dataset and system, and below several datasets their
-    average.
+    """Rows of metrics.json -> one line a dataset and system, below several datasets their average.
 
     Columns: dataset, system, with_difficulty, recipe, exemplars, seeds, folds (rho of each, a list;
     empty where the split is fixed), spearman, spearman_sd, rl2_x100, rl2_x100_sd, score_range,
     n_test.
 
-    Over folds rho and R-l2 are plain means (as published for JIGSAWS); over datasets rho is
-    averaged by Fisher's z and R-l2 plainly, for each seed alone; the spread is the standard
+    Over folds rho and R-l2 are plain means (as published for JIGSAWS). Over datasets rho is
+    averaged by Fisher's z and R-l2 plainly, for each seed alone. The spread is the standard
     deviation over the seeds, nan for a single one. An undefined rho makes every average that it
     belongs to nan: nothing is left out. A dataset's score range spans its folds.
     """
@@ -98,36 +97,22 @@ def protocol_table(rows: Iterable[Mapping]) -> pd.DataFrame:
     frame = frame.drop_duplicates(["dataset", *system, "seed", "fold"], keep="last")
     lines = []
     for key, part in frame.groupby(system, sort=False):
-        per_seed = part.groupby(["dataset", "seed"], sort=False)[["spearman", "rl2_x100"]].agg(
-            _mean
-        )  # over folds
+        found = part.groupby(["dataset", "seed"], sort=False)[["spearman", "rl2_x100"]]
+        per_seed, own_lines = found.agg(_mean), []  # over folds
         for name, own in part.groupby("dataset", sort=False):
-            lines.append(
-                {
-                    "dataset": name,
-                    **dict(zip(system, key, strict=True)),
-                    **_over_seeds(per_seed.loc[name]),
-                    "folds": (
-                        own.dropna(subset="fold").groupby("fold")["spearman"].agg(_mean).tolist()
-                    ),
-                    "score_range": _span(own["score_range"]),
-                    "n_test": int(own.groupby("seed")["n_test"].sum().iloc[0]),
-                }
-            )
-        if part["dataset"].nunique() > 1:
-            seeds = per_seed.groupby("seed", sort=False).agg(
-                {"spearman": fisher_z_mean, "rl2_x100": _mean}
-            )
-            lines.append(
-                {
-                    "dataset": FISHER_MEAN,
-                    **dict(zip(system, key, strict=True)),
-                    **_over_seeds(seeds),
-                    "folds": [],
-                    "score_range": [],
-                    "n_test": sum(line["n_test"] for line in lines[-part["dataset"].nunique() :]),
-                }
-            )
+            folds = own.dropna(subset="fold").groupby("fold")["spearman"].agg(_mean).tolist()
+            tested = int(own.groupby("seed")["n_test"].sum().iloc[0])
+            line = {"dataset": name, **dict(zip(system, key, strict=True))}
+            line |= _over_seeds(per_seed.loc[name]) | {"folds": folds}
+            own_lines.append(line | {"score_range": _span(own["score_range"]), "n_test": tested})
+        if len(own_lines) > 1:
+            ways = {"spearman": fisher_z_mean, "rl2_x100": _mean}
+            seeds = per_seed.groupby("seed", sort=False).agg(ways)
+            tested = sum(line["n_test"] for line in own_lines)
+            line = {"dataset": FISHER_MEAN, **dict(zip(system, key, strict=True))}
+            line |= _over_seeds(seeds) | {"folds": [], "score_range": [], "n_test": tested}
+            own_lines.append(line)
+        lines += own_lines
     return pd.DataFrame(lines)
 
 
@@ -151,18 +136,19 @@ def protocol_text(rows: Iterable[Mapping]) -> str:
     """`protocol_table` for a terminal: a line each, with the score range that R-l2 divides by."""
     lines = [f"{'dataset':<26}{'system':<15}{'rho':<17}{'R-l2 x100':<17}{'tested':<8}range, folds"]
     for row in protocol_table(rows).itertuples():
-        system = ("CoRe" if row.system == "core" else "I3D+MLP") + (
-            " (w/ DD)" if row.with_difficulty else ""
+        system = "CoRe" if row.system == "core" else "I3D+MLP"
+        system += " (w/ DD)" if row.with_difficulty else ""
+        rho, distance = (
+            _stated(row.spearman, row.spearman_sd),
+            _stated(row.rl2_x100, row.rl2_x100_sd),
         )
-        measures = [
-            f"{mean:.4f}" + ("" if np.isnan(sd) else f" +- {sd:.4f}")
-            for mean, sd in ((row.spearman, row.spearman_sd), (row.rl2_x100, row.rl2_x100_sd))
-        ]
         where = "{:g} .. {:g}".format(*row.score_range) if row.score_range else ""
-        folds = (
-            "; rho of each fold " + " ".join(f"{rho:.3f}" for rho in row.folds) if row.folds else ""
-        )
-        lines.append(
-            f"{row.dataset:<26}{system:<15}{measures[0]:<17}{measures[1]:<17}{row.n_test:<8}{where}{folds}".rstrip()
-        )
+        if row.folds:
+            where += "; rho of each fold " + " ".join(f"{fold:.3f}" for fold in row.folds)
+        told = f"{row.dataset:<26}{system:<15}{rho:<17}{distance:<17}{row.n_test:<8}{where}"
+        lines.append(told.rstrip())
     return "\n".join(lines)
+
+
+def _stated(mean: float, deviation: float) -> str:
+    return f"{mean:.4f}" + ("" if np.isnan(deviation) else f" +- {deviation:.4f}")
