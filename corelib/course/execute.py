@@ -13,8 +13,7 @@ from pathlib import Path
 
 from corelib.course import continuing, project_root
 from corelib.course.failures import explain_error
-from corelib.course.kernels import kernel_environment
-from corelib.course.notebook import NotebookError, execute_notebook
+from corelib.course.notebook import Job, NotebookError, execute_notebook
 from corelib.course.parameters import (
     RESULTS,
     CourseError,
@@ -32,11 +31,8 @@ from corelib.runs.run import machine, pick_device
 
 
 def notebooks_folder() -> Path:
-    """The course's notebooks, beside the corelib that is running.
-
-    Raises CourseError when they are not there, as when corelib is installed without its repository.
-    """
-    folder = Path(__file__).resolve().parents[2] / "notebooks"
+    """The course's notebooks, beside the corelib that is running, or CourseError."""
+    folder = project_root() / "notebooks"
     if not folder.is_dir():
         raise CourseError(
             f"no notebooks at {folder}: corelib is installed away from its repository; "
@@ -48,8 +44,7 @@ def notebooks_folder() -> Path:
 def list_notebooks(source: str | Path) -> dict[str, Path]:
     """The course's notebooks in reading order, {name: path}: source/NN_name.ipynb.
 
-    Raises CourseError when there is none, and for a link out of the folder: executed is what lies
-    in it.
+    Raises CourseError when there is none, and for a link: executed is what lies in the folder.
     """
     found = {path.stem: path for path in sorted(Path(source).glob("[0-9][0-9]_*.ipynb"))}
     if not found:
@@ -64,13 +59,12 @@ def list_notebooks(source: str | Path) -> dict[str, Path]:
 
 
 def select_notebooks(names: Iterable[str], wanted: Iterable[str] | None) -> list[str]:
-    """The names asked for by number ("3", "03") or beginning ("03_i3d"), in reading order; all of
-    them for None.
+    """The names asked for by number ("3", "03") or beginning, in reading order; all by default.
 
     Raises CourseError for one that matches nothing.
     """
     names = list(names)
-    if wanted is None:
+    if not wanted:
         return names
     selected = set()
     for word in wanted:
@@ -92,8 +86,7 @@ def plan_course(
     source: str | Path | None = None,
     seeds: list[int] | None = None,
 ) -> dict[str, dict]:
-    """Check a profile against the notebooks and return what each would be given: {notebook:
-    {parameter: value}}.
+    """Check a profile against the notebooks: {notebook: {parameter: value}} that each is given.
 
     Arguments as for run_course. Executes nothing. Raises CourseError.
     """
@@ -104,11 +97,8 @@ def plan_course(
     contents = {name: read_notebook(path) for name, path in paths.items()}
     plan = plan_parameters(sections, contents, selected=selected, origin=f"profile {profile}")
     for name in plan if seeds else ():
-        plan[name] |= {
-            key: seeds
-            for key in declared_parameters(contents[name], name)
-            if key == "seeds" or key.endswith("_seeds")
-        }
+        declared = declared_parameters(contents[name], name)
+        plan[name] |= {key: seeds for key in declared if f"_{key}".endswith("_seeds")}
     return plan
 
 
@@ -118,16 +108,14 @@ def run_course(
     notebooks: Iterable[str] | None = None,
     out: str | Path | None = None,
     source: str | Path | None = None,
-    kernel: str = "python3",
     cell_timeout: int | None = None,
     resume: bool = True,
     seeds: list[int] | None = None,
 ) -> Path:
-    """Execute the notebooks of a profile, write their copies, pages, index and results, and print
-    progress.
+    """Execute a profile's notebooks; write copies, pages, index and results; print progress.
 
     Where the same call was interrupted or has failed, those of its notebooks are kept that were
-    executed to their end from the same cells, parameters, versions and source of corelib; a call
+    executed to their end from the same cells, parameters, versions and source of corelib. A call
     that came to its end starts anew.
 
     profile       the name of source/profiles/<profile>.yaml
@@ -136,8 +124,6 @@ def run_course(
                   default
     source        the notebooks' folder; the one beside corelib by default. Notebooks are executed
                   in its parent, so that datasets/ and runs/ mean the repository's
-    kernel        "python3" is the interpreter that runs this, whatever kernels the user has
-                  installed
     cell_timeout  seconds that one cell may take; no limit by default
     resume        False executes everything anew
     seeds         of every training (the parameters `seeds` and `..._seeds`), in place of the
@@ -149,89 +135,44 @@ def run_course(
     are not executed.
     """
     source = (Path(source) if source else notebooks_folder()).resolve()
-    root = source.parent
-    folder = Path(out).resolve() if out else root / "runs" / "course" / profile
+    folder = Path(out).resolve() if out else source.parent / "runs" / "course" / profile
     if folder == source:
         raise CourseError(f"{folder} holds the source notebooks; write the executed ones elsewhere")
     plan = plan_course(profile, notebooks=notebooks, source=source, seeds=seeds)
     paths = list_notebooks(source)
-    # A path inside the repository is given relative to it, so that executed copies name no
-    # machine's folders; elsewhere it is whole, since `start` moves every notebook into the
-    # repository.
-    results = (
-        folder.relative_to(root).as_posix()
-        if root == project_root() and folder.is_relative_to(root)
-        else str(folder)
-    )
     contents = {name: read_notebook(paths[name]) for name in plan}
-    for name in plan:
-        plan[name] |= (
-            {RESULTS: results} if RESULTS in declared_parameters(contents[name], name) else {}
-        )
-
+    for name, parameters in plan.items():
+        if RESULTS in declared_parameters(contents[name], name):
+            parameters[RESULTS] = _told_to_notebooks(folder, source.parent)
     _make_folder(folder.parent)
     with only_one(folder, "executes the course into"):
         _make_folder(folder)
         remove_unfinished(folder)
-        depends = machine(pick_device())
-        sums = {
-            name: continuing.checksum(contents[name], parameters, depends)
-            for name, parameters in plan.items()
-        }
-        interrupted = resume and list(plan) in continuing.unfinished(folder)
-        kept = {
-            name
-            for name in plan
-            if interrupted and continuing.is_executed(folder / f"{name}.ipynb", sums[name])
-        }
-        _remove_earlier(folder, list(plan), kept, everything=list(plan) == list(paths))
-        continuing.begin(
-            folder, list(plan)
-        )  # only now: what is there bears witness to this command from here on
-        if kept:
-            print(
-                f"Going on with the run that was interrupted; {len(kept)} of {len(plan)} notebooks"
-                " are kept (--restart executes them anew)."
-            )
+        made_on = machine(pick_device())
+        jobs = {}
+        for name, parameters in plan.items():
+            checksum = continuing.checksum(contents[name], parameters, made_on)
+            jobs[name] = Job(paths[name], folder / f"{name}.ipynb", parameters, checksum)
         try:
-            with kernel_environment():
-                for number, (name, parameters) in enumerate(plan.items(), start=1):
-                    print(f"[{number}/{len(plan)}] {name} ... ", end="", flush=True)
-                    if name in kept:
-                        print("kept", flush=True)
-                        continue
-                    started = time.perf_counter()
-                    try:
-                        execute_notebook(
-                            paths[name],
-                            folder / f"{name}.ipynb",
-                            parameters,
-                            root,
-                            kernel,
-                            cell_timeout,
-                            sums[name],
-                        )
-                    except NotebookError:
-                        print("failed", flush=True)
-                        raise
-                    print(f"{time.perf_counter() - started:.1f} s", flush=True)
-            continuing.end(folder, list(plan))
+            _execute_all(folder, jobs, list(plan) == list(paths), resume, cell_timeout)
         except BaseException:
-            with suppress(OSError):  # a disk too full for the index is not what has to be told
-                _write_results(folder, paths, profile, depends)
+            with suppress(
+                NotebookError
+            ):  # a disk too full for the index is not what has to be told
+                _write_results(folder, paths, profile, made_on)
             raise
-        try:
-            rows, index = _write_results(folder, paths, profile, depends)
-        except OSError as error:
-            raise NotebookError(
-                "the results and the index cannot be written:"
-                f" {explain_error(type(error).__name__, str(error))}"
-            ) from None
-
+        rows, index = _write_results(folder, paths, profile, made_on)
     print()
     print(table_text(rows).to_string(index=False) if rows else "No notebook recorded a result.")
     print(f"\nPages: {index}")
     return index
+
+
+def _told_to_notebooks(folder: Path, root: Path) -> str:
+    # A path inside the repository is given relative to it, so that executed copies name no
+    # machine's folders; elsewhere it is whole, as `start` moves every notebook into the repository.
+    inside = root == project_root() and folder.is_relative_to(root)
+    return folder.relative_to(root).as_posix() if inside else str(folder)
 
 
 def _make_folder(folder: Path) -> None:
@@ -243,27 +184,56 @@ def _make_folder(folder: Path) -> None:
         ) from None
 
 
+def _execute_all(
+    folder: Path, jobs: dict[str, Job], whole: bool, resume: bool, cell_timeout: int | None
+) -> None:
+    """Execute the notebooks that are not kept; `whole` where they are those of the whole course."""
+    kept = set()
+    if resume and list(jobs) in continuing.unfinished(folder):
+        kept = {n for n, job in jobs.items() if continuing.is_executed(job.executed, job.checksum)}
+    _remove_earlier(folder, set(jobs), kept, whole)
+    # Only now: what is there bears witness to this command from here on.
+    with continuing.under_way(folder, list(jobs)):
+        if kept:
+            print(
+                f"Going on with the run that was interrupted; {len(kept)} of {len(jobs)} notebooks"
+                " are kept (--restart executes them anew)."
+            )
+        for number, (name, job) in enumerate(jobs.items(), start=1):
+            print(f"[{number}/{len(jobs)}] {name} ... ", end="", flush=True)
+            if name in kept:
+                print("kept", flush=True)
+                continue
+            started = time.perf_counter()
+            try:
+                execute_notebook(job, cell_timeout)
+            except NotebookError:
+                print("failed", flush=True)
+                raise
+            print(f"{time.perf_counter() - started:.1f} s", flush=True)
+
+
+def _remove_earlier(folder: Path, names: set[str], kept: set[str], whole: bool) -> None:
+    # What an earlier run left must not pass for this one's, least of all when this one fails.
+    if whole:
+        recorded = folder.glob("metrics-*.json")
+        names = names | {path.stem.removeprefix("metrics-") for path in recorded}
+    for name in names - kept:
+        for file in (f"{name}.ipynb", f"{name}.html", f"metrics-{name}.json"):
+            (folder / file).unlink(missing_ok=True)
+
+
 def _write_results(
     folder: Path, names: Iterable[str], profile: str, made_on: dict
 ) -> tuple[list[dict], Path]:
     """Merge what the notebooks recorded and write the index over their pages: (rows, index)."""
-    rows = merge_results(folder)
-    stamp = {
-        "profile": profile,
-        "seeds": sorted({row["seed"] for row in rows}),
-        "metrics": DEFINITION,
-    } | made_on
-    return rows, write_index(folder, names=names, profile=profile, rows=rows, stamp=stamp)
-
-
-def _remove_earlier(folder: Path, names: list[str], kept: set[str], *, everything: bool) -> None:
-    # What an earlier run left must not pass for this one's, least of all when this one fails
-    # half-way.
-    if everything:
-        names = [
-            *names,
-            *(path.stem.removeprefix("metrics-") for path in folder.glob("metrics-*.json")),
-        ]
-    for name in set(names) - kept:
-        for file in (f"{name}.ipynb", f"{name}.html", f"metrics-{name}.json"):
-            (folder / file).unlink(missing_ok=True)
+    try:
+        rows = merge_results(folder)
+        seeds = sorted({row["seed"] for row in rows})
+        stamp = {"profile": profile, "seeds": seeds, "metrics": DEFINITION} | made_on
+        return rows, write_index(folder, names=names, profile=profile, rows=rows, stamp=stamp)
+    except OSError as error:
+        raise NotebookError(
+            "the results and the index cannot be written:"
+            f" {explain_error(type(error).__name__, str(error))}"
+        ) from None

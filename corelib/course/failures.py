@@ -31,17 +31,8 @@ ADVICE = {
 
 
 def explain_error(kind: str, message: str) -> str:
-    """One line of at most about 500 characters: the error's class and message, and what to do where
-    that is known."""
+    """One line of at most about 500 characters: an error, and what to do where that is known."""
     whole = f"{kind}: {message}" if message.strip() else kind
     said = textwrap.shorten(whole, 400, placeholder=" ...")
     advice = next((advice for sign, advice in ADVICE.items() if sign in whole.lower()), None)
     return f"{said} - {advice}" if advice else said
-
-
-def explain_cell_time(seconds: int) -> str:
-    """A cell that took too long."""
-    return (
-        f"ran longer than the {seconds} s allowed for one cell; allow more with --cell-timeout, or"
-        " take a smaller profile"
-    )

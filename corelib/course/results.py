@@ -18,13 +18,14 @@ import pandas as pd
 from corelib.machine.files import json_text, write_atomically
 
 REQUIRED = (
-    "dataset", "system", "with_difficulty", "recipe", "seed", "split", "spearman", "rl2_x100", "score_range",
-    "n_train", "n_test", "epoch", "selected_on", "seconds", "device",
+    "dataset", "system", "with_difficulty", "recipe", "seed", "split", "spearman", "rl2_x100",
+    "score_range", "n_train", "n_test", "epoch", "selected_on", "seconds", "device",
 )  # fmt: skip
 SYSTEMS = ("mlp", "core")
 # Rows that differ in one of these are other experiments, never other seeds of one experiment.
 SETTING = [
-    "dataset", "system", "with_difficulty", "recipe", "exemplars", "split", "selected_on", "score_range", "n_test",
+    "dataset", "system", "with_difficulty", "recipe", "exemplars", "split", "selected_on",
+    "score_range", "n_test",
 ]  # fmt: skip
 
 
@@ -46,24 +47,16 @@ def record_results(rows: Iterable[Mapping], *, notebook: str, folder: str | Path
             )
     if problems:
         raise ValueError(f"results of {notebook}: " + "; ".join(problems))
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"metrics-{notebook}.json"
+    path = Path(folder) / f"metrics-{notebook}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     _write_json(path, [row | {"notebook": notebook} for row in rows])
     return path
 
 
-def read_results(folder: str | Path) -> list[dict]:
-    """All rows that notebooks have recorded in a folder, in the notebooks' order."""
-    rows = []
-    for path in sorted(Path(folder).glob("metrics-*.json")):
-        rows += json.loads(path.read_text(encoding="utf-8"))
-    return rows
-
-
 def merge_results(folder: str | Path) -> list[dict]:
-    """Write folder/metrics.json from every notebook's rows, and return the rows."""
-    rows = read_results(folder)
+    """Write folder/metrics.json from every notebook's rows, in their order, and return the rows."""
+    recorded = sorted(Path(folder).glob("metrics-*.json"))
+    rows = [row for path in recorded for row in json.loads(path.read_text(encoding="utf-8"))]
     _write_json(Path(folder) / "metrics.json", rows)
     return rows
 
@@ -81,10 +74,8 @@ def results_table(rows: Iterable[Mapping]) -> pd.DataFrame:
     frame = pd.DataFrame([{key: row.get(key) for key in columns} for row in rows], columns=columns)
     frame["score_range"] = frame["score_range"].map(_range_text)
     frame = frame.drop_duplicates([*SETTING, "seed"], keep="last")
-    for measure in ("spearman", "rl2_x100"):
-        frame[measure] = frame[measure].astype(float)
-    groups = frame.groupby(SETTING, dropna=False, sort=False)
-    table = groups.agg(
+    frame = frame.astype({"spearman": float, "rl2_x100": float})
+    table = frame.groupby(SETTING, dropna=False, sort=False).agg(
         seeds=("seed", "size"),
         spearman=("spearman", "mean"),
         spearman_sd=("spearman", "std"),
@@ -100,25 +91,19 @@ def table_text(rows: Iterable[Mapping]) -> pd.DataFrame:
     `exemplars` is left out where no row has it.
     """
     table = results_table(rows)
-    shown = table[SETTING].copy()
-    shown["seeds"] = table["seeds"]
-    shown["Spearman"] = [
-        _mean_text(m, s, 3) for m, s in zip(table["spearman"], table["spearman_sd"], strict=False)
-    ]
-    shown["R-l2 x100"] = [
-        _mean_text(m, s, 3) for m, s in zip(table["rl2_x100"], table["rl2_x100_sd"], strict=False)
-    ]
-    shown["exemplars"] = shown["exemplars"].map(_cell_text)
-    shown["n_test"] = shown["n_test"].map(_cell_text)
-    if not any(shown["exemplars"]):
-        shown = shown.drop(columns="exemplars")
-    return shown
+    shown = table[[*SETTING, "seeds"]].copy()
+    for title, measure in (("Spearman", "spearman"), ("R-l2 x100", "rl2_x100")):
+        pairs = zip(table[measure], table[f"{measure}_sd"], strict=True)
+        shown[title] = [_mean_text(mean, spread) for mean, spread in pairs]
+    for column in ("exemplars", "n_test"):
+        shown[column] = shown[column].map(_cell_text)
+    return shown if any(shown["exemplars"]) else shown.drop(columns="exemplars")
 
 
-def _mean_text(mean: float, spread: float, digits: int) -> str:
+def _mean_text(mean: float, spread: float) -> str:
     if math.isnan(mean):
         return ""
-    return f"{mean:.{digits}f}" + ("" if math.isnan(spread) else f" +- {spread:.{digits}f}")
+    return f"{mean:.3f}" + ("" if math.isnan(spread) else f" +- {spread:.3f}")
 
 
 def _cell_text(value: object) -> str:
