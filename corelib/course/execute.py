@@ -12,8 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from corelib.course import continuing, project_root
-from corelib.course.failures import explain_error
-from corelib.course.notebook import Job, NotebookError, execute_notebook
+from corelib.course.notebook import Job, NotebookError, execute_notebook, explain_error
 from corelib.course.parameters import (
     RESULTS,
     CourseError,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,6 @@ import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.execute import ERROR_MARKER_TAG
 
-from corelib.course.failures import INSTALLATION, KERNEL_DIED, explain_error
 from corelib.course.kernels import client_config
 from corelib.course.parameters import read_notebook
 from corelib.course.site import write_html
@@ -21,6 +21,30 @@ from corelib.machine.files import write_atomically
 
 # papermill warns of parameters that its own reading of the cell misses; they are checked by now.
 logging.getLogger("papermill").setLevel(logging.ERROR)
+
+MEMORY = (
+    "too little memory: close other programs and kernels, or take a smaller profile (--profile"
+    " smoke)"
+)
+DISK = (
+    "the disk is full: free some space, then give the same command again; what is finished is kept"
+)
+INSTALLATION = "ask `python -m corelib doctor` what is missing or broken"
+
+# Parts of an error's class or message (lower case) -> what to do. torch and numpy have errors of
+# their own for a memory that is full, and each system its own words for a disk that is.
+ADVICE = {
+    "memoryerror": MEMORY,
+    "outofmemory": MEMORY,
+    "out of memory": MEMORY,
+    "can't allocate memory": MEMORY,
+    "unable to allocate": MEMORY,
+    "no space left on device": DISK,
+    "not enough space on the disk": DISK,
+    "disk quota exceeded": DISK,
+    "modulenotfounderror": INSTALLATION,
+    "torchvision::nms": INSTALLATION,
+}
 
 
 class NotebookError(KitError, RuntimeError):
@@ -65,6 +89,14 @@ def execute_notebook(job: Job, cell_timeout: int | None) -> None:
         raise NotebookError(f"{job.path.stem}, cell {_last_cell(notebook)}: {problem}\n{kept}")
 
 
+def explain_error(kind: str, message: str) -> str:
+    """One line of at most about 500 characters: an error, and what to do where that is known."""
+    whole = f"{kind}: {message}" if message.strip() else kind
+    said = textwrap.shorten(whole, 400, placeholder=" ...")
+    advice = next((advice for sign, advice in ADVICE.items() if sign in whole.lower()), None)
+    return f"{said} - {advice}" if advice else said
+
+
 def _execute(job: Job, cell_timeout: int | None) -> tuple[nbformat.NotebookNode, str | None]:
     """The notebook as far as it came, and what went wrong, or None."""
     problem, seen, signals = None, [], []
@@ -89,7 +121,7 @@ def _execute(job: Job, cell_timeout: int | None) -> tuple[nbformat.NotebookNode,
     except (DeadKernelError, asyncio.CancelledError):
         if signals:
             raise KeyboardInterrupt from None
-        problem = KERNEL_DIED
+        problem = f"the kernel died; the commonest cause is {MEMORY}"
     except RuntimeError as error:
         problem = f"the kernel did not start ({' '.join(str(error).split())}); {INSTALLATION}"
     notebook = seen[0] if seen else read_notebook(job.path)

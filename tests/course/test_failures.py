@@ -2,7 +2,7 @@
 
 import pytest
 
-from corelib.course.failures import explain_error
+from corelib.course.notebook import explain_error
 
 
 @pytest.mark.parametrize(
