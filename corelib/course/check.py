@@ -1,8 +1,8 @@
 """The reproducibility check: a course run's results against the stored reference of its profile.
 
-A reference (notebooks/references/<profile>.json) is written from course runs of five seeds or more
-and never by hand. For every experiment - dataset, system, recipe, exemplars, chosen epoch - it
-holds mean and spread of both metrics and the range that one more seed falls into 99 times of 100.
+A reference (notebooks/references/<profile>.json) is written from course runs of five seeds or more.
+For every experiment - dataset, system, recipe, exemplars, chosen epoch - it holds mean and spread
+of both metrics and the range that one more seed falls into 99 times of 100.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ MEASURES = ("spearman", "rl2_x100")
 EXPERIMENT = ("dataset", "system", "with_difficulty", "recipe", "exemplars", "split", "selected_on")
 LEAST_SEEDS = 5
 COVERAGE = 0.99  # of the range
-# added on either side: what another processor's rounding may do where seeds do not differ at all
-ROOM = 1e-3
+ROOM = 1e-3  # on either side, for another processor's rounding where seeds do not differ at all
 PARTS = ("profile", "seeds")  # of an environment.json, that are no matter of the machine
 
 
@@ -56,20 +55,16 @@ class CourseResults:
         files = [Path(folder) / name for name in ("environment.json", "metrics.json")]
         for file in files:
             if not file.is_file():
-                raise CourseError(
-                    f"{folder}: no {file.name} here, so it is no course run; make one with `python"
-                    " -m corelib course run`"
-                )
+                make = "make one with `python -m corelib course run`"
+                raise CourseError(f"{folder}: no {file.name}, so it is no course run; {make}")
         keys = {*EXPERIMENT, "seed", *MEASURES}
         try:
             environment, rows = (json.loads(file.read_text(encoding="utf-8")) for file in files)
             if "profile" not in environment or not all(keys <= set(row) for row in rows):
                 raise ValueError("keys are missing")
         except (ValueError, TypeError, RecursionError) as error:
-            raise CourseError(
-                f"{folder}: metrics.json and environment.json are not those of a course run"
-                f" ({one_line(error)}); execute it again"
-            ) from None
+            what = "metrics.json and environment.json are not those of a course run"
+            raise CourseError(f"{folder}: {what} ({one_line(error)}); execute it again") from None
         return cls(Path(folder), environment, rows)
 
     @property
@@ -100,8 +95,8 @@ def range_of(values: Iterable[float]) -> tuple[float, float]:
 def make_reference(runs: list[CourseResults]) -> dict:
     """The reference of one profile from the rows of one or several course runs.
 
-    Raises CourseError for runs of different profiles, data or metric definitions, and where an
-    experiment has fewer than LEAST_SEEDS seeds (it lists them), or a metric that is not defined.
+    Raises CourseError for runs of different profiles, data or definitions of the metrics, too few
+    seeds, and metrics that are not defined.
     """
     profiles = sorted({run.profile for run in runs})
     if len(profiles) > 1:
@@ -114,17 +109,12 @@ def make_reference(runs: list[CourseResults]) -> dict:
     found = experiments(row for run in runs for row in run.rows)
     problems = [f"{_name(key)}: {why}" for key in found if (why := _problem(found[key]))]
     if problems or not found:
-        raise CourseError(
-            "no reference was written:\n  "
-            + "\n  ".join(problems or ["the runs recorded no result"])
-        )
-    environment = runs[0].environment
-    return {
-        "profile": profiles[0],
-        "metrics": DEFINITION,
-        "made_on": {key: environment[key] for key in environment if key not in PARTS},
-        "experiments": [_entry(key, seeds) for key, seeds in found.items()],
-    }
+        problems = problems or ["the runs recorded no result"]
+        raise CourseError("\n  ".join(["no reference was written:", *problems]))
+    made_on = {key: runs[0].environment[key] for key in runs[0].environment if key not in PARTS}
+    entries = [_entry(key, seeds) for key, seeds in found.items()]
+    reference = {"profile": profiles[0], "metrics": DEFINITION, "made_on": made_on}
+    return reference | {"experiments": entries}
 
 
 def _problem(seeds: Mapping[int, Mapping]) -> str | None:
@@ -160,10 +150,8 @@ def read_reference(path: str | Path) -> dict:
     """Raises CourseError where there is no such file, or it is no reference."""
     path = Path(path)
     if not path.is_file():
-        raise CourseError(
-            f"no reference {path}; name one with --against, or make it from five seeds with `course"
-            " check --update`"
-        )
+        make = "make it from five seeds with `course check --update`"
+        raise CourseError(f"no reference {path}; name one with --against, or {make}")
     try:
         reference = json.loads(path.read_text(encoding="utf-8"))
         if not {"profile", "metrics", "made_on", "experiments"} <= set(reference):
@@ -177,9 +165,8 @@ def compare(run: CourseResults, reference: Mapping) -> pd.DataFrame:
     """One line an experiment, seed and metric: measured, mean, sd, low, high and verdict.
 
     The verdict is "ok" or "outside"; "not measured" for the experiments of a dataset that the run
-    has no row of, as the real ones where CORE_AQA_DATA is not set. Raises NotComparable, naming
-    what differs, for another profile, another definition of the metrics or other data, and for a
-    run that lacks experiments on a dataset that it has.
+    has no row of, as the real ones where CORE_AQA_DATA is not set. Raises NotComparable for another
+    profile, definition of the metrics or data, and where other experiments are missing.
     """
     for what, here, there in (
         ("profile", run.profile, reference["profile"]),
@@ -192,18 +179,15 @@ def compare(run: CourseResults, reference: Mapping) -> pd.DataFrame:
     datasets = {key[0] for key in found}
     missing = [_name(key) for key in known if key not in found and key[0] in datasets]
     if missing or not datasets & {key[0] for key in known}:
-        raise NotComparable(
-            f"the run did not finish, or is another one: of {len(known)} experiments it lacks"
-            f" {'; '.join(missing) or 'all'}"
-        )
+        lacks = f"of {len(known)} experiments it lacks {'; '.join(missing) or 'all'}"
+        raise NotComparable(f"the run did not finish, or is another one: {lacks}")
     lines = []
     for key, entry in known.items():
-        seeds = found.get(key, {})
-        for seed, row in sorted(seeds.items()) or [(None, None)]:
+        for seed, row in sorted(found.get(key, {}).items()) or [(None, None)]:
             if row and row.get("table_sha256") != entry["table_sha256"]:
+                here, there = _short(row.get("table_sha256")), _short(entry["table_sha256"])
                 raise NotComparable(
-                    f"{_name(key)}: the run's dataset is {_short(row.get('table_sha256'))}, the"
-                    f" reference's {_short(entry['table_sha256'])}"
+                    f"{_name(key)}: the run's dataset is {here}, the reference's {there}"
                 )
             for measure in MEASURES:
                 line = {"experiment": _name(key), "seed": seed, "metric": measure}

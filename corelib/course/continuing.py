@@ -21,13 +21,8 @@ MARK = "unfinished.json"
 
 
 def checksum(notebook: nbformat.NotebookNode, parameters: Mapping, machine: Mapping) -> str:
-    """One checksum over what an execution depends on: cells, parameters, corelib.runs.run.machine.
-
-    Outputs and whatever an editor notes in a notebook do not count.
-    """
-    cells = [
-        (cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in notebook.cells
-    ]
+    """Of what an execution depends on: cells (no outputs), parameters, corelib.runs.run.machine."""
+    cells = [(c.cell_type, c.source, c.metadata.get("tags", [])) for c in notebook.cells]
     content = json.dumps([cells, dict(parameters), dict(machine)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 

@@ -1,8 +1,4 @@
-"""Executes the course: every notebook in order, with a profile's parameters.
-
-Everything is checked first (corelib.course.parameters); a notebook that fails ends the run, its
-executed copy and page kept for reading.
-"""
+"""Executes the course: every notebook in order, with a profile's parameters, all checked first."""
 
 from __future__ import annotations
 
@@ -11,17 +7,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from corelib.course import continuing, project_root
+from corelib.course import continuing, parameters, project_root
 from corelib.course.notebook import Job, NotebookError, execute_notebook, explain_error
-from corelib.course.parameters import (
-    RESULTS,
-    CourseError,
-    declared_parameters,
-    nearest,
-    plan_parameters,
-    read_notebook,
-    read_profile,
-)
+from corelib.course.parameters import CourseError, declared_parameters, nearest, read_notebook
 from corelib.course.results import merge_results, table_text
 from corelib.course.site import write_index
 from corelib.machine.files import only_one, remove_unfinished
@@ -34,8 +22,8 @@ def notebooks_folder() -> Path:
     folder = project_root() / "notebooks"
     if not folder.is_dir():
         raise CourseError(
-            f"no notebooks at {folder}: corelib is installed away from its repository; "
-            "run from a clone of it, or say where the notebooks are with --notebooks FOLDER"
+            f"no notebooks at {folder}: corelib is installed away from its repository; run from a"
+            " clone of it, or say where the notebooks are with --notebooks FOLDER"
         )
     return folder
 
@@ -58,24 +46,15 @@ def list_notebooks(source: str | Path) -> dict[str, Path]:
 
 
 def select_notebooks(names: Iterable[str], wanted: Iterable[str] | None) -> list[str]:
-    """The names asked for by number ("3", "03") or beginning, in reading order; all by default.
-
-    Raises CourseError for one that matches nothing.
-    """
-    names = list(names)
-    if not wanted:
-        return names
-    selected = set()
-    for word in wanted:
-        matches = [
-            name
-            for name in names
-            if (int(name[:2]) == int(word) if word.isdigit() else word and name.startswith(word))
-        ]
+    """The names asked for by number ("3", "03") or beginning, in reading order; all by default."""
+    names, selected = list(names), set()
+    for word in wanted or ():
+        beginning = f"{int(word):02}_" if word.isdigit() else word
+        matches = {name for name in names if beginning and name.startswith(beginning)}
         if not matches:
             raise CourseError(f"no notebook {word!r}{nearest(word, names)}")
-        selected.update(matches)
-    return [name for name in names if name in selected]
+        selected |= matches
+    return [name for name in names if not wanted or name in selected]
 
 
 def plan_course(
@@ -92,9 +71,11 @@ def plan_course(
     source = Path(source) if source else notebooks_folder()
     paths = list_notebooks(source)
     selected = select_notebooks(paths, notebooks)
-    sections = read_profile(source / "profiles", profile)
+    sections = parameters.read_profile(source / "profiles", profile)
     contents = {name: read_notebook(path) for name, path in paths.items()}
-    plan = plan_parameters(sections, contents, selected=selected, origin=f"profile {profile}")
+    plan = parameters.plan_parameters(
+        sections, contents, selected=selected, origin=f"profile {profile}"
+    )
     for name in plan if seeds else ():
         declared = declared_parameters(contents[name], name)
         plan[name] |= {key: seeds for key in declared if f"_{key}".endswith("_seeds")}
@@ -113,25 +94,17 @@ def run_course(
 ) -> Path:
     """Execute a profile's notebooks; write copies, pages, index and results; print progress.
 
-    Where the same call was interrupted or has failed, those of its notebooks are kept that were
-    executed to their end from the same cells, parameters, versions and source of corelib. A call
-    that came to its end starts anew.
-
     profile       the name of source/profiles/<profile>.yaml
     notebooks     numbers or beginnings of those to execute; all by default
-    out           where everything goes; runs/course/<profile> beside the notebooks' folder by
-                  default
-    source        the notebooks' folder; the one beside corelib by default. Notebooks are executed
-                  in its parent, so that datasets/ and runs/ mean the repository's
+    out           where everything goes  [default: runs/course/<profile> beside the notebooks]
+    source        the notebooks' folder; they are executed in its parent  [default: corelib's own]
     cell_timeout  seconds that one cell may take; no limit by default
-    resume        False executes everything anew
-    seeds         of every training (the parameters `seeds` and `..._seeds`), in place of the
-                  profile's
+    resume        False executes anew what an interrupted or failed call of the same had finished
+    seeds         of every training (parameters `seeds` and `..._seeds`), not the profile's
 
     Returns the index page. A notebook that declares the parameter `results` is told there where to
     record its rows. Raises CourseError before anything is executed, BusyError when another process
-    executes the course into the same folder, NotebookError when a notebook fails; those after it
-    are not executed.
+    executes the course into the same folder, NotebookError when a notebook fails, the last then.
     """
     source = (Path(source) if source else notebooks_folder()).resolve()
     folder = Path(out).resolve() if out else source.parent / "runs" / "course" / profile
@@ -140,18 +113,18 @@ def run_course(
     plan = plan_course(profile, notebooks=notebooks, source=source, seeds=seeds)
     paths = list_notebooks(source)
     contents = {name: read_notebook(paths[name]) for name in plan}
-    for name, parameters in plan.items():
-        if RESULTS in declared_parameters(contents[name], name):
-            parameters[RESULTS] = _told_to_notebooks(folder, source.parent)
+    for name, given in plan.items():
+        if parameters.RESULTS in declared_parameters(contents[name], name):
+            given[parameters.RESULTS] = _told_to_notebooks(folder, source.parent)
     _make_folder(folder.parent)
     with only_one(folder, "executes the course into"):
         _make_folder(folder)
         remove_unfinished(folder)
         made_on = machine(pick_device())
         jobs = {}
-        for name, parameters in plan.items():
-            checksum = continuing.checksum(contents[name], parameters, made_on)
-            jobs[name] = Job(paths[name], folder / f"{name}.ipynb", parameters, checksum)
+        for name, given in plan.items():
+            checksum = continuing.checksum(contents[name], given, made_on)
+            jobs[name] = Job(paths[name], folder / f"{name}.ipynb", given, checksum)
         try:
             _execute_all(folder, jobs, list(plan) == list(paths), resume, cell_timeout)
         except BaseException:
@@ -190,7 +163,11 @@ def _execute_all(
     kept = set()
     if resume and list(jobs) in continuing.unfinished(folder):
         kept = {n for n, job in jobs.items() if continuing.is_executed(job.executed, job.checksum)}
-    _remove_earlier(folder, set(jobs), kept, whole)
+    # What an earlier run left must not pass for this one's, least of all when this one fails.
+    recorded = folder.glob("metrics-*.json") if whole else ()
+    for name in {*jobs, *(path.stem.removeprefix("metrics-") for path in recorded)} - kept:
+        for file in (f"{name}.ipynb", f"{name}.html", f"metrics-{name}.json"):
+            (folder / file).unlink(missing_ok=True)
     # Only now: what is there bears witness to this command from here on.
     with continuing.under_way(folder, list(jobs)):
         if kept:
@@ -212,16 +189,6 @@ def _execute_all(
             print(f"{time.perf_counter() - started:.1f} s", flush=True)
 
 
-def _remove_earlier(folder: Path, names: set[str], kept: set[str], whole: bool) -> None:
-    # What an earlier run left must not pass for this one's, least of all when this one fails.
-    if whole:
-        recorded = folder.glob("metrics-*.json")
-        names = names | {path.stem.removeprefix("metrics-") for path in recorded}
-    for name in names - kept:
-        for file in (f"{name}.ipynb", f"{name}.html", f"metrics-{name}.json"):
-            (folder / file).unlink(missing_ok=True)
-
-
 def _write_results(
     folder: Path, names: Iterable[str], profile: str, made_on: dict
 ) -> tuple[list[dict], Path]:
@@ -232,7 +199,5 @@ def _write_results(
         stamp = {"profile": profile, "seeds": seeds, "metrics": DEFINITION} | made_on
         return rows, write_index(folder, names=names, profile=profile, rows=rows, stamp=stamp)
     except OSError as error:
-        raise NotebookError(
-            "the results and the index cannot be written:"
-            f" {explain_error(type(error).__name__, str(error))}"
-        ) from None
+        said = explain_error(type(error).__name__, str(error))
+        raise NotebookError(f"the results and the index cannot be written: {said}") from None

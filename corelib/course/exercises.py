@@ -1,8 +1,7 @@
 """Exercises: checks that answer at once with a hint, and the student edition without the solutions.
 
-A solution stands in a notebook between `### BEGIN SOLUTION` and `### END SOLUTION`, with the next
-code cell calling `check`. The markers are those of nbgrader and otter, which can take the notebooks
-too.
+A solution stands between `### BEGIN SOLUTION` and `### END SOLUTION`, with the next code cell
+calling `check`. The markers are those of nbgrader and otter, which can take the notebooks too.
 """
 
 from __future__ import annotations
@@ -45,10 +44,8 @@ def check(exercise: str, *conditions: tuple[Callable[[], object], str]) -> None:
         try:
             right = bool(condition())
         except NameError as error:
-            raise OpenExercise(
-                f"Exercise {exercise} is still open ({error}): replace the dots in the cell above,"
-                " run it, then run this one again."
-            ) from None
+            what = "replace the dots in the cell above, run it, then run this one again."
+            raise OpenExercise(f"Exercise {exercise} is still open ({error}): {what}") from None
         except Exception as error:  # whatever a student's own code raises belongs into the hint
             right, hint = False, f"{hint} (Trying it gave {type(error).__name__}: {error})"
         if not right:
@@ -57,16 +54,12 @@ def check(exercise: str, *conditions: tuple[Callable[[], object], str]) -> None:
 
 
 def without_solutions(source: str) -> str:
-    """A cell's source with every solution replaced by a prompt and dots, indented as its marker.
-
-    Raises CourseError when the markers do not come in pairs.
-    """
+    """A cell's source with every solution replaced by a prompt and dots, indented as its marker."""
     lines = source.splitlines()
     markers = [line.strip() for line in lines if line.strip() in (BEGIN, END)]
     if markers != [BEGIN, END] * (len(markers) // 2):
-        raise CourseError(
-            f"{BEGIN!r} or {END!r} without its counterpart in the cell that begins {lines[0]!r}"
-        )
+        where = f"the cell that begins {lines[0]!r}"
+        raise CourseError(f"{BEGIN!r} or {END!r} without its counterpart in {where}")
     return SOLUTION.sub(rf"\1{PROMPT}\n\1...", "\n".join(lines))
 
 
@@ -91,10 +84,8 @@ def write_student_edition(source: str | Path, out: str | Path) -> list[Path]:
     if out == source or out.is_relative_to(source):
         raise CourseError(f"{out} is where the source notebooks lie; choose another --out")
     if out.exists() and any(out.iterdir()) and not mark.is_file():
-        raise CourseError(
-            f"{out} holds other files, which the student edition would mix with; choose an empty"
-            " --out"
-        )
+        mixed = "which the student edition would mix with"
+        raise CourseError(f"{out} holds other files, {mixed}; choose an empty --out")
     paths = sorted(source.glob("[0-9][0-9]_*.ipynb"))
     if not paths:
         raise CourseError(f"no notebook in {source}: expected files such as 00_start_here.ipynb")
@@ -102,10 +93,8 @@ def write_student_edition(source: str | Path, out: str | Path) -> list[Path]:
     others = shutil.ignore_patterns("*.ipynb", "README.md", ".*")
     with new_folder(out, overwrite=True) as scratch:
         shutil.copytree(source, scratch, ignore=others, dirs_exist_ok=True)
-        (scratch / mark.name).write_text(
-            "written by `python -m corelib course student`; it is replaced as a whole\n",
-            encoding="utf-8",
-        )
+        told = "written by `python -m corelib course student`; it is replaced as a whole\n"
+        (scratch / mark.name).write_text(told, encoding="utf-8")
         for name, notebook in contents.items():
             nbformat.write(notebook, scratch / name)
     return [out / name for name in contents]

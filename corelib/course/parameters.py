@@ -1,11 +1,7 @@
 """A profile's parameters, checked against the notebooks before any of them is executed.
 
 A profile (notebooks/profiles/<profile>.yaml) is a mapping of two levels: `all` holds parameters
-for every notebook that declares them, a notebook's name holds those of that notebook alone:
-
-    all: {seed: 0}
-    07_train: {epochs: 3}
-
+for every notebook that declares them, as {seed: 0}, a notebook's name those of that one alone.
 A notebook declares its parameters in one code cell tagged `parameters`, as `name = literal` or
 `name: type = literal`; the values there are the laptop profile's.
 """
@@ -27,8 +23,7 @@ from corelib.machine.errors import KitError
 from corelib.machine.messages import one_line
 
 TAG = "parameters"
-# Where a notebook records its results is decided by the run, never by a profile.
-RESULTS = "results"
+RESULTS = "results"  # where a notebook records its results: set by the run, never by a profile
 
 
 class CourseError(KitError, ValueError):
@@ -37,17 +32,13 @@ class CourseError(KitError, ValueError):
 
 def nearest(word: str, valid: list[str]) -> str:
     """A hint for an unknown name: the closest valid one ("; did you mean 'epochs'?"), or all."""
-    close = difflib.get_close_matches(word, valid, n=1)
-    if close:
-        return f"; did you mean {close[0]!r}?"
+    for close in difflib.get_close_matches(word, valid, n=1):
+        return f"; did you mean {close!r}?"
     return "; valid: " + ", ".join(sorted(valid)) if valid else "; there is none to name"
 
 
 def read_profile(folder: str | Path, profile: str) -> dict[str, dict]:
-    """The two levels of folder/<profile>.yaml: {"all" or a notebook's name: {parameter: value}}.
-
-    Raises CourseError for a profile that is not there, or a file that is not such a mapping.
-    """
+    """The two levels of folder/<profile>.yaml: {"all" or a notebook's name: {parameter: value}}."""
     path = Path(folder) / f"{profile}.yaml"
     if not is_folder_name(profile) or not path.is_file():
         valid = [found.stem for found in Path(folder).glob("*.yaml")]
@@ -65,10 +56,8 @@ def read_profile(folder: str | Path, profile: str) -> dict[str, dict]:
         raise CourseError(f"{path}: expected a mapping of `all` and notebook names, got a {kind}")
     for name, values in content.items():
         if values is not None and not isinstance(values, dict):
-            raise CourseError(
-                f"{path}: {name}: expected a mapping of parameters such as {{epochs: 3}}, got"
-                f" {one_line(repr(values))}"
-            )
+            wanted = "expected a mapping of parameters such as {epochs: 3}"
+            raise CourseError(f"{path}: {name}: {wanted}, got {one_line(repr(values))}")
     return {str(name): values or {} for name, values in content.items()}
 
 
@@ -83,9 +72,7 @@ def read_notebook(path: Path) -> nbformat.NotebookNode:
 def declared_parameters(notebook: nbformat.NotebookNode, name: str) -> dict[str, object]:
     """What the cell tagged `parameters` declares, {parameter: default}; empty without such a cell.
 
-    Raises CourseError for more than one such cell, or a statement in it that is not
-    `name = literal` (papermill does not recompute what is derived there, so derived values belong
-    to the next cell).
+    Only `name = literal` may stand there: papermill does not recompute what is derived.
     """
     tagged = [cell for cell in notebook.cells if TAG in cell.metadata.get("tags", [])]
     if len(tagged) > 1:
@@ -96,18 +83,14 @@ def declared_parameters(notebook: nbformat.NotebookNode, name: str) -> dict[str,
             (target,) = _targets(statement)
             declared[target.id] = ast.literal_eval(statement.value)
         except (ValueError, AttributeError, TypeError):
-            raise CourseError(
-                f"{name}: `{ast.unparse(statement)}` in the parameters cell is not `name ="
-                " literal`; derive values in the next cell"
-            ) from None
+            wrong = f"`{ast.unparse(statement)}` in the parameters cell is not `name = literal`"
+            raise CourseError(f"{name}: {wrong}; derive values in the next cell") from None
     return declared
 
 
 def unread_parameters(notebook: nbformat.NotebookNode, name: str) -> list[str]:
     """Declared parameters that no later cell reads, or that one overwrites before any reads it."""
-    unread = set(declared_parameters(notebook, name))
-    overwritten = set()
-    after = False
+    unread, overwritten, after = set(declared_parameters(notebook, name)), set(), False
     for cell in notebook.cells:
         if TAG in cell.metadata.get("tags", []):
             after = True
@@ -128,15 +111,12 @@ def plan_parameters(
 ) -> dict[str, dict]:
     """The parameters to hand to each selected notebook: {notebook: {parameter: value}}.
 
-    sections   a profile, from read_profile
-    notebooks  every notebook of the course by name: an `all` parameter is one that any of them
-               declares
+    sections   a profile, from read_profile; origin: what to call it in messages
+    notebooks  all of the course's, by name: an `all` parameter is one that any of them declares
     selected   the names of those to execute
-    origin     what to call the profile in messages (its path)
 
-    Raises CourseError with one message that lists every unknown parameter (and the nearest valid
-    one), every value of another type than the default, and every declared parameter that no later
-    cell of a selected notebook reads.
+    Raises CourseError that lists every unknown parameter (and the nearest valid one), value of
+    another type than the default, and parameter that no later cell of a selected notebook reads.
     """
     declared = {name: declared_parameters(notebook, name) for name, notebook in notebooks.items()}
     problems = [f"{origin}: {problem}" for problem in _unknown_names(sections, declared)]
@@ -149,10 +129,8 @@ def plan_parameters(
             if key in defaults and not _same_type(value, defaults[key]):
                 problems.append(f"{origin}: {name}: {key}{_type_problem(value, defaults[key])}")
         for key in unread_parameters(notebooks[name], name):
-            problems.append(
-                f"{name}: the parameter {key!r} is declared, but no later cell reads it; use it or"
-                " remove it"
-            )
+            unread = f"the parameter {key!r} is declared, but no later cell reads it"
+            problems.append(f"{name}: {unread}; use it or remove it")
     if problems:
         listed = "nothing was executed:\n  " + "\n  ".join(problems)
         raise CourseError(listed if problems[1:] else problems[0])

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import nbformat
-from jinja2 import Environment, FileSystemLoader, pass_context
+from jinja2 import Template, pass_context
 from latex2mathml.converter import convert as to_mathml
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -111,22 +111,13 @@ def write_index(
     """
     folder = Path(folder)
     executed = [folder / f"{name}.ipynb" for name in names]
-    results = "<p>No notebook recorded a result.</p>"
-    if rows:
-        results = table_text(rows).to_html(index=False, border=0)
-    pages = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, keep_trailing_newline=True
-    )
-    page = pages.get_template("index.html").render(
-        profile=profile,
-        entries=[_entry(path) for path in executed if path.is_file()],
-        results=results,
-        stamp=stamp,
-    )
+    entries = [_entry(path) for path in executed if path.is_file()]
+    table = table_text(rows).to_html(index=False, border=0) if rows else None
+    template = Template((TEMPLATES / "index.html").read_text(encoding="utf-8"), autoescape=True)
+    page = template.render(profile=profile, entries=entries, table=table, stamp=stamp)
     write_atomically(folder / "environment.json", json.dumps(stamp, indent=2) + "\n")
-    path = folder / "index.html"
-    write_atomically(path, page)
-    return path
+    write_atomically(folder / "index.html", page + "\n")
+    return folder / "index.html"
 
 
 def _entry(executed: Path) -> dict:
@@ -167,22 +158,18 @@ def _thumbnail(notebook: nbformat.NotebookNode) -> str | None:
 
 
 def publish(folder: str | Path, out: str | Path, *, names: Iterable[str]) -> Path:
-    """Copy the site of a finished course run (index, pages, results, environment) into `out`.
+    """Copy the site of a finished course run into `out`, and return its index.
 
-    names  the notebooks that must be there. Raises CourseError that names those that were not
-           executed to their end, or when `out` holds other files. Returns the index.
+    names  the notebooks that must have been executed to their end; CourseError tells the others
     """
     folder, out = Path(folder), Path(out)
     missing = [name for name in names if not _is_finished(folder / f"{name}.ipynb")]
     if missing:
-        raise CourseError(
-            f"{folder}: not executed to the end: {', '.join(missing)}; run the course first: python"
-            " -m corelib course run"
-        )
+        first = "run the course first: python -m corelib course run"
+        raise CourseError(f"{folder}: not executed to the end: {', '.join(missing)}; {first}")
     if out.exists() and any(out.iterdir()) and not (out / "environment.json").is_file():
-        raise CourseError(
-            f"{out} holds other files, which the site would mix with; choose an empty --out"
-        )
+        mixed = "which the site would mix with"
+        raise CourseError(f"{out} holds other files, {mixed}; choose an empty --out")
     pages = [f"{name}.html" for name in names]
     with new_folder(out, overwrite=True) as scratch:
         for name in ["index.html", "metrics.json", "environment.json", *pages]:
