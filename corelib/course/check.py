@@ -29,7 +29,6 @@ EXPERIMENT = ("dataset", "system", "with_difficulty", "recipe", "exemplars", "sp
 LEAST_SEEDS = 5
 COVERAGE = 0.99  # of the range
 ROOM = 1e-3  # on either side, for another processor's rounding where seeds do not differ at all
-PARTS = ("profile", "seeds")  # of an environment.json, that are no matter of the machine
 
 
 class NotComparable(KitError, ValueError):
@@ -93,28 +92,25 @@ def range_of(values: Iterable[float]) -> tuple[float, float]:
 
 
 def make_reference(runs: list[CourseResults]) -> dict:
-    """The reference of one profile from the rows of one or several course runs.
-
-    Raises CourseError for runs of different profiles, data or definitions of the metrics, too few
-    seeds, and metrics that are not defined.
-    """
+    """The reference of one profile from the rows of one or several course runs."""
     profiles = sorted({run.profile for run in runs})
     if len(profiles) > 1:
         raise CourseError(f"a reference is made of one profile, not of {', '.join(profiles)}")
     old = [str(run.folder) for run in runs if run.environment.get("metrics") != DEFINITION]
     if old:
-        raise CourseError(
-            f"{', '.join(old)}: made with another definition of the metrics; run the course again"
-        )
+        other = "made with another definition of the metrics"
+        raise CourseError(f"{', '.join(old)}: {other}; run the course again")
     found = experiments(row for run in runs for row in run.rows)
     problems = [f"{_name(key)}: {why}" for key in found if (why := _problem(found[key]))]
     if problems or not found:
         problems = problems or ["the runs recorded no result"]
         raise CourseError("\n  ".join(["no reference was written:", *problems]))
-    made_on = {key: runs[0].environment[key] for key in runs[0].environment if key not in PARTS}
-    entries = [_entry(key, seeds) for key, seeds in found.items()]
-    reference = {"profile": profiles[0], "metrics": DEFINITION, "made_on": made_on}
-    return reference | {"experiments": entries}
+    return {
+        "profile": profiles[0],
+        "metrics": DEFINITION,
+        "made_on": {k: v for k, v in runs[0].environment.items() if k not in ("profile", "seeds")},
+        "experiments": [_entry(key, seeds) for key, seeds in found.items()],
+    }
 
 
 def _problem(seeds: Mapping[int, Mapping]) -> str | None:
@@ -130,8 +126,7 @@ def _problem(seeds: Mapping[int, Mapping]) -> str | None:
 
 def _entry(key: tuple, seeds: Mapping[int, Mapping]) -> dict:
     data = next(iter(seeds.values())).get("table_sha256")
-    entry = dict(zip(EXPERIMENT, key, strict=True))
-    entry |= {"table_sha256": data, "seeds": sorted(seeds)}
+    entry = dict(zip(EXPERIMENT, key, strict=True), table_sha256=data, seeds=sorted(seeds))
     for measure in MEASURES:
         values = [seeds[seed][measure] for seed in sorted(seeds)]
         low, high = range_of(values)
@@ -185,10 +180,10 @@ def compare(run: CourseResults, reference: Mapping) -> pd.DataFrame:
     for key, entry in known.items():
         for seed, row in sorted(found.get(key, {}).items()) or [(None, None)]:
             if row and row.get("table_sha256") != entry["table_sha256"]:
-                here, there = _short(row.get("table_sha256")), _short(entry["table_sha256"])
-                raise NotComparable(
-                    f"{_name(key)}: the run's dataset is {here}, the reference's {there}"
-                )
+                both = (row.get("table_sha256"), entry["table_sha256"])
+                here, there = ((sha256 or "not stated")[:12] for sha256 in both)
+                data = f"the run's dataset is {here}, the reference's {there}"
+                raise NotComparable(f"{_name(key)}: {data}")
             for measure in MEASURES:
                 line = {"experiment": _name(key), "seed": seed, "metric": measure}
                 lines.append(line | entry[measure] | _judge(row, measure, entry[measure]))
@@ -219,7 +214,3 @@ def _name(key: tuple) -> str:
     votes = f", M = {exemplars}" if exemplars else ""
     known = " w/ DD" if with_difficulty else ""
     return f"{dataset} {system}{known} ({recipe}{votes}), {split}, epoch by {selected_on}"
-
-
-def _short(sha256: str | None) -> str:
-    return sha256[:12] if sha256 else "not stated"

@@ -27,8 +27,8 @@ def checksum(notebook: nbformat.NotebookNode, parameters: Mapping, machine: Mapp
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def is_executed(executed: Path, expected: str) -> bool:
-    """Whether a notebook's copy and page are there, executed to the end, of this checksum."""
+def is_executed(executed: Path, expected: str | None = None) -> bool:
+    """Whether a notebook's copy and page are there, executed to the end, from `expected`."""
     if not (executed.is_file() and executed.with_suffix(".html").is_file()):
         return False
     try:
@@ -36,7 +36,7 @@ def is_executed(executed: Path, expected: str) -> bool:
     except (ValueError, nbformat.ValidationError):  # written by something else
         return False
     failed = metadata.get("papermill", {}).get("exception")
-    return failed is False and metadata.get("executed_from") == expected
+    return failed is False and expected in (None, metadata.get("executed_from"))
 
 
 def unfinished(folder: Path) -> list[list[str]]:

@@ -38,10 +38,8 @@ def list_notebooks(source: str | Path) -> dict[str, Path]:
         raise CourseError(f"no notebook in {source}: expected files such as 00_start_here.ipynb")
     for path in found.values():
         if path.resolve().parent != Path(source).resolve():
-            raise CourseError(
-                f"{path} is a link to {path.resolve()}, out of the folder; copy the notebook into"
-                " it, or name its own folder with --notebooks"
-            )
+            out = f"{path} is a link to {path.resolve()}, out of the folder"
+            raise CourseError(f"{out}; copy it, or name its own folder with --notebooks")
     return found
 
 
@@ -73,9 +71,8 @@ def plan_course(
     selected = select_notebooks(paths, notebooks)
     sections = parameters.read_profile(source / "profiles", profile)
     contents = {name: read_notebook(path) for name, path in paths.items()}
-    plan = parameters.plan_parameters(
-        sections, contents, selected=selected, origin=f"profile {profile}"
-    )
+    origin = f"profile {profile}"
+    plan = parameters.plan_parameters(sections, contents, selected=selected, origin=origin)
     for name in plan if seeds else ():
         declared = declared_parameters(contents[name], name)
         plan[name] |= {key: seeds for key in declared if f"_{key}".endswith("_seeds")}
@@ -128,9 +125,7 @@ def run_course(
         try:
             _execute_all(folder, jobs, list(plan) == list(paths), resume, cell_timeout)
         except BaseException:
-            with suppress(
-                NotebookError
-            ):  # a disk too full for the index is not what has to be told
+            with suppress(NotebookError):  # what has to be told is why the run ended
                 _write_results(folder, paths, profile, made_on)
             raise
         rows, index = _write_results(folder, paths, profile, made_on)
@@ -151,9 +146,8 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CourseError(
-            f"{folder} cannot be made ({error.strerror}); name another folder with --out"
-        ) from None
+        why = f"{folder} cannot be made ({error.strerror})"
+        raise CourseError(f"{why}; name another folder with --out") from None
 
 
 def _execute_all(

@@ -17,9 +17,7 @@ from corelib.course.parameters import CourseError, read_notebook
 from corelib.machine.files import new_folder
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
-SOLUTION = re.compile(
-    rf"^([^\S\n]*){BEGIN}[^\S\n]*\n(?:.*\n)*?[^\S\n]*{END}[^\S\n]*$", re.MULTILINE
-)
+SOLUTION = re.compile(rf"^([^\S\n]*){BEGIN}\s*\n(?:.*\n)*?[^\S\n]*{END}[^\S\n]*$", re.MULTILINE)
 PROMPT = "# Your turn: replace the dots."
 WRONG = "wrong"  # a solution cell's metadata: an answer that its check must turn down
 

@@ -22,29 +22,19 @@ from corelib.machine.files import write_atomically
 # papermill warns of parameters that its own reading of the cell misses; they are checked by now.
 logging.getLogger("papermill").setLevel(logging.ERROR)
 
-MEMORY = (
-    "too little memory: close other programs and kernels, or take a smaller profile (--profile"
-    " smoke)"
-)
-DISK = (
-    "the disk is full: free some space, then give the same command again; what is finished is kept"
-)
+MEMORY = "too little memory: close other programs, or take a smaller profile (--profile smoke)"
+DISK = "the disk is full: free some space, then run it again; what is finished is kept"
 INSTALLATION = "ask `python -m corelib doctor` what is missing or broken"
-
-# Parts of an error's class or message (lower case) -> what to do. torch and numpy have errors of
+# What to do: parts of an error's class or message (lower case). torch and numpy have errors of
 # their own for a memory that is full, and each system its own words for a disk that is.
 ADVICE = {
-    "memoryerror": MEMORY,
-    "outofmemory": MEMORY,
-    "out of memory": MEMORY,
-    "can't allocate memory": MEMORY,
-    "unable to allocate": MEMORY,
-    "no space left on device": DISK,
-    "not enough space on the disk": DISK,
-    "disk quota exceeded": DISK,
-    "modulenotfounderror": INSTALLATION,
-    "torchvision::nms": INSTALLATION,
-}
+    MEMORY: (
+        "memoryerror", "outofmemory", "out of memory", "can't allocate memory",
+        "unable to allocate",
+    ),
+    DISK: ("no space left on device", "not enough space on the disk", "disk quota exceeded"),
+    INSTALLATION: ("modulenotfounderror", "torchvision::nms"),
+}  # fmt: skip
 
 
 class NotebookError(KitError, RuntimeError):
@@ -81,11 +71,9 @@ def execute_notebook(job: Job, cell_timeout: int | None) -> None:
     except OSError as error:
         problem = problem or explain_error(type(error).__name__, str(error))
     if problem is not None:
-        kept = (
-            f"The executed copy, up to there: {page}"
-            if page
-            else "There is no page of it: it could not be written"
-        )
+        kept = "There is no page of it: it could not be written"
+        if page:
+            kept = f"The executed copy, up to there: {page}"
         raise NotebookError(f"{job.path.stem}, cell {_last_cell(notebook)}: {problem}\n{kept}")
 
 
@@ -93,8 +81,10 @@ def explain_error(kind: str, message: str) -> str:
     """One line of at most about 500 characters: an error, and what to do where that is known."""
     whole = f"{kind}: {message}" if message.strip() else kind
     said = textwrap.shorten(whole, 400, placeholder=" ...")
-    advice = next((advice for sign, advice in ADVICE.items() if sign in whole.lower()), None)
-    return f"{said} - {advice}" if advice else said
+    for advice, signs in ADVICE.items():
+        if any(sign in whole.lower() for sign in signs):
+            return f"{said} - {advice}"
+    return said
 
 
 def _execute(job: Job, cell_timeout: int | None) -> tuple[nbformat.NotebookNode, str | None]:
@@ -114,10 +104,8 @@ def _execute(job: Job, cell_timeout: int | None) -> tuple[nbformat.NotebookNode,
     except papermill.PapermillExecutionError as error:
         problem = explain_error(error.ename, error.evalue)
     except CellTimeoutError:
-        problem = (
-            f"ran longer than the {cell_timeout} s allowed for one cell; allow more with"
-            " --cell-timeout, or take a smaller profile"
-        )
+        allow = "allow more with --cell-timeout, or take a smaller profile"
+        problem = f"ran longer than the {cell_timeout} s allowed for one cell; {allow}"
     except (DeadKernelError, asyncio.CancelledError):
         if signals:
             raise KeyboardInterrupt from None
@@ -132,8 +120,7 @@ def _execute(job: Job, cell_timeout: int | None) -> tuple[nbformat.NotebookNode,
 
 
 def _last_cell(notebook: nbformat.NotebookNode) -> int:
-    """The number, from 1, of the cell with an error or else of the last one begun."""
-    # Numbers are the source notebook's, which has none of papermill's own cells.
+    """The number, in the source notebook, of the cell with an error or else the last one begun."""
     own = {"injected-parameters", ERROR_MARKER_TAG}
     cells = [cell for cell in notebook.cells if not own & set(cell.metadata.get("tags", []))]
     last = 1

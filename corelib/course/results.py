@@ -32,8 +32,8 @@ SETTING = [
 def record_results(rows: Iterable[Mapping], *, notebook: str, folder: str | Path) -> Path:
     """Write a notebook's rows to folder/metrics-<notebook>.json, replacing what it recorded before.
 
-    Returns the file. A number that is not finite becomes null.
-    Raises ValueError that names every row and key missing, and any system but "mlp" and "core".
+    Returns the file. A number that is not finite becomes null. Raises ValueError, which names every
+    row that lacks a key or is of another system than "mlp" and "core".
     """
     rows = [dict(row) for row in rows]
     problems = []
@@ -42,14 +42,14 @@ def record_results(rows: Iterable[Mapping], *, notebook: str, folder: str | Path
         if missing:
             problems.append(f"row {number} lacks {', '.join(missing)}")
         elif row["system"] not in SYSTEMS:
-            problems.append(
-                f"row {number}: system is {row['system']!r}, expected one of {', '.join(SYSTEMS)}"
-            )
+            expected = f"expected one of {', '.join(SYSTEMS)}"
+            problems.append(f"row {number}: system is {row['system']!r}, {expected}")
     if problems:
         raise ValueError(f"results of {notebook}: " + "; ".join(problems))
     path = Path(folder) / f"metrics-{notebook}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write_json(path, [row | {"notebook": notebook} for row in rows])
+    content = [row | {"notebook": notebook} for row in rows]
+    write_atomically(path, json_text(content, indent=1) + "\n")
     return path
 
 
@@ -57,18 +57,17 @@ def merge_results(folder: str | Path) -> list[dict]:
     """Write folder/metrics.json from every notebook's rows, in their order, and return the rows."""
     recorded = sorted(Path(folder).glob("metrics-*.json"))
     rows = [row for path in recorded for row in json.loads(path.read_text(encoding="utf-8"))]
-    _write_json(Path(folder) / "metrics.json", rows)
+    write_atomically(Path(folder) / "metrics.json", json_text(rows, indent=1) + "\n")
     return rows
 
 
 def results_table(rows: Iterable[Mapping]) -> pd.DataFrame:
     """One line an experiment, mean and spread over its seeds.
 
-    Columns: dataset, system, with_difficulty, recipe, exemplars, split, selected_on, score_range
-    (the range that R-l2 divides by), n_test, seeds (how many), spearman, spearman_sd, rl2_x100,
-    rl2_x100_sd. The spread is the sample standard deviation over seeds, NaN for a single one; the
-    mean of Spearman is a plain mean, as seeds repeat one experiment. Where two notebooks report
-    the same seed of the same experiment, the later row counts.
+    Columns: those of SETTING (R-l2 divides by score_range), seeds (how many), spearman,
+    spearman_sd, rl2_x100, rl2_x100_sd. The spread is the sample standard deviation, NaN for a
+    single seed; the mean of Spearman is a plain mean, as seeds repeat one experiment. Where two
+    notebooks report the same seed of the same experiment, the later row counts.
     """
     columns = [*SETTING, "seed", "spearman", "rl2_x100"]
     frame = pd.DataFrame([{key: row.get(key) for key in columns} for row in rows], columns=columns)
@@ -86,10 +85,7 @@ def results_table(rows: Iterable[Mapping]) -> pd.DataFrame:
 
 
 def table_text(rows: Iterable[Mapping]) -> pd.DataFrame:
-    """The results table for reading: "mean +- spread" as text, and no column that says nothing.
-
-    `exemplars` is left out where no row has it.
-    """
+    """The results table to read: "mean +- spread" as text; no `exemplars` where no row has it."""
     table = results_table(rows)
     shown = table[[*SETTING, "seeds"]].copy()
     for title, measure in (("Spearman", "spearman"), ("R-l2 x100", "rl2_x100")):
@@ -116,7 +112,3 @@ def _range_text(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return " to ".join(f"{end:g}" for end in value)
     return _cell_text(value)
-
-
-def _write_json(path: Path, content: object) -> None:
-    write_atomically(path, json_text(content, indent=1) + "\n")

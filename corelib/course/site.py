@@ -1,7 +1,4 @@
-"""Pages of an executed course: one HTML a notebook, and an index with aims, times and thumbnails.
-
-Figures, styles and equations are inside the pages, which open from disk without a network.
-"""
+"""Pages of an executed course, which open from disk without a network, and their index."""
 
 from __future__ import annotations
 
@@ -21,6 +18,7 @@ from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from PIL import Image
 
+from corelib.course.continuing import is_executed
 from corelib.course.parameters import CourseError
 from corelib.course.results import table_text
 from corelib.machine.files import new_folder, write_atomically
@@ -60,9 +58,6 @@ def write_html(executed: str | Path, *, images: str | Path) -> Path:
     """Write an executed notebook's page beside it: one file that opens without a network.
 
     images   the folder that pictures named in Markdown are relative to; they are put into the page
-
-    A figure's alternative text is the sentence before it that says what to see. A widget, which
-    needs a kernel, is replaced by a line that says where it works.
     """
     executed = Path(executed)
     notebook = nbformat.read(executed, as_version=4)
@@ -163,7 +158,7 @@ def publish(folder: str | Path, out: str | Path, *, names: Iterable[str]) -> Pat
     names  the notebooks that must have been executed to their end; CourseError tells the others
     """
     folder, out = Path(folder), Path(out)
-    missing = [name for name in names if not _is_finished(folder / f"{name}.ipynb")]
+    missing = [name for name in names if not is_executed(folder / f"{name}.ipynb")]
     if missing:
         first = "run the course first: python -m corelib course run"
         raise CourseError(f"{folder}: not executed to the end: {', '.join(missing)}; {first}")
@@ -175,10 +170,3 @@ def publish(folder: str | Path, out: str | Path, *, names: Iterable[str]) -> Pat
         for name in ["index.html", "metrics.json", "environment.json", *pages]:
             shutil.copyfile(folder / name, scratch / name)
     return out / "index.html"
-
-
-def _is_finished(executed: Path) -> bool:
-    if not (executed.is_file() and executed.with_suffix(".html").is_file()):
-        return False
-    record = nbformat.read(executed, as_version=4).metadata.get("papermill", {})
-    return record.get("exception") is False
