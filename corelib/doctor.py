@@ -183,11 +183,8 @@ for name in sys.argv[1:]:
 def examine(runs: str = "runs") -> list[dict]:
     """The findings of every check, in order."""
     found = [run_check("Python"), run_check("packages"), *_examine_in_children(IN_A_CHILD)]
-    return [
-        *found,
-        run_check("run folder", runs),
-        run_check("real data", os.getenv("CORE_AQA_DATA")),
-    ]
+    real = os.getenv("CORE_AQA_DATA")
+    return [*found, run_check("run folder", runs), run_check("real data", real)]
 
 
 def _examine_in_children(names: list[str]) -> list[dict]:

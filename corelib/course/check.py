@@ -66,10 +66,6 @@ class CourseResults:
             raise CourseError(f"{folder}: {what} ({one_line(error)}); execute it again") from None
         return cls(Path(folder), environment, rows)
 
-    @property
-    def profile(self) -> str:
-        return self.environment["profile"]
-
 
 def experiments(rows: Iterable[Mapping]) -> dict[tuple, dict[int, dict]]:
     """{experiment: {seed: row}}; where two notebooks report the same seed, the later row counts."""
@@ -93,7 +89,7 @@ def range_of(values: Iterable[float]) -> tuple[float, float]:
 
 def make_reference(runs: list[CourseResults]) -> dict:
     """The reference of one profile from the rows of one or several course runs."""
-    profiles = sorted({run.profile for run in runs})
+    profiles = sorted({run.environment["profile"] for run in runs})
     if len(profiles) > 1:
         raise CourseError(f"a reference is made of one profile, not of {', '.join(profiles)}")
     old = [str(run.folder) for run in runs if run.environment.get("metrics") != DEFINITION]
@@ -164,7 +160,7 @@ def compare(run: CourseResults, reference: Mapping) -> pd.DataFrame:
     profile, definition of the metrics or data, and where other experiments are missing.
     """
     for what, here, there in (
-        ("profile", run.profile, reference["profile"]),
+        ("profile", run.environment["profile"], reference["profile"]),
         ("metrics of definition", run.environment.get("metrics"), reference["metrics"]),
     ):
         if here != there:

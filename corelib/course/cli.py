@@ -11,6 +11,7 @@ from corelib.machine.installation import check_installation
 from corelib.recipe import parse_seeds
 
 PLACE, FILE = Place(path_type=Path), Place(dir_okay=False, path_type=Path)
+FOLDER = Place(file_okay=False, path_type=Path)
 notebooks_option = click.option(
     "--notebooks",
     "source",
@@ -26,12 +27,8 @@ def _profile_option(meaning: str):
 
 
 def _out_option(written: str):
-    return click.option(
-        "--out",
-        required=True,
-        type=Place(file_okay=False, path_type=Path),
-        help=f"Where to write; an earlier {written} there is replaced.",
-    )
+    meaning = f"Where to write; an earlier {written} there is replaced."
+    return click.option("--out", required=True, type=FOLDER, help=meaning)
 
 
 @click.group(cls=Commands)
@@ -52,7 +49,7 @@ def course() -> None:
 @notebooks_option
 @click.option(
     "--cell-timeout",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1),
     metavar="SECONDS",
     help="Stop a cell that takes longer.",
 )
@@ -130,7 +127,7 @@ def check(runs: tuple[Path, ...], against: Path | None, update: bool) -> None:
 
     folders = runs or [notebooks_folder().parent / "runs" / "course" / "laptop"]
     found = [checks.CourseResults.load(folder) for folder in folders]
-    path = against or notebooks_folder() / "references" / f"{found[0].profile}.json"
+    path = against or notebooks_folder() / "references" / f"{found[0].environment['profile']}.json"
     if update:
         reference = checks.make_reference(found)
         checks.write_reference(path, reference)

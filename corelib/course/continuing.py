@@ -1,8 +1,8 @@
 """A course run that was interrupted goes on: which notebooks are executed already, and from what.
 
-An executed copy carries the checksum of what it was executed from. The folder of a run that is
-under way holds unfinished.json, the notebooks of each command that has not come to its end; a run
-that has come to its end leaves none, and the same command executes everything anew.
+An executed copy carries the checksum of what it was executed from. The run's folder holds
+unfinished.json, the notebooks of each command that has not come to its end; after the end there is
+none, and the same command executes everything anew.
 """
 
 from __future__ import annotations

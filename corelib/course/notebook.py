@@ -54,12 +54,8 @@ class Job:
 
 
 def execute_notebook(job: Job, cell_timeout: int | None) -> None:
-    """Write a notebook's executed copy and its page; raises NotebookError, both files kept.
-
-    cell_timeout  seconds that one cell may take; None is no limit
-    """
-    notebook, problem = _execute(job, cell_timeout)
-    page = None
+    """Write a notebook's executed copy and its page; raises NotebookError, both files kept."""
+    (notebook, problem), page = _execute(job, cell_timeout), None
     # What papermill notes of its own paths is this machine's; the names alone are enough.
     notebook.metadata.setdefault("papermill", {}).update(
         input_path=job.path.name, output_path=job.executed.name, exception=problem is not None
@@ -71,9 +67,7 @@ def execute_notebook(job: Job, cell_timeout: int | None) -> None:
     except OSError as error:
         problem = problem or explain_error(type(error).__name__, str(error))
     if problem is not None:
-        kept = "There is no page of it: it could not be written"
-        if page:
-            kept = f"The executed copy, up to there: {page}"
+        kept = f"The executed copy, up to there: {page}" if page else "No page could be written"
         raise NotebookError(f"{job.path.stem}, cell {_last_cell(notebook)}: {problem}\n{kept}")
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import nbformat
 import yaml
+from nbformat import NotebookNode
 
 from corelib.data.contract import is_folder_name
 from corelib.machine.errors import KitError
@@ -61,7 +62,7 @@ def read_profile(folder: str | Path, profile: str) -> dict[str, dict]:
     return {str(name): values or {} for name, values in content.items()}
 
 
-def read_notebook(path: Path) -> nbformat.NotebookNode:
+def read_notebook(path: Path) -> NotebookNode:
     """A notebook in the current format. Raises CourseError for a file that is none."""
     try:
         return nbformat.read(path, as_version=4)
@@ -69,7 +70,7 @@ def read_notebook(path: Path) -> nbformat.NotebookNode:
         raise CourseError(f"{path} is not a valid notebook: {one_line(error)}") from None
 
 
-def declared_parameters(notebook: nbformat.NotebookNode, name: str) -> dict[str, object]:
+def declared_parameters(notebook: NotebookNode, name: str) -> dict[str, object]:
     """What the cell tagged `parameters` declares, {parameter: default}; empty without such a cell.
 
     Only `name = literal` may stand there: papermill does not recompute what is derived.
@@ -88,7 +89,7 @@ def declared_parameters(notebook: nbformat.NotebookNode, name: str) -> dict[str,
     return declared
 
 
-def unread_parameters(notebook: nbformat.NotebookNode, name: str) -> list[str]:
+def unread_parameters(notebook: NotebookNode, name: str) -> list[str]:
     """Declared parameters that no later cell reads, or that one overwrites before any reads it."""
     unread, overwritten, after = set(declared_parameters(notebook, name)), set(), False
     for cell in notebook.cells:
@@ -103,11 +104,7 @@ def unread_parameters(notebook: nbformat.NotebookNode, name: str) -> list[str]:
 
 
 def plan_parameters(
-    sections: dict[str, dict],
-    notebooks: dict[str, nbformat.NotebookNode],
-    *,
-    selected: list[str],
-    origin: str,
+    sections: dict[str, dict], notebooks: dict[str, NotebookNode], *, selected: list, origin: str
 ) -> dict[str, dict]:
     """The parameters to hand to each selected notebook: {notebook: {parameter: value}}.
 

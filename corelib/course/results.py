@@ -1,9 +1,7 @@
 """The rows of the results table: written by each notebook, merged and tabulated by the run.
 
-A row says what was measured, on what, and how: dataset, system ("mlp" or "core"),
-with_difficulty, recipe, seed, split, spearman, rl2_x100, score_range, n_train, n_test, epoch,
-selected_on, seconds, device; `notebook` is added when it is recorded. Further keys are kept;
-`exemplars`, how many voted, is shown in the table.
+A row says what was measured, on what, and how (REQUIRED); `notebook` is added when it is recorded.
+Further keys are kept; `exemplars`, how many voted, is shown in the table.
 """
 
 from __future__ import annotations

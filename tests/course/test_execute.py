@@ -64,7 +64,8 @@ def output_text(executed: Path) -> str:
 def fetched(page: str) -> list[str]:
     """The addresses from which a browser would load a part of the page."""
     parts = re.findall(
-        r"""(?:<(?:script|img|iframe)[^>]*\ssrc|<link[^>]*\shref)=["']([^"']+)|url\(["']?(http[^)"']+)|import ["'](http[^"']+)""",
+        r"""(?:<(?:script|img|iframe)[^>]*\ssrc|<link[^>]*\shref)=["']([^"']+)"""
+        r"""|url\(["']?(http[^)"']+)|import ["'](http[^"']+)""",
         page,
     )
     return [
@@ -208,7 +209,7 @@ def test_a_slow_cell_a_dead_kernel_and_an_early_exit_are_told_with_notebook_and_
     ],
     ids=["killed", "memory", "disk"],
 )
-def test_what_a_machine_runs_out_of_is_told_in_a_line_with_notebook_and_cell_and_what_was_finished_is_kept(
+def test_what_a_machine_runs_out_of_is_told_in_a_line_and_what_was_finished_is_kept(
     source, monkeypatch, cell, told
 ):
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
@@ -258,7 +259,7 @@ session = get_ipython().kernel.session
 send = session.send
 def late(stream, kind, *more, **options):
     sent = send(stream, kind, *more, **options)
-    if kind == "kernel_info_reply":  # what papermill asks for last; on a busy machine the kernel is not done with it at once
+    if kind == "kernel_info_reply":  # papermill asks for it last; a busy kernel takes its time
         time.sleep(1)
     return sent
 session.send = late
@@ -530,7 +531,8 @@ for name in ("SIGINT", "SIGKILL"):
     if child == 0:
         main(["course", "run", "--profile", "tiny", "--notebooks", "notebooks"])
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    print("\\nleft:", name, code, *sorted(path.name for path in Path("runs/course/tiny").iterdir()), flush=True)
+    left = sorted(path.name for path in Path("runs/course/tiny").iterdir())
+    print("\\nleft:", name, code, *left, flush=True)
 """
 
 
