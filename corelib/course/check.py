@@ -1,8 +1,8 @@
 """The reproducibility check: a course run's results against the stored reference of its profile.
 
 A reference (notebooks/references/<profile>.json) is written from course runs of five seeds or more.
-For every experiment - dataset, system, recipe, exemplars, chosen epoch - it holds mean and spread
-of both metrics and the range that one more seed falls into 99 times of 100.
+For every experiment it holds mean and spread of both metrics, and the range that one more seed
+falls into 99 times of 100.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def experiments(rows: Iterable[Mapping]) -> dict[tuple, dict[int, dict]]:
 def range_of(values: Iterable[float]) -> tuple[float, float]:
     """(low, high): where one more value of a normal distribution falls with probability COVERAGE.
 
-    The prediction interval mean +- t s sqrt(1 + 1/n) of n >= 2 values (Student's t, n - 1 degrees
-    of freedom), and ROOM beside it.
+    The prediction interval mean +- t s sqrt(1 + 1/n) of n >= 2 values, and ROOM beside it. The t is
+    Student's, of n - 1 degrees of freedom.
     """
     values = np.asarray(list(values), float)
     n, sd = len(values), values.std(ddof=1)

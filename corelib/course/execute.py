@@ -100,8 +100,8 @@ def run_course(
     seeds         of every training (parameters `seeds` and `..._seeds`), not the profile's
 
     Returns the index page. A notebook that declares the parameter `results` is told there where to
-    record its rows. Raises CourseError before anything is executed, BusyError when another process
-    executes the course into the same folder, NotebookError when a notebook fails, the last then.
+    record its rows. Raises CourseError before anything is executed, BusyError where another process
+    executes into the folder, NotebookError when a notebook fails, which ends the run.
     """
     source = (Path(source) if source else notebooks_folder()).resolve()
     folder = Path(out).resolve() if out else source.parent / "runs" / "course" / profile

@@ -1,7 +1,7 @@
 """A profile's parameters, checked against the notebooks before any of them is executed.
 
-A profile (notebooks/profiles/<profile>.yaml) is a mapping of two levels: `all` holds parameters
-for every notebook that declares them, as {seed: 0}, a notebook's name those of that one alone.
+A profile (notebooks/profiles/<profile>.yaml) is a mapping of two levels. `all` holds parameters
+for every notebook that declares them, as {seed: 0}; a notebook's name holds those of it alone.
 A notebook declares its parameters in one code cell tagged `parameters`, as `name = literal` or
 `name: type = literal`; the values there are the laptop profile's.
 """
@@ -112,8 +112,8 @@ def plan_parameters(
     notebooks  all of the course's, by name: an `all` parameter is one that any of them declares
     selected   the names of those to execute
 
-    Raises CourseError that lists every unknown parameter (and the nearest valid one), value of
-    another type than the default, and parameter that no later cell of a selected notebook reads.
+    Raises CourseError, which lists every unknown parameter, every value of another type than the
+    default, and what no later cell of a selected notebook reads.
     """
     declared = {name: declared_parameters(notebook, name) for name, notebook in notebooks.items()}
     problems = [f"{origin}: {problem}" for problem in _unknown_names(sections, declared)]
