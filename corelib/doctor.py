@@ -1,8 +1,7 @@
 """python -m corelib doctor: what is installed, what works, and what to do about what does not.
 
 Each check is a function that says what it found, or raises. Those that need packages run in a child
-process, so that the doctor speaks where one of them is missing, broken, or takes its process down
-with it.
+process, so that the doctor speaks where a package is missing, broken, or ends its process.
 """
 
 from __future__ import annotations
@@ -19,55 +18,37 @@ from pathlib import Path
 
 import click
 
+from corelib.machine import installation
 from corelib.machine.commands import Command, Place
-from corelib.machine.installation import (
-    InstallationError,
-    describe_reinstall,
-    files_problem,
-    installed_packages,
-    package_problem,
-    python_problem,
-    torch_problem,
-)
+from corelib.machine.installation import InstallationError, describe_reinstall
 
 PATIENCE = 300  # seconds for all checks of a child together
-# GB on the disk; dives, caches, runs and pages of the whole course take .6 at the profile laptop
-ROOM = 1
-REAL_DATA = (
-    "fisv",
-    "mtl_aqa",
-    "jigsaws",
-    "finediving_sample",
-    "i3d_weights",
-)  # folders that CORE_AQA_DATA may hold
+ROOM = 1  # GB on the disk; dives, caches, runs and pages of the course take .6 at profile laptop
+REAL_DATA = ("fisv", "mtl_aqa", "jigsaws", "finediving_sample", "i3d_weights")  # their folders
 
 
 def look_at_python() -> str:
     """This Python, in the range that corelib needs."""
-    if problem := python_problem():
+    if problem := installation.python_problem():
         raise InstallationError(problem)
     return f"{platform.python_version()}, {sys.executable}"
 
 
 def look_at_packages() -> str:
-    """The packages that corelib needs, each in its range of pyproject.toml and with all of its
-    files."""
-    if problem := package_problem() or files_problem():
+    """The packages that corelib needs, each in its range of pyproject.toml and complete."""
+    if problem := installation.package_problem() or installation.files_problem():
         raise InstallationError(problem)
-    return ", ".join(f"{name} {found}" for name, found, _, _ in installed_packages())
+    return ", ".join(f"{name} {found}" for name, found, _, _ in installation.installed_packages())
 
 
 def try_torch() -> str:
     """torch and torchvision import, and a small I3D turns a clip into a feature."""
-    if problem := torch_problem():
+    if problem := installation.torch_problem():
         raise InstallationError(problem)
     import torch
 
-    feature = _feature(torch.float32)
-    return (
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads; a small I3D gives a feature"
-        f" of {len(feature)} numbers"
-    )
+    done = f"a small I3D gives a feature of {len(_feature())} numbers"
+    return f"torch {torch.__version__}, {torch.get_num_threads()} threads; {done}"
 
 
 def try_bf16() -> str:
@@ -76,39 +57,31 @@ def try_bf16() -> str:
 
     from corelib.machine.devices import pick_precision
 
-    exact, short = _feature(torch.float32), _feature(torch.bfloat16)
-    if not torch.allclose(exact, short, atol=0.05, rtol=0.05):
+    if not torch.allclose(_feature(), _feature(half=True), atol=0.05, rtol=0.05):
         raise ArithmeticError("bf16 gives other features than fp32")
-    chosen = pick_precision("auto", torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    return (
-        "works, and precision=auto takes it"
-        if chosen == "bf16"
-        else "works; without hardware for it here, precision=auto takes fp32"
-    )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if pick_precision("auto", device) == "bf16":
+        return "works, and precision=auto takes it"
+    return "works; without hardware for it here, precision=auto takes fp32"
 
 
 def try_gpu() -> str:
     """What GPU torch can use, if any; a machine without one is well."""
     import torch
 
+    built = torch.version.cuda
     if torch.cuda.is_available():
         square = torch.full((64, 64), 2.0, device="cuda")
         if (square @ square).sum().item() != 64**3 * 4:
             raise ArithmeticError("the GPU multiplies wrongly")
-        properties = torch.cuda.get_device_properties(0)
-        return (
-            f"{properties.name}, {properties.total_memory / 1e9:.0f} GB, CUDA {torch.version.cuda}"
-        )
-    listed = shutil.which("nvidia-smi") and subprocess.run(
-        ["nvidia-smi", "-L"], capture_output=True, text=True
-    )
+        gpu = torch.cuda.get_device_properties(0)
+        return f"{gpu.name}, {gpu.total_memory / 1e9:.0f} GB, CUDA {built}"
+    program = ["nvidia-smi", "-L"]
+    listed = shutil.which(program[0]) and subprocess.run(program, capture_output=True, text=True)
     if listed and listed.returncode == 0 and listed.stdout.strip():
-        built = (
-            f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
-        )
         raise RuntimeError(
-            f"{listed.stdout.splitlines()[0].strip()} is here, and torch {torch.__version__},"
-            f" {built}, cannot use it"
+            f"{listed.stdout.splitlines()[0].strip()} is here, and torch {torch.__version__}, built"
+            f" {f'for CUDA {built}' if built else 'without CUDA'}, cannot use it"
         )
     return "none that torch can use; trainings take the CPU"
 
@@ -118,14 +91,9 @@ def try_images() -> str:
     import torch
     from torchvision.io import decode_jpeg, encode_jpeg
 
-    picture = torch.arange(0, 256, 4, dtype=torch.uint8).expand(3, 64, 64)
-    error = (
-        (decode_jpeg(encode_jpeg(picture.contiguous(), quality=95)).int() - picture.int())
-        .abs()
-        .float()
-        .mean()
-        .item()
-    )
+    picture = torch.arange(0, 256, 4, dtype=torch.uint8).expand(3, 64, 64).contiguous()
+    decoded = decode_jpeg(encode_jpeg(picture, quality=95))
+    error = (decoded.float() - picture.float()).abs().mean().item()
     if error > 3:
         raise ArithmeticError(f"a JPEG comes back {error:.0f} grey levels off")
     return "a JPEG was encoded and decoded"
@@ -147,6 +115,20 @@ def try_video() -> str:
     return f"{len(frames)} frames were encoded and decoded"
 
 
+def try_kernel() -> str:
+    """A notebook's kernel starts, is this Python, and runs a cell."""
+    from nbclient import NotebookClient
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    notebook = new_notebook(cells=[new_code_cell("import sys\nprint(sys.prefix)")])
+    NotebookClient(notebook, timeout=60, startup_timeout=60, kernel_name="python3").execute()
+    prefix = notebook.cells[0].outputs[0].text.strip()
+    if prefix != sys.prefix:
+        others = f"another Python ({prefix}) than this one ({sys.prefix})"
+        raise RuntimeError(f"the kernel python3 starts {others}")
+    return "a kernel started and ran a cell"
+
+
 def try_run_folder(folder: str) -> str:
     """Runs can be written where they go, and the disk has room for a course."""
     there = Path(folder).absolute()
@@ -160,122 +142,82 @@ def try_run_folder(folder: str) -> str:
     return f"{folder} can be written, {free:.0f} GB are free"
 
 
-def try_kernel() -> str:
-    """A notebook's kernel starts, is this Python, and runs a cell."""
-    import nbformat
-    from nbclient import NotebookClient
-
-    notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell("import sys\nprint(sys.prefix)")]
-    )
-    executed = NotebookClient(
-        notebook, timeout=60, startup_timeout=60, kernel_name="python3"
-    ).execute()
-    prefix = executed.cells[0].outputs[0].text.strip()
-    if prefix != sys.prefix:
-        raise RuntimeError(
-            f"the kernel python3 starts another Python ({prefix}) than this one ({sys.prefix})"
-        )
-    return "a kernel started and ran a cell"
-
-
-def look_at_real_data(folder: str) -> str:
+def look_at_real_data(folder: str | None) -> str:
     """What CORE_AQA_DATA names; the course does without."""
     if not folder:
-        return (
-            "CORE_AQA_DATA is not set; where the course takes real data, it says what is missing"
-            " (README, Real data)"
-        )
+        where = "where the course takes real data, it says what is missing (README, Real data)"
+        return f"CORE_AQA_DATA is not set; {where}"
     if not Path(folder).is_dir():
         raise NotADirectoryError(f"CORE_AQA_DATA is {folder}, which is no folder")
     found = [name for name in REAL_DATA if Path(folder, name).is_dir()]
     if not found:
-        raise FileNotFoundError(
-            f"{folder} (CORE_AQA_DATA) holds none of {', '.join(f'{name}/' for name in REAL_DATA)}"
-        )
+        known = "/, ".join(REAL_DATA)
+        raise FileNotFoundError(f"{folder} (CORE_AQA_DATA) holds none of {known}/")
     return f"{folder}: {', '.join(found)}"
 
 
-# What to do where a check fails, unless what it raises says so itself.
-REMEDIES = {
-    "Python": describe_reinstall("packaging"),
-    "packages": describe_reinstall("packaging"),
-    "torch": describe_reinstall("torch", "torchvision"),
-    "bf16": "train with --set precision=fp32",
-    "GPU": "update the NVIDIA driver or install the build of torch for it; until then train with --device cpu",
-    "images": describe_reinstall("torch", "torchvision"),
-    "video": describe_reinstall("av"),
-    "kernel": f"{describe_reinstall('ipykernel')}; a kernel of that name from elsewhere is taken away with: jupyter kernelspec remove python3",
-    "run folder": "free some space, or name another folder with --out",
-    "real data": "correct CORE_AQA_DATA or unset it (README, Real data)",
+# Each check, and what to do where it fails, unless what it raises says so itself.
+CHECKS = {
+    "Python": (look_at_python, describe_reinstall("packaging")),
+    "packages": (look_at_packages, describe_reinstall("packaging")),
+    "torch": (try_torch, describe_reinstall("torch", "torchvision")),
+    "bf16": (try_bf16, "train with --set precision=fp32"),
+    "GPU": (try_gpu, "update the NVIDIA driver or install the build of torch for it; until then"
+                     " train with --device cpu"),
+    "images": (try_images, describe_reinstall("torch", "torchvision")),
+    "video": (try_video, describe_reinstall("av")),
+    "kernel": (try_kernel, f"{describe_reinstall('ipykernel')}; a kernel of that name from"
+                           " elsewhere is taken away with: jupyter kernelspec remove python3"),
+    "run folder": (try_run_folder, "free some space, or name another folder with --out"),
+    "real data": (look_at_real_data, "correct CORE_AQA_DATA or unset it (README, Real data)"),
 }  # fmt: skip
-IN_A_CHILD = {
-    "torch": try_torch,
-    "bf16": try_bf16,
-    "GPU": try_gpu,
-    "images": try_images,
-    "video": try_video,
-    "kernel": try_kernel,
-}
+IN_A_CHILD = ["torch", "bf16", "GPU", "images", "video", "kernel"]
+CHILD = """
+import json, sys
+from corelib.doctor import run_check
+for name in sys.argv[1:]:
+    print(json.dumps(run_check(name)), flush=True)
+"""
 
 
 def examine(runs: str = "runs") -> list[dict]:
-    """Every check, in order: {"check", "ok", "said"}."""
-    found = [_tried("Python", look_at_python), _tried("packages", look_at_packages)]
-    found += _examine_in_children(list(IN_A_CHILD))
-    found.append(_tried("run folder", try_run_folder, runs))
-    found.append(_tried("real data", look_at_real_data, os.environ.get("CORE_AQA_DATA", "")))
-    return found
+    """The findings of every check, in order."""
+    found = [run_check("Python"), run_check("packages"), *_examine_in_children(IN_A_CHILD)]
+    real = os.getenv("CORE_AQA_DATA")
+    return [*found, run_check("run folder", runs), run_check("real data", real)]
 
 
 def _examine_in_children(names: list[str]) -> list[dict]:
-    """The checks by name, in one child process; where it ends or hangs within one, another takes
-    the next."""
-    program = "import sys; from corelib.doctor import print_checks; print_checks(sys.argv[1:])"
+    """The checks by name, in a child process; where it ends or hangs, another takes the next."""
     found: list[dict] = []
-    while len(found) < len(names):
-        left = names[len(found) :]
+    while left := names[len(found) :]:
+        command = [sys.executable, "-c", CHILD, *left]
         try:
-            child = subprocess.run(
-                [sys.executable, "-c", program, *left],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                timeout=PATIENCE,
-            )
-            printed, ending = (
-                child.stdout,
-                f"the check ended its process (exit code {child.returncode})",
-            )
+            child = subprocess.run(command, capture_output=True, timeout=PATIENCE)
+            printed = child.stdout
+            ending = f"the check ended its process (exit code {child.returncode})"
         except subprocess.TimeoutExpired as late:
             printed, ending = late.stdout or b"", f"no answer within {PATIENCE} s"
-        found += [
-            json.loads(line)
-            for line in printed.decode().splitlines()
-            if line.startswith('{"check"')
-        ]
-        if len(found) < len(names):
-            name = names[len(found)]
-            found.append({"check": name, "ok": False, "said": f"{ending}: {REMEDIES[name]}"})
+        lines = printed.decode().splitlines()
+        found += [json.loads(line) for line in lines if line.startswith('{"check"')]
+        for name in names[len(found) :][:1]:
+            found.append({"check": name, "ok": False, "said": f"{ending}: {CHECKS[name][1]}"})
     return found
 
 
-def print_checks(names: list[str]) -> None:
-    """What a child process does: each check's finding as a line of JSON, written at once."""
-    for name in names:
-        print(json.dumps(_tried(name, IN_A_CHILD[name])), flush=True)
-
-
-def _tried(name: str, check, *arguments) -> dict:
+def run_check(name: str, *arguments) -> dict:
+    """One check's finding: {"check", "ok", "said"}."""
+    check, remedy = CHECKS[name]
     try:
         return {"check": name, "ok": True, "said": check(*arguments)}
     except InstallationError as error:
-        return {"check": name, "ok": False, "said": str(error)}
+        said = str(error)
     except Exception as error:  # whatever can be wrong with an installation becomes a line
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        return {"check": name, "ok": False, "said": f"{said}: {REMEDIES[name]}"}
+        said = " ".join(f"{type(error).__name__}: {error}".split()) + f": {remedy}"
+    return {"check": name, "ok": False, "said": said}
 
 
-def _feature(dtype):
+def _feature(half: bool = False):
     """The feature [D] float32 of one small clip, from a small I3D with fixed weights."""
     import torch
 
@@ -284,7 +226,7 @@ def _feature(dtype):
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         encoder, clip = I3D(width=1 / 16).eval(), torch.rand(1, 3, 16, 32, 32)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
             feature = encoder(clip)[0].float()
     if not torch.isfinite(feature).all():
         raise ArithmeticError("a small I3D gives features that are not finite: install torch again")
@@ -304,14 +246,12 @@ def doctor(runs: str, as_json: bool) -> None:
     found = examine(runs)
     well = all(finding["ok"] for finding in found)
     if as_json:
-        rows = installed_packages() if importlib.util.find_spec("packaging") else []
-        packages = [
-            dict(zip(("name", "installed", "needed", "ok"), row, strict=True)) for row in rows
-        ]
+        rows = installation.installed_packages() if importlib.util.find_spec("packaging") else []
+        keys = ("name", "installed", "needed", "ok")
+        packages = [dict(zip(keys, row, strict=True)) for row in rows]
         click.echo(json.dumps({"ok": well, "checks": found, "packages": packages}))
     else:
         for finding in found:
-            click.echo(
-                f"{'ok' if finding['ok'] else 'problem':<8} {finding['check']}: {finding['said']}"
-            )
+            word = "ok" if finding["ok"] else "problem"
+            click.echo(f"{word:<8} {finding['check']}: {finding['said']}")
     raise SystemExit(0 if well else 1)

@@ -1,6 +1,7 @@
 """The exercises of the notebooks: open or wrong they are turned down with a hint, the solution
 passes; the student edition stops there."""
 
+import re
 import shutil
 
 import nbformat
@@ -16,7 +17,7 @@ from corelib.course.execute import (
     plan_course,
     run_course,
 )
-from corelib.course.exercises import WRONG, OpenExercise, exercises_of, student_notebook
+from corelib.course.exercises import BEGIN, WRONG, OpenExercise, student_notebook
 
 PATHS = list_notebooks(notebooks_folder())
 each_notebook = pytest.mark.parametrize("name", PATHS)
@@ -24,6 +25,35 @@ each_notebook = pytest.mark.parametrize("name", PATHS)
 
 def read(name):
     return nbformat.read(PATHS[name], as_version=4)
+
+
+def exercises_of(notebook):
+    """(number, place of the solution's cell, place of the check's cell) of every exercise."""
+    found, solution = [], None
+    code = [(place, cell) for place, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+    for place, cell in code:
+        called = re.match(r'\s*check\(\s*"([\d.]+)"', cell.source)
+        assert (called is None) == (solution is None), (
+            f"cell {place + 1}: a solution without a check right behind it, or a check without one"
+        )
+        if called:
+            found.append((called[1], solution, place))
+        solution = place if BEGIN in cell.source else None
+    assert solution is None, f"the solution in cell {solution + 1} has no check behind it"
+    return found
+
+
+def test_exercises_are_found_with_their_checks():
+    solution, check = "### BEGIN SOLUTION\nanswer = 3\n### END SOLUTION", 'check("5.1", ())'
+
+    def notebook(*sources):
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        return nbformat.v4.new_notebook(cells=cells)
+
+    assert exercises_of(notebook("x = 1", solution, check)) == [("5.1", 1, 2)]
+    for broken in ((solution,), (solution, "x = 1"), (check,), (solution, solution, check)):
+        with pytest.raises(AssertionError):
+            exercises_of(notebook(*broken))
 
 
 @each_notebook

@@ -7,14 +7,12 @@ from pathlib import Path
 
 
 def project_root() -> Path:
-    """The folder that holds notebooks/, datasets/ and runs/: that of the repository corelib is
-    installed from."""
+    """The folder of notebooks/, datasets/ and runs/: the repository corelib is installed from."""
     return Path(__file__).resolve().parents[2]
 
 
 def start() -> Path:
-    """First line of every notebook: work in the project's folder, wherever Jupyter was started.
-    Returns it."""
+    """First line of every notebook: work in the project's folder, wherever Jupyter was started."""
     root = project_root()
     if not (root / "notebooks").is_dir():
         raise FileNotFoundError(

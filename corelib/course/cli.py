@@ -10,6 +10,26 @@ from corelib.machine.commands import Commands, Place
 from corelib.machine.installation import check_installation
 from corelib.runs.options import parse_seeds
 
+PLACE, FILE = Place(path_type=Path), Place(dir_okay=False, path_type=Path)
+FOLDER = Place(file_okay=False, path_type=Path)
+notebooks_option = click.option(
+    "--notebooks",
+    "source",
+    type=Place(exists=True, file_okay=False, path_type=Path),
+    help="The notebooks' folder.  [default: the one beside corelib]",
+)
+
+
+def _profile_option(meaning: str):
+    return click.option(
+        "--profile", default="laptop", show_default=True, metavar="NAME", help=meaning
+    )
+
+
+def _out_option(written: str):
+    meaning = f"Where to write; an earlier {written} there is replaced."
+    return click.option("--out", required=True, type=FOLDER, help=meaning)
+
 
 @click.group(cls=Commands)
 def course() -> None:
@@ -17,31 +37,19 @@ def course() -> None:
 
 
 @course.command()
-@click.option(
-    "--profile",
-    default="laptop",
-    show_default=True,
-    metavar="NAME",
-    help="A file of notebooks/profiles.",
-)
+@_profile_option("A file of notebooks/profiles.")
 @click.option(
     "--only",
+    "notebooks",
     multiple=True,
     metavar="NN",
     help="A notebook by number or beginning; may be repeated.",
 )
-@click.option(
-    "--out", type=Place(path_type=Path), help="Where to write.  [default: runs/course/<profile>]"
-)
-@click.option(
-    "--notebooks",
-    "source",
-    type=Place(exists=True, file_okay=False, path_type=Path),
-    help="The notebooks' folder.  [default: the one beside corelib]",
-)
+@click.option("--out", type=PLACE, help="Where to write.  [default: runs/course/<profile>]")
+@notebooks_option
 @click.option(
     "--cell-timeout",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1),
     metavar="SECONDS",
     help="Stop a cell that takes longer.",
 )
@@ -54,15 +62,7 @@ def course() -> None:
     show_default=True,
     help="Go on with a run that was interrupted, or execute everything anew.",
 )
-def run(
-    profile: str,
-    only: tuple[str, ...],
-    out: Path | None,
-    source: Path | None,
-    cell_timeout: int | None,
-    seeds: str | None,
-    resume: bool,
-) -> None:
+def run(profile: str, seeds: str | None, **options) -> None:
     """Execute every notebook, write pages and results, print the results table.
 
     Exit code 2: nothing was executed, as the profile or an option is wrong; 1: a notebook failed.
@@ -71,30 +71,12 @@ def run(
     check_installation()
     from corelib.course.execute import run_course
 
-    run_course(
-        profile,
-        notebooks=only or None,
-        out=out,
-        source=source,
-        cell_timeout=cell_timeout,
-        resume=resume,
-        seeds=chosen,
-    )
+    run_course(profile, seeds=chosen, **options)
 
 
 @course.command()
-@click.option(
-    "--out",
-    required=True,
-    type=Place(file_okay=False, path_type=Path),
-    help="Where to write; an earlier student edition there is replaced.",
-)
-@click.option(
-    "--notebooks",
-    "source",
-    type=Place(exists=True, file_okay=False, path_type=Path),
-    help="The notebooks' folder.  [default: the one beside corelib]",
-)
+@_out_option("student edition")
+@notebooks_option
 def student(out: Path, source: Path | None) -> None:
     """Write the student edition: every notebook without its solutions, with its checks."""
     check_installation()
@@ -106,44 +88,25 @@ def student(out: Path, source: Path | None) -> None:
 
 
 @course.command()
-@click.option(
-    "--profile",
-    default="laptop",
-    show_default=True,
-    metavar="NAME",
-    help="The course run to publish.",
-)
-@click.option(
-    "--run",
-    "folder",
-    type=Place(path_type=Path),
-    help="Its folder.  [default: runs/course/<profile>]",
-)
-@click.option(
-    "--out",
-    required=True,
-    type=Place(file_okay=False, path_type=Path),
-    help="Where to write; an earlier site there is replaced.",
-)
+@_profile_option("The course run to publish.")
+@click.option("--run", "folder", type=PLACE, help="Its folder.  [default: runs/course/<profile>]")
+@_out_option("site")
 def publish(profile: str, folder: Path | None, out: Path) -> None:
-    """Write the site of a finished course run: pages that open from disk, index, results,
-    environment."""
+    """Write a finished run's site: pages that open from disk, index, results, environment."""
     check_installation()
     from corelib.course.execute import list_notebooks, notebooks_folder
     from corelib.course.site import publish as write_site
 
     source = notebooks_folder()
-    index = write_site(
-        folder or source.parent / "runs" / "course" / profile, out, names=list_notebooks(source)
-    )
-    click.echo(f"{index}: written")
+    folder = folder or source.parent / "runs" / "course" / profile
+    click.echo(f"{write_site(folder, out, names=list_notebooks(source))}: written")
 
 
 @course.command()
-@click.argument("runs", nargs=-1, type=Place(path_type=Path))
+@click.argument("runs", nargs=-1, type=PLACE)
 @click.option(
     "--against",
-    type=Place(dir_okay=False, path_type=Path),
+    type=FILE,
     help="The reference.  [default: notebooks/references/<the run's profile>.json]",
 )
 @click.option(
@@ -159,34 +122,23 @@ def check(runs: tuple[Path, ...], against: Path | None, update: bool) -> None:
     definition of the metrics, or not finished); 2: a file is missing.
     """
     check_installation()
-    from corelib.course.check import (
-        CourseResults,
-        compare,
-        comparison_text,
-        make_reference,
-        read_reference,
-        write_reference,
-    )
+    from corelib.course import check as checks
     from corelib.course.execute import notebooks_folder
 
-    found = [
-        CourseResults.load(folder)
-        for folder in runs or [notebooks_folder().parent / "runs" / "course" / "laptop"]
-    ]
-    path = against or notebooks_folder() / "references" / f"{found[0].profile}.json"
-    reference = make_reference(found) if update else read_reference(path)
+    folders = runs or [notebooks_folder().parent / "runs" / "course" / "laptop"]
+    found = [checks.CourseResults.load(folder) for folder in folders]
+    path = against or notebooks_folder() / "references" / f"{found[0].environment['profile']}.json"
     if update:
-        write_reference(path, reference)
+        reference = checks.make_reference(found)
+        checks.write_reference(path, reference)
         click.echo(f"{path}: written, {len(reference['experiments'])} experiments")
         return
-    tables = [compare(run, reference) for run in found]
+    reference = checks.read_reference(path)
+    tables = [checks.compare(run, reference) for run in found]
     for table in tables:
-        click.echo(comparison_text(table))
+        click.echo(checks.comparison_text(table))
     outside = sum(int((table["verdict"] == "outside").sum()) for table in tables)
-    click.echo(
-        f"{outside} value(s) outside their range"
-        if outside
-        else "every value that was measured lies in its range"
-    )
     if outside:
+        click.echo(f"{outside} value(s) outside their range")
         raise SystemExit(1)
+    click.echo("every value that was measured lies in its range")

@@ -1,15 +1,16 @@
 """A course run that was interrupted goes on: which notebooks are executed already, and from what.
 
-An executed copy carries the checksum of what it was executed from. The folder of a run that is
-under way holds unfinished.json, the notebooks of each command that has not come to its end; a run
-that has come to its end leaves none, and the same command executes everything anew.
+An executed copy carries the checksum of what it was executed from. The run's folder holds
+unfinished.json, the notebooks of each command that has not come to its end; after the end there is
+none, and the same command executes everything anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -20,30 +21,22 @@ MARK = "unfinished.json"
 
 
 def checksum(notebook: nbformat.NotebookNode, parameters: Mapping, machine: Mapping) -> str:
-    """One checksum over what an execution depends on: the cells, the parameters, and
-    corelib.runs.run.machine (versions, device, corelib's own source). Outputs and whatever an editor
-    notes in a notebook do not count."""
-    cells = [
-        (cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in notebook.cells
-    ]
-    return hashlib.sha256(
-        json.dumps([cells, dict(parameters), dict(machine)], sort_keys=True).encode()
-    ).hexdigest()
+    """Of what an execution depends on: cells (no outputs), parameters, corelib.runs.run.machine."""
+    cells = [(c.cell_type, c.source, c.metadata.get("tags", [])) for c in notebook.cells]
+    content = json.dumps([cells, dict(parameters), dict(machine)], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
-def is_executed(executed: Path, expected: str) -> bool:
-    """Whether a notebook's copy and page are there, executed to the end from what `expected` stands
-    for."""
+def is_executed(executed: Path, expected: str | None = None) -> bool:
+    """Whether a notebook's copy and page are there, executed to the end, from `expected`."""
     if not (executed.is_file() and executed.with_suffix(".html").is_file()):
         return False
     try:
         metadata = nbformat.read(executed, as_version=4).metadata
     except (ValueError, nbformat.ValidationError):  # written by something else
         return False
-    return (
-        metadata.get("papermill", {}).get("exception") is False
-        and metadata.get("executed_from") == expected
-    )
+    failed = metadata.get("papermill", {}).get("exception")
+    return failed is False and expected in (None, metadata.get("executed_from"))
 
 
 def unfinished(folder: Path) -> list[list[str]]:
@@ -54,15 +47,12 @@ def unfinished(folder: Path) -> list[list[str]]:
         return []
 
 
-def begin(folder: Path, names: list[str]) -> None:
-    """Note that a command executes these notebooks."""
+@contextmanager
+def under_way(folder: Path, names: list[str]) -> Iterator[None]:
+    """Note that a command executes these notebooks, until the block ends without an error."""
     others = [plan for plan in unfinished(folder) if not set(plan) <= set(names)]
     write_atomically(folder / MARK, json.dumps([*others, names], indent=1) + "\n")
-
-
-def end(folder: Path, names: list[str]) -> None:
-    """Note that all of a command's notebooks are executed."""
-    others = [plan for plan in unfinished(folder) if plan != names]
+    yield
     if others:
         write_atomically(folder / MARK, json.dumps(others, indent=1) + "\n")
     else:

@@ -1,8 +1,4 @@
-"""Executes the course: every notebook in order, with a profile's parameters.
-
-Everything is checked first (corelib.course.parameters); a notebook that fails ends the run, its
-executed copy and page kept for reading.
-"""
+"""Executes the course: every notebook in order, with a profile's parameters, all checked first."""
 
 from __future__ import annotations
 
@@ -11,19 +7,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from corelib.course import continuing, project_root
-from corelib.course.failures import explain_error
-from corelib.course.kernels import kernel_environment
-from corelib.course.notebook import NotebookError, execute_notebook
-from corelib.course.parameters import (
-    RESULTS,
-    CourseError,
-    declared_parameters,
-    nearest,
-    plan_parameters,
-    read_notebook,
-    read_profile,
-)
+from corelib.course import continuing, parameters, project_root
+from corelib.course.notebook import Job, NotebookError, execute_notebook, explain_error
+from corelib.course.parameters import CourseError, declared_parameters, nearest, read_notebook
 from corelib.course.results import merge_results, table_text
 from corelib.course.site import write_index
 from corelib.machine.devices import pick_device
@@ -33,15 +19,12 @@ from corelib.runs.records import machine
 
 
 def notebooks_folder() -> Path:
-    """The course's notebooks, beside the corelib that is running.
-
-    Raises CourseError when they are not there, as when corelib is installed without its repository.
-    """
-    folder = Path(__file__).resolve().parents[2] / "notebooks"
+    """The course's notebooks, beside the corelib that is running, or CourseError."""
+    folder = project_root() / "notebooks"
     if not folder.is_dir():
         raise CourseError(
-            f"no notebooks at {folder}: corelib is installed away from its repository; "
-            "run from a clone of it, or say where the notebooks are with --notebooks FOLDER"
+            f"no notebooks at {folder}: corelib is installed away from its repository; run from a"
+            " clone of it, or say where the notebooks are with --notebooks FOLDER"
         )
     return folder
 
@@ -49,41 +32,28 @@ def notebooks_folder() -> Path:
 def list_notebooks(source: str | Path) -> dict[str, Path]:
     """The course's notebooks in reading order, {name: path}: source/NN_name.ipynb.
 
-    Raises CourseError when there is none, and for a link out of the folder: executed is what lies
-    in it.
+    Raises CourseError when there is none, and for a link: executed is what lies in the folder.
     """
     found = {path.stem: path for path in sorted(Path(source).glob("[0-9][0-9]_*.ipynb"))}
     if not found:
         raise CourseError(f"no notebook in {source}: expected files such as 00_start_here.ipynb")
     for path in found.values():
         if path.resolve().parent != Path(source).resolve():
-            raise CourseError(
-                f"{path} is a link to {path.resolve()}, out of the folder; copy the notebook into"
-                " it, or name its own folder with --notebooks"
-            )
+            out = f"{path} is a link to {path.resolve()}, out of the folder"
+            raise CourseError(f"{out}; copy it, or name its own folder with --notebooks")
     return found
 
 
 def select_notebooks(names: Iterable[str], wanted: Iterable[str] | None) -> list[str]:
-    """The names asked for by number ("3", "03") or beginning ("03_i3d"), in reading order; all of
-    them for None.
-
-    Raises CourseError for one that matches nothing.
-    """
-    names = list(names)
-    if wanted is None:
-        return names
-    selected = set()
-    for word in wanted:
-        matches = [
-            name
-            for name in names
-            if (int(name[:2]) == int(word) if word.isdigit() else word and name.startswith(word))
-        ]
+    """The names asked for by number ("3", "03") or beginning, in reading order; all by default."""
+    names, selected = list(names), set()
+    for word in wanted or ():
+        beginning = f"{int(word):02}_" if word.isdigit() else word
+        matches = {name for name in names if beginning and name.startswith(beginning)}
         if not matches:
             raise CourseError(f"no notebook {word!r}{nearest(word, names)}")
-        selected.update(matches)
-    return [name for name in names if name in selected]
+        selected |= matches
+    return [name for name in names if not wanted or name in selected]
 
 
 def plan_course(
@@ -93,23 +63,20 @@ def plan_course(
     source: str | Path | None = None,
     seeds: list[int] | None = None,
 ) -> dict[str, dict]:
-    """Check a profile against the notebooks and return what each would be given: {notebook:
-    {parameter: value}}.
+    """Check a profile against the notebooks: {notebook: {parameter: value}} that each is given.
 
     Arguments as for run_course. Executes nothing. Raises CourseError.
     """
     source = Path(source) if source else notebooks_folder()
     paths = list_notebooks(source)
     selected = select_notebooks(paths, notebooks)
-    sections = read_profile(source / "profiles", profile)
+    sections = parameters.read_profile(source / "profiles", profile)
     contents = {name: read_notebook(path) for name, path in paths.items()}
-    plan = plan_parameters(sections, contents, selected=selected, origin=f"profile {profile}")
+    origin = f"profile {profile}"
+    plan = parameters.plan_parameters(sections, contents, selected=selected, origin=origin)
     for name in plan if seeds else ():
-        plan[name] |= {
-            key: seeds
-            for key in declared_parameters(contents[name], name)
-            if key == "seeds" or key.endswith("_seeds")
-        }
+        declared = declared_parameters(contents[name], name)
+        plan[name] |= {key: seeds for key in declared if f"_{key}".endswith("_seeds")}
     return plan
 
 
@@ -119,152 +86,113 @@ def run_course(
     notebooks: Iterable[str] | None = None,
     out: str | Path | None = None,
     source: str | Path | None = None,
-    kernel: str = "python3",
     cell_timeout: int | None = None,
     resume: bool = True,
     seeds: list[int] | None = None,
 ) -> Path:
-    """Execute the notebooks of a profile, write their copies, pages, index and results, and print
-    progress.
-
-    Where the same call was interrupted or has failed, those of its notebooks are kept that were
-    executed to their end from the same cells, parameters, versions and source of corelib; a call
-    that came to its end starts anew.
+    """Execute a profile's notebooks; write copies, pages, index and results; print progress.
 
     profile       the name of source/profiles/<profile>.yaml
     notebooks     numbers or beginnings of those to execute; all by default
-    out           where everything goes; runs/course/<profile> beside the notebooks' folder by
-                  default
-    source        the notebooks' folder; the one beside corelib by default. Notebooks are executed
-                  in its parent, so that datasets/ and runs/ mean the repository's
-    kernel        "python3" is the interpreter that runs this, whatever kernels the user has
-                  installed
+    out           where everything goes  [default: runs/course/<profile> beside the notebooks]
+    source        the notebooks' folder; they are executed in its parent  [default: corelib's own]
     cell_timeout  seconds that one cell may take; no limit by default
-    resume        False executes everything anew
-    seeds         of every training (the parameters `seeds` and `..._seeds`), in place of the
-                  profile's
+    resume        False executes anew what an interrupted or failed call of the same had finished
+    seeds         of every training (parameters `seeds` and `..._seeds`), not the profile's
 
     Returns the index page. A notebook that declares the parameter `results` is told there where to
-    record its rows. Raises CourseError before anything is executed, BusyError when another process
-    executes the course into the same folder, NotebookError when a notebook fails; those after it
-    are not executed.
+    record its rows. Raises CourseError before anything is executed, BusyError where another process
+    executes into the folder, NotebookError when a notebook fails, which ends the run.
     """
     source = (Path(source) if source else notebooks_folder()).resolve()
-    root = source.parent
-    folder = Path(out).resolve() if out else root / "runs" / "course" / profile
+    folder = Path(out).resolve() if out else source.parent / "runs" / "course" / profile
     if folder == source:
         raise CourseError(f"{folder} holds the source notebooks; write the executed ones elsewhere")
     plan = plan_course(profile, notebooks=notebooks, source=source, seeds=seeds)
     paths = list_notebooks(source)
-    # A path inside the repository is given relative to it, so that executed copies name no
-    # machine's folders; elsewhere it is whole, since `start` moves every notebook into the
-    # repository.
-    results = (
-        folder.relative_to(root).as_posix()
-        if root == project_root() and folder.is_relative_to(root)
-        else str(folder)
-    )
     contents = {name: read_notebook(paths[name]) for name in plan}
-    for name in plan:
-        plan[name] |= (
-            {RESULTS: results} if RESULTS in declared_parameters(contents[name], name) else {}
-        )
-
+    for name, given in plan.items():
+        if parameters.RESULTS in declared_parameters(contents[name], name):
+            given[parameters.RESULTS] = _told_to_notebooks(folder, source.parent)
     _make_folder(folder.parent)
     with only_one(folder, "executes the course into"):
         _make_folder(folder)
         remove_unfinished(folder)
-        depends = machine(pick_device())
-        sums = {
-            name: continuing.checksum(contents[name], parameters, depends)
-            for name, parameters in plan.items()
-        }
-        interrupted = resume and list(plan) in continuing.unfinished(folder)
-        kept = {
-            name
-            for name in plan
-            if interrupted and continuing.is_executed(folder / f"{name}.ipynb", sums[name])
-        }
-        _remove_earlier(folder, list(plan), kept, everything=list(plan) == list(paths))
-        continuing.begin(
-            folder, list(plan)
-        )  # only now: what is there bears witness to this command from here on
-        if kept:
-            print(
-                f"Going on with the run that was interrupted; {len(kept)} of {len(plan)} notebooks"
-                " are kept (--restart executes them anew)."
-            )
+        made_on = machine(pick_device())
+        jobs = {}
+        for name, given in plan.items():
+            checksum = continuing.checksum(contents[name], given, made_on)
+            jobs[name] = Job(paths[name], folder / f"{name}.ipynb", given, checksum)
         try:
-            with kernel_environment():
-                for number, (name, parameters) in enumerate(plan.items(), start=1):
-                    print(f"[{number}/{len(plan)}] {name} ... ", end="", flush=True)
-                    if name in kept:
-                        print("kept", flush=True)
-                        continue
-                    started = time.perf_counter()
-                    try:
-                        execute_notebook(
-                            paths[name],
-                            folder / f"{name}.ipynb",
-                            parameters,
-                            root,
-                            kernel,
-                            cell_timeout,
-                            sums[name],
-                        )
-                    except NotebookError:
-                        print("failed", flush=True)
-                        raise
-                    print(f"{time.perf_counter() - started:.1f} s", flush=True)
-            continuing.end(folder, list(plan))
+            _execute_all(folder, jobs, list(plan) == list(paths), resume, cell_timeout)
         except BaseException:
-            with suppress(OSError):  # a disk too full for the index is not what has to be told
-                _write_results(folder, paths, profile, depends)
+            with suppress(NotebookError):  # what has to be told is why the run ended
+                _write_results(folder, paths, profile, made_on)
             raise
-        try:
-            rows, index = _write_results(folder, paths, profile, depends)
-        except OSError as error:
-            raise NotebookError(
-                "the results and the index cannot be written:"
-                f" {explain_error(type(error).__name__, str(error))}"
-            ) from None
-
+        rows, index = _write_results(folder, paths, profile, made_on)
     print()
     print(table_text(rows).to_string(index=False) if rows else "No notebook recorded a result.")
     print(f"\nPages: {index}")
     return index
 
 
+def _told_to_notebooks(folder: Path, root: Path) -> str:
+    # A path inside the repository is given relative to it, so that executed copies name no
+    # machine's folders; elsewhere it is whole, as `start` moves every notebook into the repository.
+    inside = root == project_root() and folder.is_relative_to(root)
+    return folder.relative_to(root).as_posix() if inside else str(folder)
+
+
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CourseError(
-            f"{folder} cannot be made ({error.strerror}); name another folder with --out"
-        ) from None
+        why = f"{folder} cannot be made ({error.strerror})"
+        raise CourseError(f"{why}; name another folder with --out") from None
+
+
+def _execute_all(
+    folder: Path, jobs: dict[str, Job], whole: bool, resume: bool, cell_timeout: int | None
+) -> None:
+    """Execute the notebooks that are not kept; `whole` where they are those of the whole course."""
+    kept = set()
+    if resume and list(jobs) in continuing.unfinished(folder):
+        kept = {n for n, job in jobs.items() if continuing.is_executed(job.executed, job.checksum)}
+    # What an earlier run left must not pass for this one's, least of all when this one fails.
+    recorded = folder.glob("metrics-*.json") if whole else ()
+    for name in {*jobs, *(path.stem.removeprefix("metrics-") for path in recorded)} - kept:
+        for file in (f"{name}.ipynb", f"{name}.html", f"metrics-{name}.json"):
+            (folder / file).unlink(missing_ok=True)
+    # Only now: what is there bears witness to this command from here on.
+    with continuing.under_way(folder, list(jobs)):
+        if kept:
+            print(
+                f"Going on with the run that was interrupted; {len(kept)} of {len(jobs)} notebooks"
+                " are kept (--restart executes them anew)."
+            )
+        for number, (name, job) in enumerate(jobs.items(), start=1):
+            print(f"[{number}/{len(jobs)}] {name} ... ", end="", flush=True)
+            if name in kept:
+                print("kept", flush=True)
+                continue
+            started = time.perf_counter()
+            try:
+                execute_notebook(job, cell_timeout)
+            except NotebookError:
+                print("failed", flush=True)
+                raise
+            print(f"{time.perf_counter() - started:.1f} s", flush=True)
 
 
 def _write_results(
     folder: Path, names: Iterable[str], profile: str, made_on: dict
 ) -> tuple[list[dict], Path]:
     """Merge what the notebooks recorded and write the index over their pages: (rows, index)."""
-    rows = merge_results(folder)
-    stamp = {
-        "profile": profile,
-        "seeds": sorted({row["seed"] for row in rows}),
-        "metrics": DEFINITION,
-    } | made_on
-    return rows, write_index(folder, names=names, profile=profile, rows=rows, stamp=stamp)
-
-
-def _remove_earlier(folder: Path, names: list[str], kept: set[str], *, everything: bool) -> None:
-    # What an earlier run left must not pass for this one's, least of all when this one fails
-    # half-way.
-    if everything:
-        names = [
-            *names,
-            *(path.stem.removeprefix("metrics-") for path in folder.glob("metrics-*.json")),
-        ]
-    for name in set(names) - kept:
-        for file in (f"{name}.ipynb", f"{name}.html", f"metrics-{name}.json"):
-            (folder / file).unlink(missing_ok=True)
+    try:
+        rows = merge_results(folder)
+        seeds = sorted({row["seed"] for row in rows})
+        stamp = {"profile": profile, "seeds": seeds, "metrics": DEFINITION} | made_on
+        return rows, write_index(folder, names=names, profile=profile, rows=rows, stamp=stamp)
+    except OSError as error:
+        said = explain_error(type(error).__name__, str(error))
+        raise NotebookError(f"the results and the index cannot be written: {said}") from None

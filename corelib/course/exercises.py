@@ -1,8 +1,7 @@
 """Exercises: checks that answer at once with a hint, and the student edition without the solutions.
 
-A solution stands in a notebook between `### BEGIN SOLUTION` and `### END SOLUTION`, with the next
-code cell calling `check`. The markers are those of nbgrader and otter, which can take the notebooks
-too.
+A solution stands between `### BEGIN SOLUTION` and `### END SOLUTION`, with the next code cell
+calling `check`. The markers are those of nbgrader and otter, which can take the notebooks too.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from corelib.course.parameters import CourseError, read_notebook
 from corelib.machine.files import new_folder
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+SOLUTION = re.compile(rf"^([^\S\n]*){BEGIN}\s*\n(?:.*\n)*?[^\S\n]*{END}[^\S\n]*$", re.MULTILINE)
 PROMPT = "# Your turn: replace the dots."
 WRONG = "wrong"  # a solution cell's metadata: an answer that its check must turn down
 
@@ -42,10 +42,8 @@ def check(exercise: str, *conditions: tuple[Callable[[], object], str]) -> None:
         try:
             right = bool(condition())
         except NameError as error:
-            raise OpenExercise(
-                f"Exercise {exercise} is still open ({error}): replace the dots in the cell above,"
-                " run it, then run this one again."
-            ) from None
+            what = "replace the dots in the cell above, run it, then run this one again."
+            raise OpenExercise(f"Exercise {exercise} is still open ({error}): {what}") from None
         except Exception as error:  # whatever a student's own code raises belongs into the hint
             right, hint = False, f"{hint} (Trying it gave {type(error).__name__}: {error})"
         if not right:
@@ -54,30 +52,13 @@ def check(exercise: str, *conditions: tuple[Callable[[], object], str]) -> None:
 
 
 def without_solutions(source: str) -> str:
-    """A cell's source with every solution replaced by a prompt and dots, indented as its marker.
-
-    Raises CourseError when the markers do not come in pairs.
-    """
-    kept, inside = [], False
-    for line in source.splitlines():
-        marker = line.strip()
-        if marker not in (BEGIN, END):
-            kept += [] if inside else [line]
-            continue
-        if inside == (marker == BEGIN):
-            raise CourseError(
-                f"{marker!r} without its counterpart in the cell that begins"
-                f" {source.splitlines()[0]!r}"
-            )
-        inside = marker == BEGIN
-        if inside:
-            indent = line[: len(line) - len(line.lstrip())]
-            kept += [indent + PROMPT, indent + "..."]
-    if inside:
-        raise CourseError(
-            f"{BEGIN!r} without {END!r} in the cell that begins {source.splitlines()[0]!r}"
-        )
-    return "\n".join(kept)
+    """A cell's source with every solution replaced by a prompt and dots, indented as its marker."""
+    lines = source.splitlines()
+    markers = [line.strip() for line in lines if line.strip() in (BEGIN, END)]
+    if markers != [BEGIN, END] * (len(markers) // 2):
+        where = f"the cell that begins {lines[0]!r}"
+        raise CourseError(f"{BEGIN!r} or {END!r} without its counterpart in {where}")
+    return SOLUTION.sub(rf"\1{PROMPT}\n\1...", "\n".join(lines))
 
 
 def student_notebook(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -91,8 +72,7 @@ def student_notebook(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def write_student_edition(source: str | Path, out: str | Path) -> list[Path]:
-    """Write the student edition of all notebooks in `source` into the folder `out`; returns their
-    paths.
+    """Write the student edition of all notebooks in `source` into the folder `out`: its paths.
 
     The profiles and everything else beside the notebooks but the lecturers' README.md is copied.
     Raises CourseError when `out` is the source, or holds anything but an earlier student edition.
@@ -102,57 +82,17 @@ def write_student_edition(source: str | Path, out: str | Path) -> list[Path]:
     if out == source or out.is_relative_to(source):
         raise CourseError(f"{out} is where the source notebooks lie; choose another --out")
     if out.exists() and any(out.iterdir()) and not mark.is_file():
-        raise CourseError(
-            f"{out} holds other files, which the student edition would mix with; choose an empty"
-            " --out"
-        )
-    contents = {
-        path.name: student_notebook(read_notebook(path))
-        for path in sorted(source.glob("[0-9][0-9]_*.ipynb"))
-    }
-    if not contents:
+        mixed = "which the student edition would mix with"
+        raise CourseError(f"{out} holds other files, {mixed}; choose an empty --out")
+    paths = sorted(source.glob("[0-9][0-9]_*.ipynb"))
+    if not paths:
         raise CourseError(f"no notebook in {source}: expected files such as 00_start_here.ipynb")
+    contents = {path.name: student_notebook(read_notebook(path)) for path in paths}
+    others = shutil.ignore_patterns("*.ipynb", "README.md", ".*")
     with new_folder(out, overwrite=True) as scratch:
-        shutil.copytree(
-            source,
-            scratch,
-            ignore=shutil.ignore_patterns("*.ipynb", "README.md", ".*"),
-            dirs_exist_ok=True,
-        )
-        (scratch / mark.name).write_text(
-            "written by `python -m corelib course student`; it is replaced as a whole\n",
-            encoding="utf-8",
-        )
+        shutil.copytree(source, scratch, ignore=others, dirs_exist_ok=True)
+        told = "written by `python -m corelib course student`; it is replaced as a whole\n"
+        (scratch / mark.name).write_text(told, encoding="utf-8")
         for name, notebook in contents.items():
             nbformat.write(notebook, scratch / name)
     return [out / name for name in contents]
-
-
-def exercises_of(notebook: nbformat.NotebookNode) -> list[tuple[str, int, int]]:
-    """(number, place of the solution's cell, place of the check's cell) of every exercise, in
-    order.
-
-    Raises CourseError for a solution without a check right behind it, or a check without a
-    solution.
-    """
-    found, solution = [], None
-    for place, cell in enumerate(notebook.cells):
-        if cell.cell_type != "code":
-            continue
-        called = re.match(r'\s*check\(\s*"([\d.]+)"', cell.source)
-        if called and solution is None:
-            raise CourseError(
-                f"the check of exercise {called[1]} has no solution in the code cell before it"
-            )
-        if solution is not None and not called:
-            raise CourseError(
-                f"the solution in cell {solution + 1} has no check in the code cell behind it"
-            )
-        if called:
-            found.append((called[1], solution, place))
-        solution = place if BEGIN in cell.source else None
-    if solution is not None:
-        raise CourseError(
-            f"the solution in cell {solution + 1} has no check in the code cell behind it"
-        )
-    return found

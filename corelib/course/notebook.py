@@ -1,23 +1,40 @@
-"""Executes one notebook with papermill; what it left is kept, and what went wrong is told in one
-line."""
+"""Executes one notebook with papermill; what it left is kept, what went wrong is one line."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from papermill.engines import NBClientEngine, papermill_engines
 from papermill.execute import ERROR_MARKER_TAG
 
-from corelib.course.failures import INSTALLATION, KERNEL_DIED, explain_cell_time, explain_error
 from corelib.course.kernels import client_config
 from corelib.course.parameters import read_notebook
 from corelib.course.site import write_html
 from corelib.machine.errors import KitError
 from corelib.machine.files import write_atomically
+
+# papermill warns of parameters that its own reading of the cell misses; they are checked by now.
+logging.getLogger("papermill").setLevel(logging.ERROR)
+
+MEMORY = "too little memory: close other programs, or take a smaller profile (--profile smoke)"
+DISK = "the disk is full: free some space, then run it again; what is finished is kept"
+INSTALLATION = "ask `python -m corelib doctor` what is missing or broken"
+# What to do: parts of an error's class or message (lower case). torch and numpy have errors of
+# their own for a memory that is full, and each system its own words for a disk that is.
+ADVICE = {
+    MEMORY: (
+        "memoryerror", "outofmemory", "out of memory", "can't allocate memory",
+        "unable to allocate",
+    ),
+    DISK: ("no space left on device", "not enough space on the disk", "disk quota exceeded"),
+    INSTALLATION: ("modulenotfounderror", "torchvision::nms"),
+}  # fmt: skip
 
 
 class NotebookError(KitError, RuntimeError):
@@ -26,97 +43,83 @@ class NotebookError(KitError, RuntimeError):
     exit_code = 1
 
 
-def execute_notebook(
-    path: Path,
-    executed: Path,
-    parameters: dict,
-    root: Path,
-    kernel: str,
-    cell_timeout: int | None,
-    executed_from: str,
-) -> None:
-    """Execute one notebook into `executed` and write its page; raises NotebookError, both files
-    kept.
+@dataclass(frozen=True)
+class Job:
+    """A notebook to execute."""
 
-    path           of the notebook; root: the working folder of its kernel
-    kernel, cell_timeout  as corelib.course.execute.run_course takes them
-    executed_from  the checksum that the copy is to carry (corelib.course.continuing)
-    """
-    problem, seen, signals, page = None, [], [], None
+    path: Path  # of the notebook; its kernel works in the folder above the notebooks
+    executed: Path  # the copy to write
+    parameters: dict
+    checksum: str  # of all that it depends on (corelib.course.continuing); the copy carries it
+
+
+def execute_notebook(job: Job, cell_timeout: int | None) -> None:
+    """Write a notebook's executed copy and its page; raises NotebookError, both files kept."""
+    (notebook, problem), page = _execute(job, cell_timeout), None
+    # What papermill notes of its own paths is this machine's; the names alone are enough.
+    notebook.metadata.setdefault("papermill", {}).update(
+        input_path=job.path.name, output_path=job.executed.name, exception=problem is not None
+    )
+    notebook.metadata["executed_from"] = job.checksum
+    try:
+        write_atomically(job.executed, nbformat.writes(notebook) + "\n")
+        page = write_html(job.executed, images=job.path.parent)
+    except OSError as error:
+        problem = problem or explain_error(type(error).__name__, str(error))
+    if problem is not None:
+        kept = f"The executed copy, up to there: {page}" if page else "No page could be written"
+        raise NotebookError(f"{job.path.stem}, cell {_last_cell(notebook)}: {problem}\n{kept}")
+
+
+def explain_error(kind: str, message: str) -> str:
+    """One line of at most about 500 characters: an error, and what to do where that is known."""
+    whole = f"{kind}: {message}" if message.strip() else kind
+    said = textwrap.shorten(whole, 400, placeholder=" ...")
+    for advice, signs in ADVICE.items():
+        if any(sign in whole.lower() for sign in signs):
+            return f"{said} - {advice}"
+    return said
+
+
+def _execute(job: Job, cell_timeout: int | None) -> tuple[nbformat.NotebookNode, str | None]:
+    """The notebook as far as it came, and what went wrong, or None."""
+    problem, seen, signals = None, [], []
     try:
         papermill.execute_notebook(
-            path,
+            job.path,
             None,
-            parameters,
-            engine_name=_Engine.__name__,
-            seen=seen,
-            kernel_name=kernel,
-            cwd=root,
+            job.parameters,
+            kernel_name="python3",
+            cwd=job.path.parent.parent,
             execution_timeout=cell_timeout,
             progress_bar=False,
-            config=client_config(signals),
+            config=client_config(seen, signals),
         )
     except papermill.PapermillExecutionError as error:
         problem = explain_error(error.ename, error.evalue)
     except CellTimeoutError:
-        problem = explain_cell_time(cell_timeout)
+        allow = "allow more with --cell-timeout, or take a smaller profile"
+        problem = f"ran longer than the {cell_timeout} s allowed for one cell; {allow}"
     except (DeadKernelError, asyncio.CancelledError):
         if signals:
             raise KeyboardInterrupt from None
-        problem = KERNEL_DIED
+        problem = f"the kernel died; the commonest cause is {MEMORY}"
     except RuntimeError as error:
         problem = f"the kernel did not start ({' '.join(str(error).split())}); {INSTALLATION}"
-    notebook = seen[0] if seen else read_notebook(path)
-    # What papermill notes of its own paths is this machine's; the names alone are enough.
-    notebook.metadata.setdefault("papermill", {}).update(
-        input_path=path.name, output_path=executed.name
-    )
+    notebook = seen[0] if seen else read_notebook(job.path)
     if problem is None and _has_unexecuted(notebook):
-        # papermill takes sys.exit() for a good end, and nbclient skips some tags; the course wants
-        # every cell executed.
+        # papermill takes sys.exit() for a good end, and nbclient skips some tags.
         problem = "the notebook ended here without an error, but not every cell was executed"
-    notebook.metadata.papermill["exception"] = problem is not None
-    notebook.metadata["executed_from"] = executed_from
-    try:
-        write_atomically(executed, nbformat.writes(notebook) + "\n")
-        page = write_html(executed, images=path.parent)
-    except OSError as error:
-        problem = problem or explain_error(type(error).__name__, str(error))
-    if problem is not None:
-        kept = (
-            f"The executed copy, up to there: {page}"
-            if page
-            else "There is no page of it: it could not be written"
-        )
-        raise NotebookError(
-            f"{path.stem}, cell {_last_cell(notebook)}: {problem}\n{kept}"
-        ) from None
-
-
-class _Engine(NBClientEngine):
-    """papermill's own; `seen` gets hold of the notebook as it grows, whatever ends it."""
-
-    @classmethod
-    def execute_managed_notebook(cls, nb_man, kernel_name, *, seen: list, **options):
-        seen.append(nb_man.nb)
-        return super().execute_managed_notebook(nb_man, kernel_name, **options)
-
-
-papermill_engines.register(_Engine.__name__, _Engine)
+    return notebook, problem
 
 
 def _last_cell(notebook: nbformat.NotebookNode) -> int:
-    """The number, counted from 1 as in the source notebook, of the cell with an error, or of the
-    last one begun."""
-    # papermill's own cells are not in the source, so they do not count.
+    """The number, in the source notebook, of the cell with an error or else the last one begun."""
     own = {"injected-parameters", ERROR_MARKER_TAG}
     cells = [cell for cell in notebook.cells if not own & set(cell.metadata.get("tags", []))]
     last = 1
     for number, cell in enumerate(cells, start=1):
-        if any(
-            output.output_type == "error" and output.ename != "SystemExit"
-            for output in cell.get("outputs", [])
-        ):
+        if set(_errors(cell)) - {"SystemExit"}:
             return number
         if cell.cell_type == "code" and cell.metadata.get("papermill", {}).get("start_time"):
             last = number
@@ -125,10 +128,8 @@ def _last_cell(notebook: nbformat.NotebookNode) -> int:
 
 def _has_unexecuted(notebook: nbformat.NotebookNode) -> bool:
     code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
-    return any(cell.execution_count is None or _exited(cell) for cell in code)
+    return any(cell.execution_count is None or "SystemExit" in _errors(cell) for cell in code)
 
 
-def _exited(cell: nbformat.NotebookNode) -> bool:
-    return any(
-        output.output_type == "error" and output.ename == "SystemExit" for output in cell.outputs
-    )
+def _errors(cell: nbformat.NotebookNode) -> list[str]:
+    return [output.ename for output in cell.get("outputs", []) if output.output_type == "error"]

@@ -1,9 +1,7 @@
 """The rows of the results table: written by each notebook, merged and tabulated by the run.
 
-A row says what was measured, on what, and how: dataset, system ("mlp" or "core"),
-with_difficulty, recipe, seed, split, spearman, rl2_x100, score_range, n_train, n_test, epoch,
-selected_on, seconds, device; `notebook` is added when it is recorded. Further keys are kept;
-`exemplars`, how many voted, is shown in the table.
+A row says what was measured, on what, and how (REQUIRED); `notebook` is added when it is recorded.
+Further keys are kept; `exemplars`, how many voted, is shown in the table.
 """
 
 from __future__ import annotations
@@ -18,21 +16,22 @@ import pandas as pd
 from corelib.machine.files import json_text, write_atomically
 
 REQUIRED = (
-    "dataset", "system", "with_difficulty", "recipe", "seed", "split", "spearman", "rl2_x100", "score_range",
-    "n_train", "n_test", "epoch", "selected_on", "seconds", "device",
+    "dataset", "system", "with_difficulty", "recipe", "seed", "split", "spearman", "rl2_x100",
+    "score_range", "n_train", "n_test", "epoch", "selected_on", "seconds", "device",
 )  # fmt: skip
 SYSTEMS = ("mlp", "core")
 # Rows that differ in one of these are other experiments, never other seeds of one experiment.
 SETTING = [
-    "dataset", "system", "with_difficulty", "recipe", "exemplars", "split", "selected_on", "score_range", "n_test",
+    "dataset", "system", "with_difficulty", "recipe", "exemplars", "split", "selected_on",
+    "score_range", "n_test",
 ]  # fmt: skip
 
 
 def record_results(rows: Iterable[Mapping], *, notebook: str, folder: str | Path) -> Path:
     """Write a notebook's rows to folder/metrics-<notebook>.json, replacing what it recorded before.
 
-    Returns the file. A number that is not finite becomes null.
-    Raises ValueError that names every row and key missing, and any system but "mlp" and "core".
+    Returns the file. A number that is not finite becomes null. Raises ValueError, which names every
+    row that lacks a key or is of another system than "mlp" and "core".
     """
     rows = [dict(row) for row in rows]
     problems = []
@@ -41,50 +40,39 @@ def record_results(rows: Iterable[Mapping], *, notebook: str, folder: str | Path
         if missing:
             problems.append(f"row {number} lacks {', '.join(missing)}")
         elif row["system"] not in SYSTEMS:
-            problems.append(
-                f"row {number}: system is {row['system']!r}, expected one of {', '.join(SYSTEMS)}"
-            )
+            expected = f"expected one of {', '.join(SYSTEMS)}"
+            problems.append(f"row {number}: system is {row['system']!r}, {expected}")
     if problems:
         raise ValueError(f"results of {notebook}: " + "; ".join(problems))
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"metrics-{notebook}.json"
-    _write_json(path, [row | {"notebook": notebook} for row in rows])
+    path = Path(folder) / f"metrics-{notebook}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = [row | {"notebook": notebook} for row in rows]
+    write_atomically(path, json_text(content, indent=1) + "\n")
     return path
 
 
-def read_results(folder: str | Path) -> list[dict]:
-    """All rows that notebooks have recorded in a folder, in the notebooks' order."""
-    rows = []
-    for path in sorted(Path(folder).glob("metrics-*.json")):
-        rows += json.loads(path.read_text(encoding="utf-8"))
-    return rows
-
-
 def merge_results(folder: str | Path) -> list[dict]:
-    """Write folder/metrics.json from every notebook's rows, and return the rows."""
-    rows = read_results(folder)
-    _write_json(Path(folder) / "metrics.json", rows)
+    """Write folder/metrics.json from every notebook's rows, in their order, and return the rows."""
+    recorded = sorted(Path(folder).glob("metrics-*.json"))
+    rows = [row for path in recorded for row in json.loads(path.read_text(encoding="utf-8"))]
+    write_atomically(Path(folder) / "metrics.json", json_text(rows, indent=1) + "\n")
     return rows
 
 
 def results_table(rows: Iterable[Mapping]) -> pd.DataFrame:
     """One line an experiment, mean and spread over its seeds.
 
-    Columns: dataset, system, with_difficulty, recipe, exemplars, split, selected_on, score_range
-    (the range that R-l2 divides by), n_test, seeds (how many), spearman, spearman_sd, rl2_x100,
-    rl2_x100_sd. The spread is the sample standard deviation over seeds, NaN for a single one; the
-    mean of Spearman is a plain mean, as seeds repeat one experiment. Where two notebooks report
-    the same seed of the same experiment, the later row counts.
+    Columns: those of SETTING (R-l2 divides by score_range), seeds (how many), spearman,
+    spearman_sd, rl2_x100, rl2_x100_sd. The spread is the sample standard deviation, NaN for a
+    single seed; the mean of Spearman is a plain mean, as seeds repeat one experiment. Where two
+    notebooks report the same seed of the same experiment, the later row counts.
     """
     columns = [*SETTING, "seed", "spearman", "rl2_x100"]
     frame = pd.DataFrame([{key: row.get(key) for key in columns} for row in rows], columns=columns)
     frame["score_range"] = frame["score_range"].map(_range_text)
     frame = frame.drop_duplicates([*SETTING, "seed"], keep="last")
-    for measure in ("spearman", "rl2_x100"):
-        frame[measure] = frame[measure].astype(float)
-    groups = frame.groupby(SETTING, dropna=False, sort=False)
-    table = groups.agg(
+    frame = frame.astype({"spearman": float, "rl2_x100": float})
+    table = frame.groupby(SETTING, dropna=False, sort=False).agg(
         seeds=("seed", "size"),
         spearman=("spearman", "mean"),
         spearman_sd=("spearman", "std"),
@@ -95,30 +83,21 @@ def results_table(rows: Iterable[Mapping]) -> pd.DataFrame:
 
 
 def table_text(rows: Iterable[Mapping]) -> pd.DataFrame:
-    """The results table for reading: "mean +- spread" as text, and no column that says nothing.
-
-    `exemplars` is left out where no row has it.
-    """
+    """The results table to read: "mean +- spread" as text; no `exemplars` where no row has it."""
     table = results_table(rows)
-    shown = table[SETTING].copy()
-    shown["seeds"] = table["seeds"]
-    shown["Spearman"] = [
-        _mean_text(m, s, 3) for m, s in zip(table["spearman"], table["spearman_sd"], strict=False)
-    ]
-    shown["R-l2 x100"] = [
-        _mean_text(m, s, 3) for m, s in zip(table["rl2_x100"], table["rl2_x100_sd"], strict=False)
-    ]
-    shown["exemplars"] = shown["exemplars"].map(_cell_text)
-    shown["n_test"] = shown["n_test"].map(_cell_text)
-    if not any(shown["exemplars"]):
-        shown = shown.drop(columns="exemplars")
-    return shown
+    shown = table[[*SETTING, "seeds"]].copy()
+    for title, measure in (("Spearman", "spearman"), ("R-l2 x100", "rl2_x100")):
+        pairs = zip(table[measure], table[f"{measure}_sd"], strict=True)
+        shown[title] = [_mean_text(mean, spread) for mean, spread in pairs]
+    for column in ("exemplars", "n_test"):
+        shown[column] = shown[column].map(_cell_text)
+    return shown if any(shown["exemplars"]) else shown.drop(columns="exemplars")
 
 
-def _mean_text(mean: float, spread: float, digits: int) -> str:
+def _mean_text(mean: float, spread: float) -> str:
     if math.isnan(mean):
         return ""
-    return f"{mean:.{digits}f}" + ("" if math.isnan(spread) else f" +- {spread:.{digits}f}")
+    return f"{mean:.3f}" + ("" if math.isnan(spread) else f" +- {spread:.3f}")
 
 
 def _cell_text(value: object) -> str:
@@ -131,7 +110,3 @@ def _range_text(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return " to ".join(f"{end:g}" for end in value)
     return _cell_text(value)
-
-
-def _write_json(path: Path, content: object) -> None:
-    write_atomically(path, json_text(content, indent=1) + "\n")

@@ -3,13 +3,7 @@
 import nbformat
 import pytest
 
-from corelib.course.exercises import (
-    OpenExercise,
-    check,
-    exercises_of,
-    without_solutions,
-    write_student_edition,
-)
+from corelib.course.exercises import OpenExercise, check, without_solutions, write_student_edition
 from corelib.course.parameters import CourseError
 
 
@@ -68,13 +62,6 @@ SOLUTION, CHECK = (
     "### BEGIN SOLUTION\nanswer = 3\n### END SOLUTION",
     'check("5.1", (lambda: answer == 3, "count"))',
 )
-
-
-def test_exercises_are_found_with_their_checks():
-    assert exercises_of(notebook("x = 1", SOLUTION, CHECK)) == [("5.1", 1, 2)]
-    for broken in ((SOLUTION,), (SOLUTION, "x = 1"), (CHECK,), (SOLUTION, SOLUTION, CHECK)):
-        with pytest.raises(CourseError):
-            exercises_of(notebook(*broken))
 
 
 def test_the_student_edition_keeps_checks_and_carries_no_answer(tmp_path):

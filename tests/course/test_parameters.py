@@ -164,10 +164,8 @@ def test_a_profile_that_runs_something_is_refused_and_nothing_runs(tmp_path, tag
     marker = tmp_path / "marker"
     code = f"open({str(marker)!r}, 'w').close()"
     call = code if "eval" in tag else f'"{sys.executable}" -c "{code}"'
-    text = (
-        f"all: {tag}\n "
-        f" {'- ' if 'apply' in tag else 'args: '}{json.dumps(call) if 'apply' in tag else json.dumps([call])}\n"
-    )
+    given = f"- {json.dumps(call)}" if "apply" in tag else f"args: {json.dumps([call])}"
+    text = f"all: {tag}\n  {given}\n"
     yaml.unsafe_load(text)
     assert marker.exists(), "the trap must work, or this test shows nothing"
     marker.unlink()
