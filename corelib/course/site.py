@@ -28,6 +28,7 @@ from corelib.course.results import table_text
 from corelib.machine.files import new_folder, write_atomically
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
+PICTURE = re.compile(r"^!\[.*\n\n.*\n\n", re.MULTILINE)  # and the sentence below it
 NO_TEXT = 'alt="No description has been provided for this image"'
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -220,10 +221,10 @@ def _failed(executed: Path) -> bool:
 
 
 def title_and_aims(
-    notebook: nbformat.NotebookNode, name: str, *, lines: int = 6
+    notebook: nbformat.NotebookNode, name: str, *, lines: int = 7
 ) -> tuple[str, str]:
     """A notebook's first heading, and the first lines under it as Markdown (at most `lines`,
-    further headings skipped).
+    further headings and a picture skipped).
 
     Without a heading the title is `name`.
     """
@@ -231,7 +232,8 @@ def title_and_aims(
     for cell in notebook.cells:
         if cell.cell_type != "markdown":
             continue
-        text = [line.rstrip() for line in cell.source.splitlines()]
+        source = re.sub(PICTURE, "", cell.source)
+        text = [line.rstrip() for line in source.splitlines()]
         start = next((i for i, line in enumerate(text) if line.startswith("# ")), None)
         if start is None:
             continue
