@@ -34,8 +34,8 @@ SETTINGS = {
     ),  # every cell stays on the page, in sight or not
     "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
 }
-# code cells that have not run, or run still
-PENDING = """return [...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputPrompt')]
+# code cells that have not run, or run still (a folded one, the parameters', shows no number)
+PENDING = """return [...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputArea-prompt')]
     .filter(prompt => !/\\d/.test(prompt.textContent)).length"""
 
 
@@ -145,6 +145,7 @@ def opened(browser, lab, data):
         changes = plan_course("smoke", source=notebooks_folder())[name]
         changes |= {key: str(data / key) for key in ("dives", "runs", "results") if key in changes}
         source, copy = list_notebooks(notebooks_folder())[name], folder / f"{name}.ipynb"
+        shutil.copytree(source.parent / "pictures", folder / "pictures", dirs_exist_ok=True)
         papermill.execute_notebook(
             source, copy, parameters=changes, prepare_only=True, progress_bar=False
         )

@@ -27,6 +27,7 @@ TEMPLATES = Path(__file__).parent
 WIDGET = "application/vnd.jupyter.widget-view+json"
 WIDGET_NOTE = '<p class="widget-note">A widget: run this notebook in JupyterLab to use it.</p>'
 THUMBNAIL = 480  # pixels; half of them are shown, so that it stays sharp
+PICTURE = re.compile(r"^!\[.*\n\n.*\n\n", re.MULTILINE)  # and the sentence below it
 # A notebook's title, and what stands below it up to the next heading.
 OPENING = re.compile(r"^# (.*)\n?(?:(?:#.*|[ \t]*)\n)*((?:[^#\n].*\n?|\n)*)", re.MULTILINE)
 
@@ -129,10 +130,11 @@ def _entry(executed: Path) -> dict:
     }
 
 
-def _title_and_aims(notebook: nbformat.NotebookNode, most: int = 6) -> tuple[str, str]:
+def _title_and_aims(notebook: nbformat.NotebookNode, most: int = 7) -> tuple[str, str]:
     """A notebook's first heading, and the first lines under it; both empty without a heading."""
     for cell in notebook.cells:
-        if cell.cell_type == "markdown" and (found := OPENING.search(cell.source)):
+        text = PICTURE.sub("", cell.source)
+        if cell.cell_type == "markdown" and (found := OPENING.search(text)):
             below = [line.rstrip() for line in found[2].splitlines()]
             filled = [place for place, line in enumerate(below) if line][:most]
             return found[1].strip(), "\n".join(below[: filled[-1] + 1] if filled else [])
