@@ -118,7 +118,7 @@ def write_index(
 
 def _entry(executed: Path) -> dict:
     notebook = nbformat.read(executed, as_version=4)
-    title, aims = _title_and_aims(notebook)
+    title, aims = title_and_aims(notebook)
     record = notebook.metadata.get("papermill", {})
     return {
         "name": executed.stem,
@@ -130,7 +130,7 @@ def _entry(executed: Path) -> dict:
     }
 
 
-def _title_and_aims(notebook: nbformat.NotebookNode, most: int = 7) -> tuple[str, str]:
+def title_and_aims(notebook: nbformat.NotebookNode, most: int = 7) -> tuple[str, str]:
     """A notebook's first heading, and the first lines under it; both empty without a heading."""
     for cell in notebook.cells:
         text = PICTURE.sub("", cell.source)

@@ -96,7 +96,7 @@ def test_it_opens_with_its_title_its_question_and_a_picture_of_its_own_folder(pa
 
 @each_notebook
 def test_the_index_of_an_executed_course_shows_its_question_and_its_aims_without_the_picture(path):
-    _, aims = title_and_aims(nbformat.read(path, as_version=4), path.stem)
+    _, aims = title_and_aims(nbformat.read(path, as_version=4))
     question, able, *aims_of_it = [line for line in aims.splitlines() if line]
     assert question.endswith("?**") and able == "You will be able to:"
     assert all(line.startswith("- ") for line in aims_of_it[:3]) and "pictures/" not in aims
