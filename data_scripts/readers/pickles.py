@@ -53,6 +53,13 @@ def load_pickle(path: str | Path) -> object:
         ) from None
 
 
+def listed(values: object) -> list | None:
+    """A list, a tuple or an array as a list; None for anything else."""
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
+    return list(values) if isinstance(values, list | tuple) else None
+
+
 _AGAIN = (
     "load it with {}, and save what it holds with pickle.dump, as plain dictionaries, lists,"
     " numbers and numpy arrays"

@@ -17,7 +17,8 @@ from corelib.data.video import read_video, write_video
 from corelib.evaluation import open_inputs
 from corelib.recipe import named
 from corelib.training import fit
-from data_scripts.readers.score_sheet import draw_split, read_scores
+from data_scripts.prepared.datasets import draw_split
+from data_scripts.readers.score_sheet import read_scores
 from data_scripts.readers.video_check import check_video
 
 SCRIPT = Path(__file__).parents[2] / "data_scripts" / "prepare_videos.py"
