@@ -122,6 +122,13 @@ def count_splits(samples: pd.DataFrame) -> str:
     return ", ".join(f"{count} {split}" for split, count in counts.items())
 
 
+def tell_flags(samples: pd.DataFrame, flags: Sequence[str]) -> None:
+    """Print how many dives have each of the flags."""
+    for flag in flags:
+        count = samples["flags"].str.contains(flag).sum()
+        click.echo(f"flagged, not dropped: {count} dives, {flag}")
+
+
 def tell_columns(table: Path, found: dict) -> None:
     """Print how a table was read and which of its columns is what."""
     click.echo(f"{table}: {found['how']}")

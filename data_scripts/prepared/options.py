@@ -49,7 +49,7 @@ def out_option(text: str = "Folder of the new dataset.") -> Callable:
 
 def optional_place(name: str, kind: Place, text: str, default: str | None = None) -> Callable:
     """A file or folder that may be given; `default` in words."""
-    text += f"  [default: {default}]" if default else ""
+    text = f"{text}  [default: {default}]".strip() if default else text
     return click.option(name, type=kind, help=text, show_default=False)
 
 
