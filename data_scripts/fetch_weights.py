@@ -1,8 +1,9 @@
 """Fetch the Kinetics weights of I3D from either public PyTorch release, as safetensors.
 
-The file is downloaded, or taken from --from-file, checked against the release's checksum (the SHA-1
-by which Git names a file's content), loaded into the encoder tensor by tensor and written with its
-source, licence and expected input beside it. Nothing is written unless all of that succeeds.
+The file is downloaded, or taken from --from-file, and checked against the release's checksum, the
+SHA-1 by which Git names a file's content. It is loaded into the encoder tensor by tensor and
+written with its source, licence and expected input beside it. Nothing is written unless all of that
+succeeds.
 """
 
 from __future__ import annotations

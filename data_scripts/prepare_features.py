@@ -67,8 +67,6 @@ def prepare_features(
 
     Raises DatasetError that lists every row and feature file that is wrong, and FileExistsError.
     """
-    from corelib.data.banks import smallest_type, write_bank  # torch takes seconds
-
     columns, fisv = columns or {}, labels.is_dir()
     score = _fisv_score(labels, columns) if fisv else ""
     more = {"name": f"fisv-{score.lower()}", "title": f"Fis-V, {score}"} | FISV
@@ -89,14 +87,20 @@ def prepare_features(
             )
             card = describe(samples, found, options)
             card |= {"split": found["split"], "table": f"{labels.name}, {found['how']}"}
-        lengths = [length for length, _ in banks.values()]
-        steps = 1 if max(lengths) == 1 else steps
-        stretches = [stretches[:steps] for _, stretches in banks.values()]
-        bank = smallest_type(np.stack(stretches), list(banks))
-        write_bank(folder / "features.safetensors", bank, list(banks))
-        write_table(folder, card | {"steps": steps}, samples)
-    held = {"features": bank.shape, "type": str(bank.dtype), "steps": (min(lengths), max(lengths))}
+        held = _write_bank(folder / "features.safetensors", banks)
+        write_table(folder, card | {"steps": held["features"][1]}, samples)
     return samples, found | held
+
+
+def _write_bank(path: Path, banks: dict[str, tuple[int, np.ndarray]]) -> dict:
+    """Write {media: (steps, their averages)}; returns what the bank holds."""
+    from corelib.data.banks import smallest_type, write_bank  # torch takes seconds
+
+    lengths = [length for length, _ in banks.values()]
+    bank = np.stack([averages for _, averages in banks.values()])
+    bank = smallest_type(bank[:, :1] if max(lengths) == 1 else bank, list(banks))
+    write_bank(path, bank, list(banks))
+    return {"features": bank.shape, "type": str(bank.dtype), "steps": (min(lengths), max(lengths))}
 
 
 class _Averaged:

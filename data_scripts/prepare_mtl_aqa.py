@@ -65,8 +65,7 @@ CARD = {
 
 
 def read_mtl_aqa(info: Path, *, split: str = "official", seed: int = 0) -> pd.DataFrame:
-    """The official annotations as one row a dive, in the order of (event, dive); no frame is looked
-    at.
+    """The official annotations as one row a dive, in their order; no frame is looked at.
 
     info   folder of the three pickles
     split  "official": split 0, which has every event on both sides; "events": whole events are held
@@ -210,8 +209,7 @@ def prepare_mtl_aqa(
     pair_by: str = "difficulty",
     overwrite: bool = False,
 ) -> pd.DataFrame:
-    """Write the prepared dataset `out`, which points to the frames and copies none; returns its
-    samples.
+    """Write the prepared dataset `out`, which points to the frames, and return its samples.
 
     pair_by  exemplars share the "difficulty" (the paper) or the "group", the dive number
 

@@ -3,9 +3,9 @@
 VIDEOS/       video files, or one folder of frames a video, at any depth
 SCORES.csv    a line of column names, then one line a performance
 
-The options name the columns. What is taken without them says readers/columns.py (a table with the
-columns video and score needs none), how the file is read, byte-order mark, separator and decimal
-commas, readers/spreadsheets.py; both are printed. A video is named by its path below
+The options name the columns; a table with the columns video and score needs none. What is taken
+without them says readers/columns.py, and how the file is read readers/spreadsheets.py; both are
+printed. A video is named by its path below
 VIDEOS, its suffix may be left out. Frames are counted, so a variable frame rate does no harm. White
 space in an id becomes _, since a run lists ids separated by blanks. Every further column is kept.
 """

@@ -90,8 +90,8 @@ def place_joints(pose: np.ndarray, body: float = 1.0) -> np.ndarray:
 def point_masses(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Points [..., 2 n, 3] and masses [2 n], 1 together, that weigh and turn as rods for segments.
 
-    A uniform rod of length l has the moment of inertia m l^2 / 12 of two points m / 2 at l /
-    sqrt(12) from its middle.
+    A uniform rod of length l has the moment of inertia m l^2 / 12. So have two points m / 2 at
+    l / sqrt(12) from its middle.
     """
     ends = np.array([[INDEX[a], INDEX[b]] for a, b in MASSES])
     first, second = joints[..., ends[:, 0], :], joints[..., ends[:, 1], :]

@@ -169,7 +169,7 @@ def draw_faults(rng: np.random.Generator, skill: float, *, twisting: bool) -> di
     """Magnitudes 0..1 of every fault for a diver of this skill (0..1).
 
     Faults come together, as they do in the pool: what a diver lacks in skill shows in all of them,
-    one of them more than the others, and the splash follows from how badly the rest went.
+    and in one most of all. The splash follows from how badly the rest went.
     """
     other = "late_opening" if twisting else "unfinished_twist"
     possible = [name for name in DEDUCTIONS if name != other]

@@ -78,10 +78,9 @@ class Motion:
 
 
 def fall_time(drop: float, speed_up: float) -> float:
-    """Seconds of flight until a body is `drop` metres below where it left at `speed_up` metres a
-    second.
+    """Seconds of flight until a body is `drop` metres below where it left.
 
-    The positive root of drop + v t - g t^2 / 2 = 0.
+    The positive root of drop + v t - g t^2 / 2 = 0, v being `speed_up` in metres a second.
     """
     return (speed_up + np.sqrt(speed_up**2 + 2 * GRAVITY * drop)) / GRAVITY
 

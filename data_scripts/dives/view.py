@@ -12,16 +12,14 @@ from data_scripts.dives.motion import CLIP_SECONDS, Motion, plan
 
 @dataclass(frozen=True)
 class Camera:
-    """Where the camera looks: centre [T, 2] of the picture in metres across and up, and pixels a
-    metre."""
+    """Where the camera looks: centre [T, 2] in metres across and up, and pixels a metre."""
 
     centre: np.ndarray
     scale: float
 
 
 def project(points: np.ndarray, azimuth: float) -> tuple[np.ndarray, np.ndarray]:
-    """World points [..., 3] -> (across and up [..., 2] in metres, nearness [...]) for a camera
-    turned by azimuth.
+    """World points [..., 3] as a camera sees them: across and up [..., 2], nearness [...]; metres.
 
     At azimuth 0 the camera looks at the board's side; it then moves round towards the water.
     """

@@ -69,18 +69,15 @@ def unpack(
     overwrite: bool = False,
     progress: bool = False,
 ) -> tuple[int, int]:
-    """Unpack a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz file, told by its content, into the new
-    folder `out`.
+    """Unpack a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz file into the new folder `out`.
 
     limit, members  the most bytes and the most entries that it may unpack to
 
     Returns (files, bytes). The folder gets its name when all is unpacked; files get the rights and
-    the time of any new file. Links within the folder are made, after everything else, so that
-    nothing is written through one. Raises ArchiveError for an archive that is damaged or cut short,
-    that would unpack to more than `limit` bytes, more than `members` entries or more than
-    RATIO_LIMIT times its own size, and for a member that has a path out of the folder, is a link to
-    there or a device, or comes twice. A dataset.json in it is unpacked as any other file; it is
-    checked when it is loaded. Raises FileExistsError as new_folder.
+    the time of any new file. Links within the folder are made last: nothing is written through one.
+    Raises ArchiveError for an archive that is damaged or too large, also for its own size; and for
+    a member that leaves the folder, is a device or comes twice. Raises FileExistsError as
+    new_folder.
     """
     archive = Path(archive)
     if not archive.is_file():

@@ -4,7 +4,7 @@
     .pt, .pth    torch's, opened with weights_only
 
 A sample is floating-point numbers [D] or [T, D]. A file of all samples is an .npz or a torch
-dictionary, with ids for names, or with two entries, ids [N] and features [N, D] or [N, T, D].
+dictionary. It has ids for names, or two entries, ids [N] and features [N, D] or [N, T, D].
 """
 
 from __future__ import annotations

@@ -192,8 +192,7 @@ class _Reader(pickle._Unpickler):
         raise pickle.UnpicklingError("this is no pickle")  # but a text, say, that begins like one
 
     def set_state(self) -> None:
-        """The opcode BUILD: the state of a new array, and of a type nothing but the order of its
-        bytes."""
+        """The opcode BUILD: a new array's state, and of a type's only the order of its bytes."""
         state, made = self.stack.pop(), self.stack[-1]
         if isinstance(made, np.dtype):
             if state[1] == ">" and made.kind != "O":

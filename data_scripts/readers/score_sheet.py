@@ -86,9 +86,8 @@ def read_rows(
     rule = f"a number from {low:g} to {high:g}, the score range" if score_range else "a number"
     samples["score"] = sheet.numbers("score", rule, lambda value: low <= value <= high)
     if "difficulty" in sheet.one:
-        samples["difficulty"] = sheet.numbers(
-            "difficulty", "a number above 0", lambda value: value > 0
-        )
+        rule = "a number above 0"
+        samples["difficulty"] = sheet.numbers("difficulty", rule, lambda value: value > 0)
     if "group" in sheet.one:
         samples["group"] = sheet.column("group")
         for line in samples.index[samples["group"].isna()]:
@@ -101,13 +100,10 @@ def read_rows(
         samples["judges"] = [_judged(sheet, line) for line in samples.index]
     samples["id"] = _ids(sheet, samples)
     sheet.raise_problems()
-    for name in sheet.further:
-        samples[f"{name}_in_file" if name in CONTRACT else name] = sheet.kept(name)
-    order = [name for name in CONTRACT if name in samples]
-    order += [name for name in samples if name not in order]
+    samples = samples[[name for name in CONTRACT if name in samples]].join(sheet.further())
     columns = {role: ", ".join(names) for role, names in sheet.columns.items()}
     found = {"how": f"{sheet.how}, {sheet.why}", "columns": columns}
-    return samples[order].reset_index(drop=True), looked, found
+    return samples.reset_index(drop=True), looked, found
 
 
 class _Sheet:
@@ -119,8 +115,6 @@ class _Sheet:
         self.columns = choose_columns(path, self.cells, wanted)
         self.one = {role: names[0] for role, names in self.columns.items()}
         self.media = "features" if "features" in self.one else "video"
-        used = set(sum(self.columns.values(), []))
-        self.further = [name for name in self.cells if name not in used]
         parts = [self.cells[name].map(_marks).tolist() for name in self.columns.get("judges", [])]
         marks = [sum(row, []) for row in zip(*parts, strict=True)]
         self.judges = pd.DataFrame(
@@ -143,12 +137,14 @@ class _Sheet:
             self.refuse(line, f"{role} ({self.one[role]}) is {_shown(cell)}; it must be {rule}")
         return value
 
-    def kept(self, name: str) -> pd.Series:
-        """A further column as it is; decimal commas become points where all of it is numbers."""
-        cells = self.cells[name]
-        if self.mark == "," and all(np.isfinite(to_number(cell, ",")) for cell in cells.dropna()):
-            return cells.map(lambda cell: None if cell is None else cell.replace(",", "."))
-        return cells
+    def further(self) -> pd.DataFrame:
+        """The other columns; decimal commas become points where all of a column is numbers."""
+        kept = self.cells.drop(columns=sum(self.columns.values(), []))
+        for name in kept:
+            numbers = all(np.isfinite(to_number(cell, ",")) for cell in kept[name].dropna())
+            if self.mark == "," and numbers:
+                kept[name] = kept[name].map(lambda cell: cell and cell.replace(",", "."))
+        return kept.rename(columns={name: f"{name}_in_file" for name in CONTRACT})
 
     def refuse(self, line: int, text: str) -> None:
         self.problems.append((line, text))

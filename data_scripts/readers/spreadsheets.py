@@ -42,8 +42,8 @@ def read_sheet(path: Path) -> tuple[pd.DataFrame, str, str]:
     Returns (cells, separator, what was detected in words): a data frame of text, None for an empty
     cell, whose index is each row's line number in the file. Lines without any content are left out;
     a column without a name becomes column_<place> if it has content.
-    Raises DatasetError for a file that is no text, has no header or one field only, or rows that
-    have more or fewer fields than the header, all of them named.
+    Raises DatasetError for a file that is no text, and for one without a header or with one field
+    only. It names all rows that have more or fewer fields than the header.
     """
     text, encoding = _decode(path)
     separator, lines = _rows(path, text)

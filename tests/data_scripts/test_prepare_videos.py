@@ -250,7 +250,8 @@ def test_marks_of_one_column_or_several(videos, table, header, cells, options):
 
 
 def test_performances_within_one_video(videos, table):
-    text = "video,score,start,end\nsub/three,7,0,10\nsub/three.mp4,8,10,30\nsub\\three,9,20,\none,6,,\n"
+    text = "video,score,start,end\nsub/three,7,0,10\nsub/three.mp4,8,10,30\n"
+    text += "sub\\three,9,20,\none,6,,\n"
     samples, found = read(table(text), videos)
     assert samples["id"].tolist() == ["sub/three:0-10", "sub/three:10-30", "sub/three:20-30", "one"]
     assert samples["start"].dropna().tolist() == [0, 10, 20] and samples[
