@@ -145,7 +145,8 @@ def in_words(benchmark: str, recipe: str, compared: list[dict]) -> str:
             f"{system:<18}{rho:<14}{row['spearman']:<14.4f}{rl2:<14}{row['rl2_x100']:<14.4f}"
             f"{row['seeds']}"
         )
-    return "\n".join(lines + [NOTES[benchmark]] * (benchmark in NOTES))
+    lines += [NOTES[benchmark]] if benchmark in NOTES else []
+    return "\n".join(lines)
 
 
 def plans(

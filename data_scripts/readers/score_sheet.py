@@ -139,12 +139,14 @@ class _Sheet:
 
     def further(self) -> pd.DataFrame:
         """The other columns; decimal commas become points where all of a column is numbers."""
-        kept = self.cells.drop(columns=sum(self.columns.values(), []))
-        for name in kept:
-            numbers = all(np.isfinite(to_number(cell, ",")) for cell in kept[name].dropna())
+        used, kept = sum(self.columns.values(), []), {}
+        for name in (name for name in self.cells if name not in used):
+            cells = self.cells[name]
+            numbers = all(np.isfinite(to_number(cell, ",")) for cell in cells.dropna())
             if self.mark == "," and numbers:
-                kept[name] = kept[name].map(lambda cell: cell and cell.replace(",", "."))
-        return kept.rename(columns={name: f"{name}_in_file" for name in CONTRACT})
+                cells = cells.map(lambda cell: cell and cell.replace(",", "."))
+            kept[f"{name}_in_file" if name in CONTRACT else name] = cells
+        return pd.DataFrame(kept, index=self.cells.index)
 
     def refuse(self, line: int, text: str) -> None:
         self.problems.append((line, text))
