@@ -5,16 +5,24 @@ python data_scripts/make_dives.py --out datasets/dives
 
 import click
 
-from corelib.machine.commands import SEED, WORKERS, Command, Place
+from corelib.machine.commands import SEED, WORKERS, Command
 from data_scripts.dives.dataset import make_dives
 from data_scripts.dives.judges import known_numbers
 from data_scripts.dives.rules import DIFFICULTY
+from data_scripts.prepared.datasets import count_splits
+from data_scripts.prepared.options import out_option, overwrite_option
+
+
+def _numbers(context, option, text: str | None) -> tuple[str, ...]:
+    wanted = DIFFICULTY if text == "all" else [each for each in (text or "").split(",") if each]
+    try:
+        return known_numbers(wanted)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--numbers") from None
 
 
 @click.command(cls=Command, help=__doc__, context_settings={"show_default": True})
-@click.option(
-    "--out", required=True, type=Place(file_okay=False), help="Folder of the new dataset."
-)
+@out_option()
 @click.option("--train", default=450, help="Dives to learn from.")
 @click.option("--val", default=60, help="Dives to choose the epoch on.")
 @click.option("--test", default=150, help="Dives to evaluate on.")
@@ -27,7 +35,9 @@ from data_scripts.dives.rules import DIFFICULTY
 @click.option("--seed", type=SEED, default=0, help="The same seed gives the same dives.")
 @click.option(
     "--numbers",
+    "dive_numbers",
     default=None,
+    callback=_numbers,
     help="Dive numbers, by commas, or 'all'; a third of them if not given.",
 )
 @click.option(
@@ -36,34 +46,11 @@ from data_scripts.dives.rules import DIFFICULTY
     type=click.IntRange(1, WORKERS.max),
     help="Processes; all cores if not given.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace the folder if it exists.")
-def main(out, train, val, test, frames, size, seed, numbers, workers, overwrite):
-    try:
-        chosen = known_numbers(
-            DIFFICULTY
-            if numbers == "all"
-            else [text for text in (numbers or "").split(",") if text]
-        )
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--numbers") from None
-    table = make_dives(
-        out,
-        train=train,
-        val=val,
-        test=test,
-        frames=frames,
-        size=size,
-        seed=seed,
-        overwrite=overwrite,
-        workers=workers,
-        dive_numbers=chosen,
-    )
-    samples = table.samples
+@overwrite_option
+def main(out, frames, size, **options):
+    samples = make_dives(out, frames=frames, size=size, **options).samples
     marks = samples["score"] / samples["difficulty"] / 3
-    counts = ", ".join(
-        f"{count} {split}" for split, count in samples["split"].value_counts(sort=False).items()
-    )
-    click.echo(f"{out}: {counts}; {frames} frames of {size} x {size}")
+    click.echo(f"{out}: {count_splits(samples)}; {frames} frames of {size} x {size}")
     click.echo(
         f"mean of the counting marks {marks.mean():.2f}, standard deviation {marks.std():.2f}"
     )

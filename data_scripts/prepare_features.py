@@ -18,14 +18,21 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from corelib.data.banks import average_steps, smallest_type, write_bank
 from corelib.data.contract import is_folder_name
 from corelib.data.samples import DatasetError, new_dataset, write_table
-from corelib.machine.commands import Command, Place
 from corelib.machine.messages import one_line
+from data_scripts.prepared.datasets import CardOptions, count_splits, describe, tell_columns
+from data_scripts.prepared.options import (
+    ANY_THERE,
+    card_options,
+    column_options,
+    command,
+    out_option,
+    overwrite_option,
+    place_option,
+)
 from data_scripts.readers.feature_files import FeatureFiles
-from data_scripts.readers.score_options import NOT_STATED, column_options, split_options
-from data_scripts.readers.score_sheet import check_options, describe, read_rows
+from data_scripts.readers.score_sheet import read_rows
 
 FISV_COLUMNS = ("TES", "PCS", "deductions")
 FISV = {
@@ -45,99 +52,91 @@ def prepare_features(
     out: Path,
     columns: dict[str, str | None] | None = None,
     *,
-    name: str | None = None,
-    title: str | None = None,
-    source: str | None = None,
-    licence: str | None = None,
-    citation: str | None = None,
-    score_range: tuple[float, float] | None = None,
-    seed: int = 0,
-    val_share: float = 0.1,
-    test_share: float = 0.2,
     steps: int = 32,
     overwrite: bool = False,
     progress: bool = True,
+    **options,
 ) -> tuple[pd.DataFrame, dict]:
     """Write the prepared dataset `out`; returns (samples, what was found).
 
-    features  folder of one file a sample, or one file of all (corelib/data/feature_files.py)
+    features  folder of one file a sample, or one file of all (readers/feature_files.py)
     labels    CSV file; or folder with train.txt and test.txt, where columns["score"] is TES or PCS
     columns   {role: name of its column}, roles as in ROLES; those left out are looked for
     steps     stretches of time that every sample is averaged to; one where all samples are [D]
-    others    as prepare_videos
+    options   fields of CardOptions, as for prepare_videos
 
     Raises DatasetError that lists every row and feature file that is wrong, and FileExistsError.
     """
     columns, fisv = columns or {}, labels.is_dir()
-    score = columns.get("score") or ""
-    score = {column.lower(): column for column in FISV_COLUMNS}.get(score.lower(), score)
-    further = [role for role, column in columns.items() if fisv and column and role != "score"]
+    score = _fisv_score(labels, columns) if fisv else ""
+    more = {"name": f"fisv-{score.lower()}", "title": f"Fis-V, {score}"} | FISV
+    options = CardOptions.of(options, **more if fisv else {"name": out.name})
+    with new_dataset(out, overwrite=overwrite) as folder:
+        averaged = _Averaged(features, steps)
+        if fisv:
+            samples, banks, found = *_of_fisv(labels, averaged, score, progress), {}
+            card = _fisv_card(samples, options, score)
+        else:
+            samples, banks, found = read_rows(
+                labels,
+                dict.fromkeys(ROLES) | columns,
+                find=averaged.files.find,
+                look=averaged.read,
+                score_range=options.score_range,
+                progress=progress,
+            )
+            card = describe(samples, found, options)
+            card |= {"split": found["split"], "table": f"{labels.name}, {found['how']}"}
+        held = _write_bank(folder / "features.safetensors", banks)
+        write_table(folder, card | {"steps": held["features"][1]}, samples)
+    return samples, found | held
+
+
+def _write_bank(path: Path, banks: dict[str, tuple[int, np.ndarray]]) -> dict:
+    """Write {media: (steps, their averages)}; returns what the bank holds."""
+    from corelib.data.banks import smallest_type, write_bank  # torch takes seconds
+
+    lengths = [length for length, _ in banks.values()]
+    bank = np.stack([averages for _, averages in banks.values()])
+    bank = smallest_type(bank[:, :1] if max(lengths) == 1 else bank, list(banks))
+    write_bank(path, bank, list(banks))
+    return {"features": bank.shape, "type": str(bank.dtype), "steps": (min(lengths), max(lengths))}
+
+
+class _Averaged:
+    """The samples' features, each averaged to [steps, D]; D is that of the first one read."""
+
+    def __init__(self, features: Path, steps: int):
+        self.files, self.steps, self.width = FeatureFiles(features), steps, None
+
+    def read(self, media: str) -> tuple[int, np.ndarray]:
+        """(T, averages [steps, D])."""
+        from corelib.data.banks import average_steps
+
+        found = self.files.read(media)
+        self.width = self.width or found.shape[1]
+        if found.shape[1] != self.width:
+            raise DatasetError(
+                f"{self.files.path}, {one_line(media)}: {found.shape[1]} features a step, "
+                f"the first sample has {self.width}"
+            )
+        return len(found), average_steps(found, self.steps)
+
+
+def _fisv_score(labels: Path, columns: dict[str, str | None]) -> str:
+    """Which of FISV_COLUMNS is the score."""
+    further = [role for role, column in columns.items() if column and role != "score"]
     if further:
         raise DatasetError(
             f"{labels}: label files without column names have no {', '.join(further)}; "
             "give a CSV file with --labels"
         )
-    name = name or (f"fisv-{score.lower()}" if fisv else out.name)
-    check_options(name, score_range)
-    said = {"source": source, "licence": licence, "citation": citation}
-    said = {
-        key: FISV[key] if fisv and value is None else value or NOT_STATED
-        for key, value in said.items()
-    }
-    said = {"name": name, "title": title or (f"Fis-V, {score}" if fisv else name)} | said
-    with new_dataset(out, overwrite=overwrite) as folder:
-        files = FeatureFiles(features)
-        if fisv:
-            samples, banks = _of_fisv(labels, files, score, steps, progress)
-            card, found = _fisv_card(samples, said, score), {}
-        else:
-            wanted = dict.fromkeys(ROLES) | columns
-            width: list[int] = []
-            samples, banks, found = read_rows(
-                labels,
-                wanted,
-                find=files.find,
-                look=lambda media: _read(files, media, steps, width),
-                score_range=score_range,
-                progress=progress,
-            )
-            card = describe(
-                samples,
-                found,
-                said,
-                score_range=score_range,
-                seed=seed,
-                val_share=val_share,
-                test_share=test_share,
-            )
-            card |= {"split": found["split"], "table": f"{labels.name}, {found['how']}"}
-        if all(lengths == 1 for lengths, _ in banks.values()):
-            steps, banks = 1, {media: (1, stretches[:1]) for media, (_, stretches) in banks.items()}
-        bank = smallest_type(np.stack([stretches for _, stretches in banks.values()]), list(banks))
-        write_bank(folder / "features.safetensors", bank, list(banks))
-        write_table(folder, card | {"steps": steps}, samples)
-    lengths = [length for length, _ in banks.values()]
-    return samples, found | {
-        "features": bank.shape,
-        "type": str(bank.dtype),
-        "steps": (min(lengths), max(lengths)),
-    }
-
-
-def _read(files: FeatureFiles, media: str, steps: int, width: list[int]) -> tuple[int, np.ndarray]:
-    """(T, features averaged to [steps, D]); D is that of the first sample, which `width` holds."""
-    found = files.read(media)
-    width[:] = width or [found.shape[1]]
-    if found.shape[1] != width[0]:
-        raise DatasetError(
-            f"{files.path}, {one_line(media)}: {found.shape[1]} features a step, "
-            f"the first sample has {width[0]}"
-        )
-    return len(found), average_steps(found, steps)
+    score = columns.get("score") or ""
+    return {column.lower(): column for column in FISV_COLUMNS}.get(score.lower(), score)
 
 
 def _of_fisv(
-    labels: Path, files: FeatureFiles, score: str, steps: int, progress: bool
+    labels: Path, averaged: _Averaged, score: str, progress: bool
 ) -> tuple[pd.DataFrame, dict]:
     if not any((labels / f"{split}.txt").is_file() for split in ("train", "test")):
         raise DatasetError(
@@ -149,16 +148,14 @@ def _of_fisv(
             f"{labels}: the score in train.txt and test.txt is one of {', '.join(FISV_COLUMNS)}; "
             f"name it with --score, not {score!r}"
         )
-    rows, problems, first = [], [], {}
+    rows, problems, first, banks = [], [], {}, {}
     for split in ("train", "test"):
         found, wrong = _read_labels(labels / f"{split}.txt", split, first)
         rows += found
         problems += wrong
-    banks: dict[str, tuple[int, np.ndarray]] = {}
-    width: list[int] = []
     for row in tqdm(rows, desc="features", disable=not progress or None):
         try:
-            banks[row["id"]] = _read(files, files.find(row["id"]), steps, width)
+            banks[row["id"]] = averaged.read(averaged.files.find(row["id"]))
         except DatasetError as error:
             problems.append(str(error))
     if problems:
@@ -169,9 +166,9 @@ def _of_fisv(
     return samples, banks
 
 
-def _fisv_card(samples: pd.DataFrame, said: dict, score: str) -> dict:
+def _fisv_card(samples: pd.DataFrame, options: CardOptions, score: str) -> dict:
     values = samples["score"]
-    return said | {
+    return options.said | {
         "score_range": [min(0.0, float(np.floor(values.min()))), float(np.ceil(values.max()))],
         "protocol": "fixed",
         "pairing_key": None,
@@ -214,53 +211,37 @@ def _read_labels(path: Path, split: str, first: dict[str, str]) -> tuple[list[di
     return rows, problems
 
 
-@click.command(cls=Command, help=__doc__.splitlines()[0], context_settings={"show_default": True})
-@click.option(
-    "--features",
-    required=True,
-    type=Place(exists=True, path_type=Path),
-    help="Folder of .npy, .npz or .pt files, or one file that holds all samples.",
-)
+@command(__doc__)
+@place_option("--features", ANY_THERE, "Folder of .npy, .npz or .pt files, or one of all samples.")
 @click.option(
     "--labels",
-    type=Place(exists=True, path_type=Path),
-    help="CSV file, or folder of train.txt and test.txt.",
+    type=ANY_THERE,
     show_default="the folder above FEATURES",
+    help="CSV file, or folder of train.txt and test.txt.",
 )
-@click.option(
-    "--out",
-    required=True,
-    type=Place(file_okay=False, path_type=Path),
-    help="Folder of the new dataset.",
-)
+@out_option()
 @column_options(
     "features", "Path below FEATURES or name in that file, with or without suffix.", ROLES
 )
-@split_options(None)
+@card_options(None)
 @click.option(
     "--steps",
     default=32,
     type=click.IntRange(1, 100_000),
     help="Stretches of time that every sample is averaged to.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace the folder if it exists.")
-def main(features, labels, out, split_seed, **options):
-    columns, labels = (
-        {role: options.pop(f"{role}_column") for role in ROLES},
-        labels or features.parent,
-    )
-    samples, found = prepare_features(features, labels, out, columns, seed=split_seed, **options)
+@overwrite_option
+def main(features, labels, out, **options):
+    columns = {role: options.pop(f"{role}_column") for role in ROLES}
+    labels = labels or features.parent
+    samples, found = prepare_features(features, labels, out, columns, **options)
     if "how" in found:
-        click.echo(f"{labels}: {found['how']}")
-        columns = "; ".join(f"{role} from {name}" for role, name in found["columns"].items())
-        click.echo(f"columns: {columns}")
-    counts = samples["split"].value_counts(sort=False)
-    parts = ", ".join(f"{count} {split}" for split, count in counts.items())
+        tell_columns(labels, found)
     count, steps, width = found["features"]
     shortest, longest = found["steps"]
     click.echo(
         f"{out}: {len(samples)} samples of {count} files with {shortest} to {longest} steps "
-        f"of {width} features, kept as {steps} of {found['type']}: {parts}"
+        f"of {width} features, kept as {steps} of {found['type']}: {count_splits(samples)}"
     )
 
 

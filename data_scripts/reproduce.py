@@ -1,5 +1,7 @@
-"""Reproduce a benchmark of the CoRe paper: prepare, train, evaluate by its protocol, print the row
-beside the published one."""
+"""Reproduce a benchmark of the CoRe paper, and print its row beside the published one.
+
+It is prepared, trained and evaluated by its protocol.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +10,20 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from corelib.data.samples import SampleTable
-from corelib.machine.commands import SEED, Command, Place, workers_option
-from corelib.recipe import Recipe, RecipeError, named
-from corelib.runs.options import parse_knobs
-from corelib.runs.protocols import FISHER_MEAN, protocol_table, protocol_text, train_protocol
+from corelib.machine.commands import SEED, Command, workers_option
+from data_scripts.prepared.options import FOLDER, FOLDER_THERE, place_option
+
+if TYPE_CHECKING:  # they take seconds, which --help need not wait for
+    from corelib.data.samples import SampleTable
+    from corelib.recipe import Recipe
 
 AQA7 = (
-    "diving",
-    "gym-vault",
-    "ski-big-air",
-    "snowboard-big-air",
-    "sync-diving-3m",
-    "sync-diving-10m",
-)
+    "diving", "gym-vault", "ski-big-air", "snowboard-big-air", "sync-diving-3m", "sync-diving-10m",
+)  # fmt: skip
 TASKS = ("knot-tying", "needle-passing", "suturing")
 TEN_OF_160 = {
     "frames": 160,
@@ -74,31 +73,24 @@ NOTES = {
 def prepare(
     benchmark: str, raw: Path, folder: Path, *, recipe: str, options: tuple[str, ...] = ()
 ) -> list[SampleTable]:
-    """Run the benchmark's preparation script, unless its datasets are there already; returns them
-    loaded.
+    """The benchmark's datasets, loaded; its preparation script runs unless they are there already.
 
     folder  where the prepared datasets lie; options: more arguments of the script, as
             `("--splits", FILE)`
 
     Raises SystemExit with the script's exit code when it fails: its own message says why.
     """
+    from corelib.data.samples import SampleTable
+
     plan = BENCHMARKS[benchmark]
     folders = [folder / name for name in plan["datasets"]]
     if not all((place / "dataset.json").is_file() for place in folders):
         out = folders[0] if len(folders) == 1 else folder
-        command = [
-            sys.executable,
-            str(Path(__file__).parent / plan["script"]),
-            "--raw",
-            str(raw),
-            "--out",
-            str(out),
-        ]
-        command += plan["prepare"].get(recipe, []) + list(options)
-        click.echo(
-            "$ " + " ".join(["python", f"data_scripts/{plan['script']}", *command[2:]]), err=True
-        )
-        code = subprocess.run(command, stdout=sys.stderr).returncode
+        arguments = ["--raw", str(raw), "--out", str(out)]
+        arguments += [*plan["prepare"].get(recipe, []), *options]
+        script = Path(__file__).parent / plan["script"]
+        click.echo(f"$ python data_scripts/{plan['script']} {' '.join(arguments)}", err=True)
+        code = subprocess.run([sys.executable, script, *arguments], stdout=sys.stderr).returncode
         if code:
             raise SystemExit(code)
     return [SampleTable.load(place) for place in folders]
@@ -106,14 +98,16 @@ def prepare(
 
 def benchmark_recipe(benchmark: str, recipe: str, **changes) -> Recipe:
     """The named recipe with the benchmark's own settings, and `changes` on top."""
+    from corelib.recipe import named
+
     plan = BENCHMARKS[benchmark]
-    return named(
-        recipe, **{**plan["recipe"], **(plan["paper"] if recipe == "paper" else {}), **changes}
-    )
+    return named(recipe, **plan["recipe"] | (plan["paper"] if recipe == "paper" else {}) | changes)
 
 
 def compare(benchmark: str, rows: list[dict]) -> list[dict]:
     """The measured averages of metrics rows beside the published ones, a dictionary a system."""
+    from corelib.runs.protocols import FISHER_MEAN, protocol_table
+
     table = protocol_table(rows)
     if len(BENCHMARKS[benchmark]["datasets"]) > 1:
         table = table[table["dataset"] == FISHER_MEAN]
@@ -134,23 +128,67 @@ def compare(benchmark: str, rows: list[dict]) -> list[dict]:
     ]
 
 
-def _line(row: dict) -> str:
-    system = ("CoRe" if row["system"] == "core" else "I3D+MLP") + (
-        " (w/ DD)" if row["with_difficulty"] else ""
-    )
-    rho, rl2 = row["published"] or (None, None)
-    published = [f"{value:g}" if value is not None else "-" for value in (rho, rl2)]
-    return f"{system:<18}{published[0]:<14}{row['spearman']:<14.4f}{published[1]:<14}{row['rl2_x100']:<14.4f}{row['seeds']}"
+def in_words(benchmark: str, recipe: str, compared: list[dict]) -> str:
+    """The table of `compare`, and what there is to note of it."""
+    lines = [
+        f"{benchmark}, recipe {recipe}",
+        f"{'system':<18}{'rho':<28}{'R-l2 x100':<28}",
+        f"{'':<18}" + f"{'published':<14}{'measured':<14}" * 2 + "seeds",
+    ]
+    for row in compared:
+        system = "CoRe" if row["system"] == "core" else "I3D+MLP"
+        system += " (w/ DD)" if row["with_difficulty"] else ""
+        rho, rl2 = (
+            "-" if value is None else f"{value:g}" for value in row["published"] or (None, None)
+        )
+        lines.append(
+            f"{system:<18}{rho:<14}{row['spearman']:<14.4f}{rl2:<14}{row['rl2_x100']:<14.4f}"
+            f"{row['seeds']}"
+        )
+    lines += [NOTES[benchmark]] if benchmark in NOTES else []
+    return "\n".join(lines)
+
+
+def plans(
+    benchmark: str, recipe: str, systems: tuple[str, ...], seeds: tuple[int, ...], changes: dict
+) -> list[Recipe]:
+    """A recipe for each published row of the systems and each seed."""
+    return [
+        benchmark_recipe(
+            benchmark,
+            recipe,
+            **changes | {"system": system, "with_difficulty": difficulty, "seed": seed},
+        )
+        for system, difficulty in BENCHMARKS[benchmark]["published"]
+        if system in systems
+        for seed in seeds
+    ]
+
+
+def _changes(weights: str, knobs: tuple[str, ...]) -> dict:
+    """The knobs that --weights and --set change."""
+    from corelib.recipe import RecipeError
+    from corelib.runs.options import parse_knobs
+
+    if weights != "none" and not Path(weights).is_file():
+        raise RecipeError(
+            f"no weights file {weights}: run `python data_scripts/fetch_weights.py`, or start from"
+            " random numbers with --weights none"
+        )
+    found = "" if weights == "none" else str(Path(weights).resolve())
+    return parse_knobs(knobs) | {"weights": found}
+
+
+def _arguments(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise click.BadParameter(f"{text} ({error})", param_hint="--prepare") from None
 
 
 @click.command(cls=Command, help=__doc__, context_settings={"show_default": True})
 @click.argument("benchmark", type=click.Choice(list(BENCHMARKS)))
-@click.option(
-    "--raw",
-    required=True,
-    type=Place(exists=True, file_okay=False, path_type=Path),
-    help="The benchmark's folder, as its owners lay it out.",
-)
+@place_option("--raw", FOLDER_THERE, "The benchmark's folder, as its owners lay it out.")
 @click.option(
     "--prepare",
     "prepare_options",
@@ -179,78 +217,28 @@ def _line(row: dict) -> str:
     help="Change a knob of the recipe; may be repeated.",
 )
 @click.option(
-    "--datasets",
-    default="datasets",
-    type=Place(file_okay=False, path_type=Path),
-    help="Where the prepared datasets lie.",
+    "--datasets", default="datasets", type=FOLDER, help="Where the prepared datasets lie."
 )
-@click.option(
-    "--runs",
-    default="runs",
-    type=Place(file_okay=False, path_type=Path),
-    help="Where the runs lie.",
-)
+@click.option("--runs", default="runs", type=FOLDER, help="Where the runs lie.")
 @click.option("--device", default="auto")
 @workers_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
-def main(
-    benchmark,
-    raw,
-    prepare_options,
-    recipe,
-    systems,
-    seeds,
-    weights,
-    knobs,
-    datasets,
-    runs,
-    device,
-    workers,
-    as_json,
-):
-    if weights != "none" and not Path(weights).is_file():
-        raise RecipeError(
-            f"no weights file {weights}: run `python data_scripts/fetch_weights.py`, or start from"
-            " random numbers with --weights none"
-        )
-    changes = parse_knobs(knobs) | {
-        "weights": "" if weights == "none" else str(Path(weights).resolve())
-    }
-    published = BENCHMARKS[benchmark]["published"]
-    plans = [
-        benchmark_recipe(
-            benchmark,
-            recipe,
-            **{**changes, "system": system, "with_difficulty": difficulty, "seed": seed},
-        )
-        for system, difficulty in published
-        if system in systems
-        for seed in seeds
-    ]
-    try:
-        options = tuple(shlex.split(prepare_options))
-    except ValueError as error:
-        raise click.BadParameter(f"{prepare_options} ({error})", param_hint="--prepare") from None
-    tables = prepare(benchmark, raw, datasets, recipe=recipe, options=options)
+def main(benchmark, raw, recipe, systems, seeds, datasets, as_json, **options):
+    from corelib.runs.protocols import protocol_text, train_protocol
+
+    changes = _changes(options.pop("weights"), options.pop("knobs"))
+    recipes = plans(benchmark, recipe, systems, seeds, changes)
+    arguments = _arguments(options.pop("prepare_options"))
+    tables = prepare(benchmark, raw, datasets, recipe=recipe, options=arguments)
     rows = []
-    for plan in plans:
-        trained = train_protocol(
-            tables, plan, runs=runs, device=device, workers=workers, progress=not as_json
-        )
+    for each in recipes:
+        trained = train_protocol(tables, each, progress=not as_json, **options)
         rows += [run.metrics[0] for run in trained]
     compared = compare(benchmark, rows)
     if as_json:
         click.echo(json.dumps({"rows": rows, "compared": compared}))
-        return
-    click.echo(protocol_text(rows))
-    click.echo(
-        f"\n{benchmark}, recipe"
-        f" {recipe}\n{'system':<18}{'rho':<14}{'':<14}{'R-l2 x100':<14}{'':<14}"
-    )
-    click.echo(f"{'':<18}{'published':<14}{'measured':<14}{'published':<14}{'measured':<14}seeds")
-    click.echo("\n".join(map(_line, compared)))
-    if benchmark in NOTES:
-        click.echo(NOTES[benchmark])
+    else:
+        click.echo(f"{protocol_text(rows)}\n\n{in_words(benchmark, recipe, compared)}")
 
 
 if __name__ == "__main__":

@@ -12,10 +12,8 @@ from corelib.data.video import read_video, write_video
 from data_scripts.dives.rules import parse_dive_number
 
 MTL_AQA_PICKLES = (
-    "final_annotations_dict_with_dive_number.pkl",
-    "train_split_0.pkl",
-    "test_split_0.pkl",
-)
+    "final_annotations_dict_with_dive_number.pkl", "train_split_0.pkl", "test_split_0.pkl",
+)  # fmt: skip
 
 
 def write_mtl_aqa(raw: Path, dives: SampleTable) -> tuple[dict, dict]:
@@ -52,31 +50,28 @@ def write_mtl_aqa(raw: Path, dives: SampleTable) -> tuple[dict, dict]:
 
 
 def write_mtl_aqa_pickles(info: Path, annotations: dict, splits: dict) -> None:
-    info.mkdir(parents=True, exist_ok=True)
-    for name, content in zip(
-        MTL_AQA_PICKLES, (annotations, splits["train"], splits["test"]), strict=True
-    ):
-        (info / name).write_bytes(pickle.dumps(content, protocol=2))
+    _write_pickles(info, MTL_AQA_PICKLES, annotations, splits)
+
+
+def _write_pickles(folder: Path, names: tuple, annotations: dict, splits: dict) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = (annotations, splits["train"], splits["test"])
+    for name, content in zip(names, contents, strict=True):
+        (folder / name).write_bytes(pickle.dumps(content, protocol=2))
 
 
 AQA7_CLASSES = (
-    "diving",
-    "gym_vault",
-    "ski_big_air",
-    "snowboard_big_air",
-    "sync_diving_3m",
-    "sync_diving_10m",
-)
+    "diving", "gym_vault", "ski_big_air", "snowboard_big_air", "sync_diving_3m", "sync_diving_10m",
+)  # fmt: skip
 
 
 def write_aqa7(
     raw: Path, dives: SampleTable, *, train: int = 6, test: int = 4
 ) -> dict[int, dict[int, float]]:
-    """The first dives as 103 frames in each of the six classes, .avi in the even ones; returns
-    {class: {sample: score}}.
+    """The first dives as 103 frames in each of the six classes, .avi in the even ones.
 
-    A row of trampoline (class 7), which has no folder here, stands in each list, as in the official
-    ones.
+    Returns {class: {sample: score}}. A row of trampoline (class 7), which has no folder here,
+    stands in each list, as in the official ones.
     """
     scores = {}
     for kind, name in enumerate(AQA7_CLASSES, 1):
@@ -92,16 +87,10 @@ def write_aqa7(
                     Image.fromarray(picture).save(place / f"img_{number:05d}.jpg", quality=90)
             else:
                 write_video(place.with_suffix(".avi"), video, 30)
-    for split, samples in (
-        ("train", range(1, train + 1)),
-        ("test", range(train + 1, train + test + 1)),
-    ):
-        write_aqa7_list(
-            raw,
-            split,
-            [[kind, sample, scores[kind][sample]] for kind in scores for sample in samples]
-            + [[7, 1, 50.0]],
-        )
+    parts = {"train": range(1, train + 1), "test": range(train + 1, train + test + 1)}
+    for split, samples in parts.items():
+        rows = [[kind, sample, scores[kind][sample]] for kind in scores for sample in samples]
+        write_aqa7_list(raw, split, rows + [[7, 1, 50.0]])
     return scores
 
 
@@ -117,23 +106,19 @@ JIGSAWS_TASKS = {"Suturing": 12, "Needle_Passing": 8, "Knot_Tying": 8}
 
 
 def jigsaws_trials(task: str) -> list[str]:
-    """Three or four users (B, C, D, E) with the repetitions 1, 2, 4: Suturing_B001, Suturing_B002,
-    Suturing_B004, ..."""
-    return [f"{task}_{user}{repetition:03d}" for user in "BCDE" for repetition in (1, 2, 4)][
-        : JIGSAWS_TASKS[task]
-    ]
+    """Three or four users (B, C, D, E) with the repetitions 1, 2, 4: Suturing_B001, ..."""
+    trials = [f"{task}_{user}{repetition:03d}" for user in "BCDE" for repetition in (1, 2, 4)]
+    return trials[: JIGSAWS_TASKS[task]]
 
 
 def write_jigsaws(raw: Path, dives: SampleTable) -> dict[str, list[int]]:
-    """28 dives as trials of the three tasks, the folds in splits.pkl beside `raw`; returns {trial:
-    six items}.
+    """28 dives as trials of the three tasks, the folds in splits.pkl beside `raw`.
 
-    The right camera sees each trial mirrored.
+    Returns {trial: six items}. The right camera sees each trial mirrored.
     """
     names = [trial for task in JIGSAWS_TASKS for trial in jigsaws_trials(task)]
-    extra = (
-        dives.samples["score"].rank(method="first").astype(int) * 24 // 28
-    )  # points above 6, by the dives' order
+    # points above 6, by the dives' order
+    extra = dives.samples["score"].rank(method="first").astype(int) * 24 // 28
     items = {
         trial: [1 + points // 6 + (number < points % 6) for number in range(6)]
         for trial, points in zip(names, extra, strict=True)
@@ -160,8 +145,10 @@ FINEDIVING_EVENTS = ("FINADivingWorldCup2021_Men3m_final_r1", "FullMen10m_replay
 
 
 def write_finediving(raw: Path, dives: SampleTable) -> tuple[dict, dict]:
-    """Two events, a folder a dive, frames numbered by competition; returns (annotations, {split:
-    entries})."""
+    """Two events, a folder a dive, frames numbered by competition.
+
+    Returns (annotations, {split: entries}).
+    """
     annotations, splits = {}, {"train": [], "test": []}
     for row, (sample, marks) in enumerate(
         zip(dives.samples.itertuples(), dives.marks(), strict=True)
@@ -186,8 +173,4 @@ def write_finediving(raw: Path, dives: SampleTable) -> tuple[dict, dict]:
 
 
 def write_finediving_pickles(folder: Path, annotations: dict, splits: dict) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in zip(
-        FINEDIVING_PICKLES, (annotations, splits["train"], splits["test"]), strict=True
-    ):
-        (folder / name).write_bytes(pickle.dumps(content, protocol=2))
+    _write_pickles(folder, FINEDIVING_PICKLES, annotations, splits)

@@ -1,5 +1,4 @@
-"""Writing prepared datasets from what is there: several in one command, or one with other rows of
-another's videos."""
+"""A prepared dataset from another: other rows of its videos or features."""
 
 from __future__ import annotations
 
@@ -13,32 +12,6 @@ from corelib.data.leakage import ON_PURPOSE
 from corelib.data.samples import SampleTable, new_dataset, path_from, write_table
 
 
-def write_datasets(
-    plan: list[tuple[Path, dict, pd.DataFrame]], *, overwrite: bool = False
-) -> list[bool]:
-    """Write (folder, card, samples) for each of the plan; returns which were written and not kept.
-
-    A folder that holds the same card and table already is kept, with the clip cache that lies in
-    it. Raises FileExistsError that lists the folders that hold something else, unless `overwrite`.
-    """
-    differing = [_differing(*entry) for entry in plan]
-    occupied = [
-        f"{folder} ({', '.join(names)})"
-        for (folder, _, _), names in zip(plan, differing, strict=True)
-        if names and folder.exists()
-    ]
-    if occupied and not overwrite:
-        raise FileExistsError(
-            f"finished datasets differ from what would be written now: {'; '.join(occupied)}; "
-            "pass --overwrite to replace it, or choose another --out."
-        )
-    for (folder, card, samples), names in zip(plan, differing, strict=True):
-        if names:
-            with new_dataset(folder, overwrite=overwrite) as scratch:
-                write_table(scratch, card, samples)
-    return [bool(names) for names in differing]
-
-
 def derive_dataset(
     table: SampleTable,
     samples: pd.DataFrame,
@@ -47,8 +20,7 @@ def derive_dataset(
     change: str,
     leaks_on_purpose: bool = False,
 ) -> SampleTable:
-    """A prepared dataset `out` with other rows of `table`'s videos or features: another split, a
-    part, copies.
+    """A prepared dataset `out` with another split, a part or copies of `table`'s rows.
 
     samples  rows as in table.samples; `media` names what `table` holds
     change   one sentence on what is different; it stands in dataset.json
@@ -69,7 +41,7 @@ def derive_dataset(
         info["raw_root"] = path_from(table.root, out)
     if leaks_on_purpose:
         info[ON_PURPOSE] = True
-    if _differing(out, info, samples):
+    if differing_files(out, info, samples):
         with new_dataset(out, overwrite=True) as folder:
             write_table(folder, info, samples)
             if table.feature_bank is not None:
@@ -77,9 +49,8 @@ def derive_dataset(
     return SampleTable.load(out)
 
 
-def _differing(folder: Path, card: dict, samples: pd.DataFrame) -> list[str]:
-    """Which files of a prepared dataset are not there, byte for byte, as they would be written
-    now."""
+def differing_files(folder: Path, card: dict, samples: pd.DataFrame) -> list[str]:
+    """Which files of a prepared dataset are not there byte for byte as they would be written."""
     with tempfile.TemporaryDirectory() as scratch:
         write_table(scratch, card, samples)
         now = {path.name: path.read_bytes() for path in sorted(Path(scratch).iterdir())}

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -26,78 +27,89 @@ from data_scripts.dives.motion import CLIP_SECONDS, fault_times
 from data_scripts.dives.rules import DIFFICULTY
 
 
+@dataclass(frozen=True)
+class DiveSet:
+    """Which dives are made; raises DatasetError for numbers or sizes that cannot be.
+
+    train, val, test  how many dives of each split
+    frames, size      frames of a video; its height and width in pixels, even
+    seed              dive k depends on (seed, k) alone
+    dive_numbers      dive numbers to draw from; None: a third of the table, DEFAULT_NUMBERS
+    """
+
+    train: int = 450
+    val: int = 60
+    test: int = 150
+    frames: int = 36
+    size: int = 72
+    seed: int = 0
+    dive_numbers: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        counts = {"train": self.train, "val": self.val, "test": self.test}
+        if min(counts.values()) < 0 or self.train == 0:
+            raise DatasetError(f"train must be 1 or more, val and test 0 or more: got {counts}")
+        if self.frames < 2 or self.size < 16 or self.size % 2:
+            got = f"{self.frames} frames of {self.size} pixels"
+            raise DatasetError(
+                f"frames must be 2 or more and size an even number from 16: got {got}"
+            )
+        if self.seed < 0:
+            raise DatasetError(f"seed must be 0 or more, not {self.seed}")
+        object.__setattr__(self, "dive_numbers", known_numbers(self.dive_numbers))
+
+    @property
+    def splits(self) -> list[str]:
+        return ["train"] * self.train + ["val"] * self.val + ["test"] * self.test
+
+
 def make_dives(
-    out: str | Path,
-    *,
-    train: int = 450,
-    val: int = 60,
-    test: int = 150,
-    frames: int = 36,
-    size: int = 72,
-    seed: int = 0,
-    overwrite: bool = False,
-    workers: int | None = None,
-    dive_numbers: Sequence[str] | None = None,
+    out: str | Path, *, overwrite: bool = False, workers: int | None = None, **dives
 ) -> SampleTable:
     """Invent, film and mark dives, and write them as a prepared dataset.
 
-    out           the dataset's folder
-    train, val, test   how many dives of each split
-    frames, size  frames of a video; its height and width in pixels, even
-    seed          dive k depends on (seed, k) alone, so any number of workers makes the same files
-    overwrite     replace `out` if it exists; otherwise FileExistsError is raised
-    workers       processes to draw with (default: as many as the machine has cores)
-    dive_numbers  dive numbers to draw from (default: a third of the table, DEFAULT_NUMBERS)
-    Raises DatasetError for numbers or sizes that cannot be made, and where the processes end too
-    early. Returns the table, read back and checked.
+    out        the dataset's folder
+    overwrite  replace `out` if it exists; otherwise FileExistsError is raised
+    workers    processes to draw with, any number of which makes the same files; None: one a core
+    dives      fields of DiveSet
+    Returns the table, read back and checked. Raises DatasetError as DiveSet, and where the
+    processes end too early.
     """
-    counts = {"train": train, "val": val, "test": test}
-    if min(counts.values()) < 0 or train == 0:
-        raise DatasetError(f"train must be 1 or more, val and test 0 or more: got {counts}")
-    if frames < 2 or size < 16 or size % 2:
-        got = f"{frames} frames of {size} pixels"
-        raise DatasetError(f"frames must be 2 or more and size an even number from 16: got {got}")
-    if seed < 0:
-        raise DatasetError(f"seed must be 0 or more, not {seed}")
-    numbers = known_numbers(dive_numbers)
-    total = sum(counts.values())
-    workers = max(1, min(workers or os.cpu_count() or 1, total))
-    splits = [split for split, count in counts.items() for _ in range(count)]
+    wanted = DiveSet(**dives)
     with new_dataset(out, overwrite=overwrite) as scratch:
         (scratch / "videos").mkdir()
-        job = partial(film_dive, scratch, seed=seed, numbers=numbers, frames=frames, size=size)
-        bar = partial(tqdm, total=total, desc="dives", unit="dive")
-        if workers == 1:
-            rows = list(bar(map(job, range(total))))
-        else:
-            # Spawned processes behave alike on every system and inherit no threads.
-            try:
-                with ProcessPoolExecutor(
-                    workers, mp_context=get_context("spawn"), initializer=_end_with_parent
-                ) as pool:
-                    rows = list(
-                        bar(
-                            pool.map(
-                                job, range(total), chunksize=max(1, min(8, total // (4 * workers)))
-                            )
-                        )
-                    )
-            except BrokenProcessPool:
-                raise DatasetError(
-                    f"{out}: a process that draws dives was ended (by the system, where memory is"
-                    f" short); {MAIN_GUARD}"
-                ) from None
-        samples = pd.DataFrame(rows)
-        samples.insert(1, "split", splits)
+        try:
+            samples = pd.DataFrame(_film(scratch, wanted, workers))
+        except BrokenProcessPool:
+            raise DatasetError(
+                f"{out}: a process that draws dives was ended (by the system, where memory is"
+                f" short); {MAIN_GUARD}"
+            ) from None
+        samples.insert(1, "split", wanted.splits)
         for column in ("fault_start", "fault_end"):
             samples[column] = samples[column].astype("Int64")
-        write_table(scratch, _describe(frames, size, seed, numbers), samples)
+        write_table(scratch, _describe(wanted), samples)
     return SampleTable.load(out)
 
 
+def _film(folder: Path, wanted: DiveSet, workers: int | None) -> list[dict]:
+    """Film all dives, several at a time; their rows of samples.csv."""
+    total = len(wanted.splits)
+    workers = max(1, min(workers or os.cpu_count() or 1, total))
+    look = {"frames": wanted.frames, "size": wanted.size}
+    job = partial(film_dive, folder, seed=wanted.seed, numbers=wanted.dive_numbers, **look)
+    bar = partial(tqdm, total=total, desc="dives", unit="dive")
+    if workers == 1:
+        return list(bar(map(job, range(total))))
+    # Spawned processes behave alike on every system and inherit no threads.
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(workers, spawn, initializer=_end_with_parent) as pool:
+        chunk = max(1, min(8, total // (4 * workers)))
+        return list(bar(pool.map(job, range(total), chunksize=chunk)))
+
+
 def _end_with_parent() -> None:
-    """In a worker process: leave Ctrl-C to the process that started it, and end when that one is
-    killed."""
+    """In a worker process: leave Ctrl-C to its parent, and end when that is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
@@ -106,8 +118,7 @@ def _end_with_parent() -> None:
 def film_dive(
     folder: Path, number: int, *, seed: int, numbers: Sequence[str], frames: int, size: int
 ) -> dict:
-    """Draw dive `number` (from 0), write its video under folder/videos, and return its row of
-    samples.csv."""
+    """Draw dive `number` (from 0) and write folder/videos/...; returns its row of samples.csv."""
     dive = draw_dive(np.random.default_rng([seed, number]), numbers)
     name = f"dive-{number + 1:05d}"
     pictures = render_dive(dive, frames=frames, size=size)
@@ -141,28 +152,25 @@ def describe_dive(dive: Dive, name: str, frames: int) -> dict:
     }
 
 
-def _describe(frames: int, size: int, seed: int, numbers: Sequence[str]) -> dict:
-    rate = frames / CLIP_SECONDS
+def _describe(dives: DiveSet) -> dict:
+    rate = dives.frames / CLIP_SECONDS
     return {
         "name": "dives",
         "title": "Procedural dives",
-        "source": (
-            f"generated by this kit (data_scripts/make_dives.py, seed {seed}); no real diver, no"
-            " real judge"
-        ),
+        "source": f"generated by this kit (data_scripts/make_dives.py, seed {dives.seed}); no real"
+        " diver, no real judge",
         "licence": "MIT",
-        "citation": (
-            "none: invented data; difficulties and the spread of marks follow MTL-AQA's annotations"
-        ),
+        "citation": "none: invented data; difficulties and the spread of marks follow MTL-AQA's"
+        " annotations",
         "score_range": [0, round(30 * max(DIFFICULTY.values()), 2)],
         "protocol": "fixed",
         "pairing_key": "difficulty",
         "divided_by_difficulty": True,
         "frame_rate": int(rate) if rate == int(rate) else round(rate, 4),
-        "frame_size": [size, size],
-        "frames": frames,
-        "seed": seed,
-        "dive_numbers": list(numbers),
+        "frame_size": [dives.size, dives.size],
+        "frames": dives.frames,
+        "seed": dives.seed,
+        "dive_numbers": list(dives.dive_numbers),
         "left_out": [],
     }
 
@@ -202,12 +210,10 @@ def find_or_make_dives(
 
 
 def redraw_dive(table: SampleTable, row: int) -> Dive:
-    """The dive behind a row of a dataset of invented dives, drawn anew from the dataset's seed and
-    the dive's number.
+    """The dive behind a row of a dataset of invented dives, to be filmed with a fault changed.
 
-    So that it can be filmed once more with a fault changed. Raises DatasetError where the dive
-    drawn is not the one that the table tells of: another dataset, or one made by another version of
-    the kit.
+    It is drawn anew from the dataset's seed and the dive's number. Raises DatasetError where that
+    is not the dive that the table tells of: another dataset, or one of another version of the kit.
     """
     sample, info = table.samples.iloc[row], table.info
     if not {"seed", "dive_numbers"} <= set(info):
@@ -215,10 +221,8 @@ def redraw_dive(table: SampleTable, row: int) -> Dive:
             f"{table.folder}: {table.name} is no dataset of invented dives, so {sample['id']}"
             " cannot be drawn anew"
         )
-    dive = draw_dive(
-        np.random.default_rng([info["seed"], int(sample["id"].rpartition("-")[2]) - 1]),
-        info["dive_numbers"],
-    )
+    number = int(sample["id"].rpartition("-")[2]) - 1
+    dive = draw_dive(np.random.default_rng([info["seed"], number]), info["dive_numbers"])
     if (dive.number, dive.score) != (sample["group"], sample["score"]):
         raise DatasetError(
             f"{table.folder}: {sample['id']} is another dive than this version of the kit draws;"

@@ -48,9 +48,9 @@ POSES: Final = {
 
 
 def place_joints(pose: np.ndarray, body: float = 1.0) -> np.ndarray:
-    """Joint positions [T, 17, 3] in the trunk frame, pelvis at the origin, for pose angles [T, 9]
-    (ANGLES).
+    """Joint positions [T, 17, 3] in the trunk frame, the pelvis at the origin.
 
+    pose  angles [T, 9] (ANGLES)
     body  size of the figure: 1 is 1.7 m tall
     """
     hip, knee, ankle, shoulder, elbow, neck, apart, split, aside = np.moveaxis(
@@ -76,10 +76,8 @@ def place_joints(pose: np.ndarray, body: float = 1.0) -> np.ndarray:
         lean = -0.27 * np.clip((shoulder - 2.4) / 0.7, 0, 1)
         upper = above + 0.28 * swing(shoulder - 0.6 * out, sign * (lean + out))
         above = put(f"elbow_{side}", upper)
-        put(
-            f"hand_{side}",
-            above + 0.40 * swing(shoulder + elbow - 0.6 * out, sign * (lean * 0.7 + out)),
-        )
+        lower = swing(shoulder + elbow - 0.6 * out, sign * (lean * 0.7 + out))
+        put(f"hand_{side}", above + 0.40 * lower)
         above = put(f"hip_{side}", np.array([0.0, 0.085 * sign, 0.0]))
         # Closed legs touch: from the hips they lean inwards a little.
         leg = sign * (apart - 0.06)
@@ -90,11 +88,10 @@ def place_joints(pose: np.ndarray, body: float = 1.0) -> np.ndarray:
 
 
 def point_masses(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points [..., 2 n, 3] and masses [2 n] (their sum is 1) that weigh and turn as the segments,
-    as rods, do.
+    """Points [..., 2 n, 3] and masses [2 n], 1 together, that weigh and turn as rods for segments.
 
-    A uniform rod of length l has the moment of inertia m l^2 / 12 of two points m / 2 at l /
-    sqrt(12) from its middle.
+    A uniform rod of length l has the moment of inertia m l^2 / 12. So have two points m / 2 at
+    l / sqrt(12) from its middle.
     """
     ends = np.array([[INDEX[a], INDEX[b]] for a, b in MASSES])
     first, second = joints[..., ends[:, 0], :], joints[..., ends[:, 1], :]
@@ -103,18 +100,10 @@ def point_masses(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([middle + half, middle - half], -2), np.tile(masses / masses.sum() / 2, 2)
 
 
-def moment_of_inertia(joints: np.ndarray) -> np.ndarray:
-    """About the lateral (Y) axis through the centre of mass, per kilogram of body: [...] in m^2."""
-    points, masses = point_masses(joints)
-    points = points - np.einsum("m,...mc->...c", masses, points)[..., None, :]
-    return np.einsum("m,...m->...", masses, points[..., 0] ** 2 + points[..., 2] ** 2)
-
-
 def turn_of_trunk(
     times: np.ndarray, joints: np.ndarray, final_angle: float
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """How the trunk turns in free flight, so that angular momentum stays constant and ends at
-    `final_angle`.
+    """How the trunk turns in free flight, to `final_angle`, by constant angular momentum.
 
     times [N], joints [N, 17, 3] in the trunk frame. Returns the angle [N] (0 at the start), the
     angular velocity [N], and the angular momentum L per kilogram (m^2/s). Limbs that move inside

@@ -1,7 +1,7 @@
 """Invented dives: which dive, which faults, and what seven judges give for it.
 
-A dive is drawn from a random generator as a frozen description. `dive_motion` turns it into a
-moving figure and `dive_rendering` into pictures; every fault that costs marks is visible there,
+A dive is drawn from a random generator as a frozen description. motion.py turns it into a moving
+figure and camera.py into pictures; every fault that costs marks is visible there,
 exaggerated where a small picture needs it, because the data are made to learn from.
 """
 
@@ -28,45 +28,45 @@ DEDUCTIONS: Final = {
 }
 FAULTS: Final = (*DEDUCTIONS, "failed")
 BEST_MARK: Final = 9.7
-JUDGE_NOISE: Final = (
-    0.335  # standard deviation of one judge's mark before it is rounded to half points
-)
+JUDGE_NOISE: Final = 0.335  # standard deviation of a judge's mark before it is rounded to halves
 FAILED_RATE: Final = 0.008
 CLUMSINESS: Final = 0.47  # typical fault of somebody without any skill
 
 # How often each dive occurs in MTL-AQA's 1,412 dives (counted in its annotations).
 OCCURRENCES: Final = {
-    "103B": 20, "105B": 7, "107B": 160, "107C": 11, "109C": 60, "205B": 85, "205C": 13, "207B": 34, "207C": 95,
-    "305B": 28, "305C": 31, "307C": 109, "403B": 21, "405B": 45, "405C": 14, "407C": 179, "409C": 6, "5132D": 6,
-    "5152B": 26, "5154B": 38, "5156B": 11, "5231D": 5, "5233D": 3, "5235D": 6, "5251B": 6, "5253B": 111,
-    "5255B": 51, "5331D": 2, "5353B": 21, "5355B": 3,
+    "103B": 20, "105B": 7, "107B": 160, "107C": 11, "109C": 60, "205B": 85, "205C": 13, "207B": 34,
+    "207C": 95, "305B": 28, "305C": 31, "307C": 109, "403B": 21, "405B": 45, "405C": 14,
+    "407C": 179, "409C": 6, "5132D": 6, "5152B": 26, "5154B": 38, "5156B": 11, "5231D": 5,
+    "5233D": 3, "5235D": 6, "5251B": 6, "5253B": 111, "5255B": 51, "5331D": 2, "5353B": 21,
+    "5355B": 3,
 }  # fmt: skip
 # How far the mean mark of each dive lies from the mean of all in MTL-AQA, in marks; shrunk towards
 # 0 where there are few (times n / (n + 17.5), from the variances within and between dives). Some
 # dives are marked better than others there, 5 % of the variance, and here it is the judges'
 # leaning: no fault in the picture tells of it, only other dives of the same kind do.
 LEANING: Final = {
-    "103B": 0.02, "105B": 0.09, "107B": 0.0, "107C": -0.68, "109C": 0.37, "205B": -0.21, "205C": -0.49, "207B": 0.33,
-    "207C": -0.48, "305B": -0.39, "305C": -0.17, "307C": 0.21, "403B": 0.15, "405B": -0.22, "405C": -0.28,
-    "407C": 0.27, "409C": 0.04, "5132D": 0.12, "5152B": -0.33, "5154B": 0.13, "5156B": 0.19, "5231D": 0.03,
-    "5233D": 0.02, "5235D": -0.15, "5251B": -0.14, "5253B": 0.02, "5255B": 0.45, "5331D": -0.09, "5353B": 0.22,
-    "5355B": 0.05,
+    "103B": 0.02, "105B": 0.09, "107B": 0.0, "107C": -0.68, "109C": 0.37, "205B": -0.21,
+    "205C": -0.49, "207B": 0.33, "207C": -0.48, "305B": -0.39, "305C": -0.17, "307C": 0.21,
+    "403B": 0.15, "405B": -0.22, "405C": -0.28, "407C": 0.27, "409C": 0.04, "5132D": 0.12,
+    "5152B": -0.33, "5154B": 0.13, "5156B": 0.19, "5231D": 0.03, "5233D": 0.02, "5235D": -0.15,
+    "5251B": -0.14, "5253B": 0.02, "5255B": 0.45, "5331D": -0.09, "5353B": 0.22, "5355B": 0.05,
 }  # fmt: skip
 # A third of the table: the commonest dives, and enough easy ones that difficulty spreads as it does
 # in reality.
 DEFAULT_NUMBERS: Final = (
-    "103B",
-    "403B",
-    "305C",
-    "205B",
-    "107B",
-    "407C",
-    "5253B",
-    "207C",
-    "307C",
-    "5255B",
-    "109C",
-)
+    "103B", "403B", "305C", "205B", "107B", "407C", "5253B", "207C", "307C", "5255B", "109C",
+)  # fmt: skip
+# Colours to choose from, and how far each channel may lie from the chosen one.
+COLOURS: Final = {
+    "skin": (((244, 208, 177), (231, 184, 143), (198, 144, 103), (150, 100, 66), (104, 68, 46)), 8),
+    "suit": (((200, 30, 45), (30, 40, 130), (20, 20, 25), (20, 120, 80), (235, 190, 30),
+              (110, 40, 130), (240, 240, 240)), 12),
+    "hair": (((30, 22, 18), (90, 60, 35), (190, 150, 80), (230, 230, 235), (60, 60, 140)), 8),
+    "wall": (((120, 150, 185), (165, 170, 175), (95, 115, 130), (130, 125, 150), (95, 130, 115),
+              (185, 205, 225)), 15),
+    "tower": (((225, 225, 220), (160, 165, 175), (90, 100, 120), (205, 185, 150)), 12),
+    "water": (((35, 120, 175), (30, 140, 160), (20, 90, 150), (60, 150, 190)), 10),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -136,9 +136,8 @@ def deduction(fault: str, magnitude: float | np.ndarray) -> float | np.ndarray:
     max_f (1 - exp(-1.5 m)) / (1 - exp(-1.5)), so that half a fault costs two thirds of the whole
     one.
     """
-    return (
-        DEDUCTIONS[fault] * (1 - np.exp(-1.5 * np.asarray(magnitude, float))) / (1 - np.exp(-1.5))
-    )
+    lost = 1 - np.exp(-1.5 * np.asarray(magnitude, float))
+    return DEDUCTIONS[fault] * lost / (1 - np.exp(-1.5))
 
 
 def mark_of_faults(faults: dict[str, float]) -> float:
@@ -160,8 +159,7 @@ def main_fault(faults: dict[str, float]) -> str:
 
 
 def judge(true_mark: float, rng: np.random.Generator, judges: int = 7) -> tuple[float, ...]:
-    """Marks of independent judges: the true mark and normal noise, rounded to half points,
-    0..10."""
+    """Marks of independent judges, 0..10: the true mark and normal noise, in half points."""
     marks = true_mark + JUDGE_NOISE * rng.standard_normal(judges)
     # Adding 0 turns a rounded -0 into 0.
     return tuple(float(mark) + 0.0 for mark in np.clip(np.round(2 * marks) / 2, 0, 10))
@@ -171,11 +169,10 @@ def draw_faults(rng: np.random.Generator, skill: float, *, twisting: bool) -> di
     """Magnitudes 0..1 of every fault for a diver of this skill (0..1).
 
     Faults come together, as they do in the pool: what a diver lacks in skill shows in all of them,
-    one of them more than the others, and the splash follows from how badly the rest went.
+    and in one most of all. The splash follows from how badly the rest went.
     """
-    possible = [
-        name for name in DEDUCTIONS if name != ("late_opening" if twisting else "unfinished_twist")
-    ]
+    other = "late_opening" if twisting else "unfinished_twist"
+    possible = [name for name in DEDUCTIONS if name != other]
     clumsy = CLUMSINESS * (1.0 - skill) ** 1.15
     magnitudes = clumsy * np.exp(0.4 * rng.standard_normal(len(possible)))
     magnitudes[rng.integers(len(possible) - 1)] *= 2.0
@@ -222,11 +219,9 @@ def draw_dive(rng: np.random.Generator | int, numbers: Sequence[str] | None = No
 
 
 def known_numbers(numbers: Sequence[str] | None) -> tuple[str, ...]:
-    """The dive numbers in capitals, each once; raises ValueError for one without a known
-    difficulty."""
-    chosen = tuple(
-        dict.fromkeys(str(parse_dive_number(number)) for number in numbers or DEFAULT_NUMBERS)
-    )
+    """The numbers in capitals, each once; raises ValueError for one of unknown difficulty."""
+    parsed = map(parse_dive_number, numbers or DEFAULT_NUMBERS)
+    chosen = tuple(dict.fromkeys(map(str, parsed)))
     unknown = [number for number in chosen if number not in DIFFICULTY]
     if unknown:
         raise ValueError(
@@ -237,39 +232,13 @@ def known_numbers(numbers: Sequence[str] | None) -> tuple[str, ...]:
 
 def draw_appearance(rng: np.random.Generator) -> Appearance:
     """Colours, camera and body size, all independent of how well the dive goes."""
-    skins = ((244, 208, 177), (231, 184, 143), (198, 144, 103), (150, 100, 66), (104, 68, 46))
-    suits = (
-        (200, 30, 45),
-        (30, 40, 130),
-        (20, 20, 25),
-        (20, 120, 80),
-        (235, 190, 30),
-        (110, 40, 130),
-        (240, 240, 240),
-    )
-    hairs = ((30, 22, 18), (90, 60, 35), (190, 150, 80), (230, 230, 235), (60, 60, 140))
-    walls = (
-        (120, 150, 185),
-        (165, 170, 175),
-        (95, 115, 130),
-        (130, 125, 150),
-        (95, 130, 115),
-        (185, 205, 225),
-    )
-    towers = ((225, 225, 220), (160, 165, 175), (90, 100, 120), (205, 185, 150))
-    waters = ((35, 120, 175), (30, 140, 160), (20, 90, 150), (60, 150, 190))
 
     def colour(choices: tuple, spread: int) -> tuple[int, int, int]:
         base = np.array(choices[rng.integers(len(choices))]) + rng.integers(-spread, spread + 1, 3)
         return tuple(int(value) for value in np.clip(base, 0, 255))
 
     return Appearance(
-        skin=colour(skins, 8),
-        suit=colour(suits, 12),
-        hair=colour(hairs, 8),
-        wall=colour(walls, 15),
-        tower=colour(towers, 12),
-        water=colour(waters, 10),
+        **{part: colour(*choices) for part, choices in COLOURS.items()},
         light=float(rng.uniform(0.85, 1.12)),
         mirrored=bool(rng.random() < 0.5),
         azimuth=float(np.radians(rng.uniform(30, 40))),

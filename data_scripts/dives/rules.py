@@ -87,19 +87,14 @@ def parse_dive_number(text: str) -> DiveNumber:
     group, second, letter = int(number[0]), int(number[1]), number[-1]
     turns = [int(digit) for digit in number[2:-1]]
     if group <= 4 and (second > 1 or len(turns) != 1):
-        raise ValueError(
-            wrong + f"a {GROUPS[group]} dive is {group}, flying 0 or 1, half somersaults, letter"
-        )
+        right = f"a {GROUPS[group]} dive is {group}, flying 0 or 1, half somersaults, letter"
+        raise ValueError(wrong + right)
     if group == 5 and (second not in DIRECTIONS or len(turns) != 2 or turns[1] == 0):
-        raise ValueError(
-            wrong
-            + "a twisting dive is 5, direction 1 to 4, half somersaults, half twists from 1, letter"
-        )
+        right = "5, direction 1 to 4, half somersaults, half twists from 1, letter"
+        raise ValueError(f"{wrong}a twisting dive is {right}")
     if group == 6 and second not in (1, 2, 3):
-        raise ValueError(
-            wrong
-            + "an armstand dive is 6, direction 1 to 3, half somersaults, any half twists, letter"
-        )
+        right = "6, direction 1 to 3, half somersaults, any half twists, letter"
+        raise ValueError(f"{wrong}an armstand dive is {right}")
     if turns[0] == 0:
         raise ValueError(wrong + "the digit for half somersaults must be 1 or more")
     return DiveNumber(
@@ -127,8 +122,7 @@ def execution_score(marks: Sequence[float]) -> float:
 
 
 def panel_score(marks: Sequence[float], difficulty: float) -> float:
-    """The dive's score: the sum of the three counting marks times the difficulty, rounded to 2
-    decimals.
+    """The dive's score: the three counting marks times the difficulty, to 2 decimals.
 
     Raises ValueError for a panel of another size than 3, 5 or 7, a mark outside 0..10, or a
     difficulty that is not positive.

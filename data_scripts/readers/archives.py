@@ -1,5 +1,4 @@
-"""Archives from strangers, unpacked without letting them reach out of their folder or fill the
-disk.
+"""Archives from strangers, unpacked so that they neither leave their folder nor fill the disk.
 
 A zip or tar file states where each member goes, what it is and how large. It may state a path or a
 link that leaves the folder, a device, a thousand times its own size. The first such member refuses
@@ -41,17 +40,10 @@ PADDING = 2**24  # bytes behind a tar file's end mark that are read
 LONGEST_LINK = 4096  # bytes
 COMPRESSED = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open))
 DAMAGE = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    RuntimeError,
-    ValueError,
-    LookupError,
-    ArithmeticError,
-)  # RuntimeError: a kind of zip file that zipfile does not know
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError,
+    RuntimeError, ValueError, LookupError, ArithmeticError,
+)  # fmt: skip  # RuntimeError: a kind of zip file that zipfile does not know
+NOTHING = "; nothing was unpacked"
 
 
 class ArchiveError(KitError):
@@ -64,8 +56,7 @@ class Member:
 
     name: str
     size: int
-    # "file", "folder", "link" (to a path seen from its own place), "hard link" (to another member)
-    kind: str
+    kind: str  # "file", "folder", "link" (seen from its place), "hard link" (to another member)
     target: str = ""  # of a link
 
 
@@ -78,50 +69,27 @@ def unpack(
     overwrite: bool = False,
     progress: bool = False,
 ) -> tuple[int, int]:
-    """Unpack a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz file, told by its content, into the new
-    folder `out`.
+    """Unpack a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz file into the new folder `out`.
 
     limit, members  the most bytes and the most entries that it may unpack to
 
     Returns (files, bytes). The folder gets its name when all is unpacked; files get the rights and
-    the time of any new file. Links within the folder are made, after everything else, so that
-    nothing is written through one. Raises ArchiveError for an archive that is damaged or cut short,
-    that would unpack to more than `limit` bytes, more than `members` entries or more than
-    RATIO_LIMIT times its own size, and for a member that has a path out of the folder, is a link to
-    there or a device, or comes twice. A dataset.json in it is unpacked as any other file; it is
-    checked when it is loaded. Raises FileExistsError as new_folder.
+    the time of any new file. Links within the folder are made last: nothing is written through one.
+    Raises ArchiveError for an archive that is damaged or too large, also for its own size; and for
+    a member that leaves the folder, is a device or comes twice. Raises FileExistsError as
+    new_folder.
     """
     archive = Path(archive)
     if not archive.is_file():
         raise ArchiveError(f"{archive}: no such file")
-    by_ratio = max(SMALL, RATIO_LIMIT * archive.stat().st_size)
-    count, files, size, links = 0, 0, 0, []
-    shown = tqdm(unit="B", unit_scale=True, desc=archive.name, disable=not progress or None)
-    with (
-        new_folder(out, overwrite=overwrite, doing="unpacks") as scratch,
-        _damage_told(archive),
-        shown,
-    ):
-        for member, content in _members(archive, scratch):
-            count, size = count + 1, size + member.size
-            if count > members:
-                raise ArchiveError(
-                    f"{archive}: holds more than {members:,} members, which is the limit; nothing"
-                    " was unpacked"
-                )
-            if size > limit:
-                raise ArchiveError(
-                    f"{archive}: would unpack to more than {limit:,} bytes, which is the limit;"
-                    " nothing was unpacked"
-                )
-            if size > by_ratio:
-                raise ArchiveError(
-                    f"{archive}: would unpack to more than {RATIO_LIMIT} times its own size;"
-                    " nothing was unpacked"
-                )
+    bar = tqdm(unit="B", unit_scale=True, desc=archive.name, disable=not progress or None)
+    unpacking = new_folder(out, overwrite=overwrite, doing="unpacks")
+    with unpacking as scratch, _damage_told(archive), bar:
+        files, size, links = 0, 0, []
+        for member, content in _within(archive, _members(archive, scratch), limit, members):
             place = scratch / _inside(archive, member.name)
             if place == scratch and member.kind != "folder":
-                raise ArchiveError(f"{archive}: a member has no name; nothing was unpacked")
+                raise ArchiveError(f"{archive}: a member has no name{NOTHING}")
             if member.kind == "folder":
                 place.mkdir(parents=True, exist_ok=True)
                 continue
@@ -130,12 +98,29 @@ def unpack(
                 _write(archive, member, content, place)
             else:
                 links.append((member, place))
-            files += 1
-            shown.update(member.size)
+            files, size = files + 1, size + member.size
+            bar.update(member.size)
         if not files:
             raise ArchiveError(f"{archive}: holds no file")
         _make_links(archive, links, scratch)
     return files, size
+
+
+def _within(archive: Path, found: Iterator, limit: int, members: int) -> Iterator:
+    """The entries, as long as they are not too many and not too large together."""
+    size, by_ratio = 0, max(SMALL, RATIO_LIMIT * archive.stat().st_size)
+    for count, (member, content) in enumerate(found, 1):
+        size += member.size
+        if count > members:
+            wrong = f"holds more than {members:,} members, which is the limit"
+        elif size > limit:
+            wrong = f"would unpack to more than {limit:,} bytes, which is the limit"
+        elif size > by_ratio:
+            wrong = f"would unpack to more than {RATIO_LIMIT} times its own size"
+        else:
+            yield member, content
+            continue
+        raise ArchiveError(f"{archive}: {wrong}{NOTHING}")
 
 
 @contextmanager
@@ -144,10 +129,8 @@ def _damage_told(archive: Path) -> Iterator[None]:
     try:
         yield
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        name = Path(error.filename2 or error.filename).name
-        raise ArchiveError(
-            f"{archive}: the member {one_line(name)} comes twice; nothing was unpacked"
-        ) from None
+        name = one_line(Path(error.filename2 or error.filename).name)
+        raise ArchiveError(f"{archive}: the member {name} comes twice{NOTHING}") from None
     except (*DAMAGE, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the archive's
             raise
@@ -162,12 +145,11 @@ def _inside(archive: Path, name: str) -> PurePosixPath:
     if has_control_characters(name):
         raise ArchiveError(
             f"{archive}: the name of the member {one_line(name)} holds control characters or is no"
-            " text; nothing was unpacked"
+            f" text{NOTHING}"
         )
     if not is_below(name) and PurePosixPath(name).parts:
         raise ArchiveError(
-            f"{archive}: the path of the member {one_line(name)} leaves the folder; nothing was"
-            " unpacked"
+            f"{archive}: the path of the member {one_line(name)} leaves the folder{NOTHING}"
         )
     return PurePosixPath(name)
 
@@ -183,27 +165,25 @@ def _write(archive: Path, member: Member, content: BinaryIO, place: Path) -> Non
 
 
 def _make_links(archive: Path, links: list[tuple[Member, Path]], folder: Path) -> None:
+    def refuse(member: Member, wrong: str) -> None:
+        target = one_line(member.target)
+        raise ArchiveError(
+            f"{archive}: the member {member.name} is a link to {target}, {wrong}{NOTHING}"
+        )
+
     root = os.path.realpath(folder)
     for member, place in sorted(links, key=lambda link: link[0].kind != "hard link"):
         if member.kind == "hard link":
             source = folder / _inside(archive, member.target)
             if not source.is_file():  # itself no link: those come after
-                raise ArchiveError(
-                    f"{archive}: the member {member.name} is a link to {one_line(member.target)},"
-                    " which is no file before it; nothing was unpacked"
-                )
+                refuse(member, "which is no file before it")
             os.link(source, place)
         else:
             os.symlink(member.target, place)
     for member, place in links:  # only now, as the way to a target may lead over other links
-        if (
-            not is_relative(member.target)
-            or os.path.commonpath([root, os.path.realpath(place)]) != root
-        ):
-            raise ArchiveError(
-                f"{archive}: the member {member.name} is a link to {one_line(member.target)}, out"
-                " of the folder; nothing was unpacked"
-            )
+        below = os.path.commonpath([root, os.path.realpath(place)]) == root
+        if not is_relative(member.target) or not below:
+            refuse(member, "out of the folder")
 
 
 def _members(archive: Path, folder: Path) -> Iterator[tuple[Member, BinaryIO | None]]:
@@ -229,10 +209,8 @@ def _of_zip(archive: Path) -> Iterator[tuple[Member, BinaryIO | None]]:
                 yield Member(info.filename, 0, "folder"), None
             elif stat.S_ISLNK(mode):
                 with opened.open(info) as content:
-                    yield (
-                        Member(info.filename, 0, "link", content.read(LONGEST_LINK).decode()),
-                        None,
-                    )
+                    target = content.read(LONGEST_LINK).decode()
+                yield Member(info.filename, 0, "link", target), None
             else:
                 yield Member(info.filename, info.file_size, "file"), opened.open(info)
 
@@ -246,32 +224,22 @@ def _of_tar(archive: Path, opener, folder: Path) -> Iterator[tuple[Member, Binar
                 try:
                     tarfile.data_filter(info, str(folder))
                 except tarfile.FilterError as error:
-                    raise ArchiveError(
-                        f"{archive}: {one_line(error)}; nothing was unpacked"
-                    ) from None
+                    raise ArchiveError(f"{archive}: {one_line(error)}{NOTHING}") from None
                 if info.isdir():
                     yield Member(info.name, 0, "folder"), None
                 elif info.issym() or info.islnk():
-                    yield (
-                        Member(
-                            info.name, 0, "link" if info.issym() else "hard link", info.linkname
-                        ),
-                        None,
-                    )
+                    kind = "link" if info.issym() else "hard link"
+                    yield Member(info.name, 0, kind, info.linkname), None
                 else:
                     yield Member(info.name, info.size, "file"), opened.extractfile(info)
         if stream.last != bytes(tarfile.BLOCKSIZE):  # tarfile takes a damaged header for the end
             raise tarfile.ReadError("there is no end mark where it ends")
-        for _ in range(PADDING // CHUNK):
-            if not stream.read(
-                CHUNK
-            ):  # behind the padding stands the checksum of a compressed file
-                break
+        # behind the padding stands the checksum of a compressed file
+        all(stream.read(CHUNK) for _ in range(PADDING // CHUNK))
 
 
 class _Stream:
-    """A file that gives CHUNK bytes at most at a time, as a tar header may state a name of
-    gigabytes."""
+    """A file of CHUNK bytes at most at a time, as a tar header may state a name of gigabytes."""
 
     def __init__(self, file: BinaryIO):
         self.file, self.last = file, b""

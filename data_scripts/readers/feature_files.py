@@ -4,7 +4,7 @@
     .pt, .pth    torch's, opened with weights_only
 
 A sample is floating-point numbers [D] or [T, D]. A file of all samples is an .npz or a torch
-dictionary, with ids for names, or with two entries, ids [N] and features [N, D] or [N, T, D].
+dictionary. It has ids for names, or two entries, ids [N] and features [N, D] or [N, T, D].
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from corelib.data.samples import DatasetError
 from corelib.data.video import VIDEO_SUFFIXES
@@ -93,6 +92,8 @@ def _checked(where: object, read) -> np.ndarray:
 
 
 def _as_array(value: object) -> np.ndarray:
+    import torch
+
     if isinstance(value, torch.Tensor):
         if value.layout != torch.strided or value.is_meta or value.is_quantized:
             raise ValueError("the tensor is sparse, quantized or without values; save a plain one")
@@ -135,11 +136,9 @@ def _of_all(path: Path) -> Mapping:
             return dict(zip(map(plain_name, ids), content["features"], strict=True))
     except Exception as error:
         raise DatasetError(f"{path}: {one_line(error)}") from None
-    return (
-        content
-        if isinstance(content, _Archive)
-        else {plain_name(str(name)): value for name, value in content.items()}
-    )
+    if isinstance(content, _Archive):
+        return content
+    return {plain_name(str(name)): value for name, value in content.items()}
 
 
 def _load(path: Path) -> object:
@@ -155,6 +154,8 @@ def _load(path: Path) -> object:
         raise ValueError(
             f"expected {', '.join(SUFFIXES)}, not {path.suffix or 'a file without suffix'}"
         )
+    import torch  # takes seconds, which --help need not wait for
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the time that checking a sparse tensor may take

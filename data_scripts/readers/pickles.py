@@ -45,37 +45,37 @@ def load_pickle(path: str | Path) -> object:
             " of; it was not opened. Get the file again from the dataset's own release, or save"
             " what it holds as plain dictionaries, lists, numbers and numpy arrays."
         ) from None
-    except (
-        Exception
-    ) as error:  # damaged bytes raise nearly anything: EOFError, KeyError, struct's errors ...
+    except Exception as error:  # damaged bytes raise nearly anything
         raise DatasetError(
             f"{path} cannot be read as a pickle: {type(error).__name__}: {one_line(error)}"
         ) from None
 
 
+def listed(values: object) -> list | None:
+    """A list, a tuple or an array as a list; None for anything else."""
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
+    return list(values) if isinstance(values, list | tuple) else None
+
+
 _AGAIN = (
-    "load it with {}, and save what it holds with pickle.dump, as plain dictionaries, lists,"
+    "; load it with {}, and save what it holds with pickle.dump, as plain dictionaries, lists,"
     " numbers and numpy arrays"
 )
 _NO_PICKLES = {
-    b"PK\x03\x04": (
-        "a zip archive, as torch.save writes, and no pickle; unpack it, or"
-        f" {_AGAIN.format('torch.load')}"
-    ),
-    b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.": (
-        f"a file of torch.save and no plain pickle; {_AGAIN.format('torch.load')}"
-    ),
-    b"\x93NUMPY": f"a .npy file and no pickle; {_AGAIN.format('numpy.load')}",
-    b"version https://git-lfs": (
-        "a pointer of Git LFS to the file, not the file itself; get it with `git lfs pull`"
-    ),
+    b"PK\x03\x04": "a zip archive, as torch.save writes, and no pickle; unpack it, or"
+    + _AGAIN.format("torch.load")[1:],
+    b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.": "a file of torch.save and no plain pickle"
+    + _AGAIN.format("torch.load"),
+    b"\x93NUMPY": "a .npy file and no pickle" + _AGAIN.format("numpy.load"),
+    b"version https://git-lfs": "a pointer of Git LFS to the file, not the file itself; get it with"
+    " `git lfs pull`",
     b"<": "a web page and no pickle; open the address in a browser and save the file itself",
 }
 
 
 def _content(path: Path) -> bytes:
-    """The bytes of a file, decompressed where it is compressed, up to what an archive may unpack
-    to."""
+    """The bytes of a file, decompressed where it is compressed, and not beyond all measure."""
     content = path.read_bytes()
     opener = next((opener for sign, opener in COMPRESSED if content.startswith(sign)), None)
     if opener is None:
@@ -107,8 +107,7 @@ def _to_latin1(text: str, encoding: str) -> bytes:
 
 
 def _data_type(name: str, *_) -> np.dtype:
-    """A type of its own, never numpy's one of that name: what a pickle states of it is set in
-    place."""
+    """A type of its own, never numpy's one of that name, as a pickle's state is set in place."""
     data_type = np.dtype(str(name), False, True)
     if data_type.kind not in "biufcSUO":  # numbers, text, objects
         raise _Refused(f"an array of the type {name!r}")
@@ -129,29 +128,18 @@ def _fill(array: np.ndarray, state: tuple) -> None:
     """Give an empty array its shape, type and content, once they fit together."""
     shape, data_type, _, content = state[-4:]
     count = math.prod(shape)
-    expected = (
-        (list, count) if data_type.kind == "O" else ((bytes, str), count * data_type.itemsize)
-    )
-    if (
-        not isinstance(content, expected[0])
-        or len(content) != expected[1]
-        or min(shape, default=0) < 0
-    ):
+    kind, length = (bytes | str), count * data_type.itemsize
+    if data_type.kind == "O":
+        kind, length = list, count
+    if not isinstance(content, kind) or len(content) != length or min(shape, default=0) < 0:
         raise ValueError(f"an array of shape {shape} and type {data_type} has another content")
     array.__setstate__(state)
     if data_type.kind == "U":
         array.tolist()  # raises for what is no character
 
 
-def _from_buffer(
-    content: bytes | bytearray,
-    data_type: np.dtype,
-    shape: tuple,
-    order: str,
-    axes: tuple | None = None,
-) -> np.ndarray:
-    """How protocol 5 writes an array; `axes`: its axes' order in memory, if not C's or
-    Fortran's."""
+def _from_buffer(content: bytes, data_type: np.dtype, shape: tuple, order: str, axes=None):
+    """How protocol 5 writes an array; `axes`: those in memory, if not C's or Fortran's."""
     array = _empty_array(_ARRAY)
     _fill(array, (1, shape, data_type, order == "F", bytes(content)))
     return array if axes is None else array.transpose(axes)
@@ -169,12 +157,10 @@ def _scalar(data_type: np.dtype, content: bytes | str) -> np.generic:
 
 
 _ARRAY = object()  # stands for numpy.ndarray, which pickles name and never call
-_FACTORY = (
-    object()
-)  # stands for the type that a default dictionary makes entries of, which is never called
-# numpy moved its modules from numpy.core to numpy._core, Python from __builtin__ to builtins; files
-# name either.
+_FACTORY = object()  # stands for what a default dictionary makes entries of, and is never called
+# numpy and Python have moved their modules; files name either.
 _NUMPY, _BUILTINS = ("numpy.core", "numpy._core"), ("__builtin__", "builtins")
+_FACTORIES = ("dict", "float", "int", "list", "str", "tuple", "bool")
 _ALLOWED = {
     ("numpy", "dtype"): _data_type,
     ("numpy", "ndarray"): _ARRAY,
@@ -184,35 +170,29 @@ _ALLOWED = {
     **{(f"{core}.multiarray", "scalar"): _scalar for core in _NUMPY},
     **{(f"{core}.numeric", "_frombuffer"): _from_buffer for core in _NUMPY},
     **{("collections", name): _mapping for name in ("OrderedDict", "defaultdict", "Counter")},
-    **{
-        (module, name): _FACTORY
-        for module in _BUILTINS
-        for name in ("dict", "float", "int", "list", "str", "tuple", "bool")
-    },
+    **{(module, name): _FACTORY for module in _BUILTINS for name in _FACTORIES},
     **{(module, kind.__name__): kind for module in _BUILTINS for kind in (set, frozenset, complex)},
 }
 
 
 class _Reader(pickle._Unpickler):
-    """The standard library's reader in Python: its fast twin sets states unseen, and makes room for
-    as many entries of its memory as a file of ten bytes states."""
+    """The standard library's reader in Python, which lets states be looked at.
+
+    Its fast twin sets them unseen, and takes memory for as many entries as ten bytes state.
+    """
 
     def __init__(self, content: bytes):
         super().__init__(io.BytesIO(content), encoding="latin1")
 
     def find_class(self, module: str, name: str) -> object:
-        try:
+        if (module, name) in _ALLOWED:
             return _ALLOWED[module, name]
-        except KeyError:
-            if not all(part.isidentifier() for part in f"{module}.{name}".split(".")):
-                raise pickle.UnpicklingError(
-                    "this is no pickle"
-                ) from None  # but a text, say, that begins like one
-            raise _Refused(f"{module}.{name}") from None
+        if all(part.isidentifier() for part in f"{module}.{name}".split(".")):
+            raise _Refused(f"{module}.{name}")
+        raise pickle.UnpicklingError("this is no pickle")  # but a text, say, that begins like one
 
     def set_state(self) -> None:
-        """The opcode BUILD: the state of a new array, and of a type nothing but the order of its
-        bytes."""
+        """The opcode BUILD: a new array's state, and of a type's only the order of its bytes."""
         state, made = self.stack.pop(), self.stack[-1]
         if isinstance(made, np.dtype):
             if state[1] == ">" and made.kind != "O":

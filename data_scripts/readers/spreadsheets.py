@@ -1,5 +1,4 @@
-"""CSV files as spreadsheets write them: byte-order marks, semicolons or tabs, decimal commas,
-quoted fields.
+"""CSV files as spreadsheets write them: byte-order marks, separators, decimal commas, quotes.
 
 What is detected is stated, never guessed in silence: where a file can be read in two ways it is
 refused.
@@ -12,6 +11,9 @@ Decimals    one mark for the whole file. A number with one comma has a decimal c
             refused. Points and decimal commas in one file are refused, and so are thousands
             separators ("1.234,5", "1 234").
 Empty cell  nothing, or NA, N/A, NaN, null, none in any case
+
+The standard library's reader cuts the lines: pandas.read_csv fills up short rows in silence, names
+one long row and not all, and knows no line of the file for a row.
 """
 
 from __future__ import annotations
@@ -31,9 +33,7 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 EMPTY = {"", "na", "n/a", "#n/a", "nan", "null", "none"}
 _POINT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _COMMA = re.compile(r"[+-]?([0-9]+,[0-9]*|,[0-9]+)([eE][+-]?[0-9]+)?")
-_GROUPED = re.compile(
-    r"[+-]?[1-9][0-9]{0,2},[0-9]{3}"
-)  # "1,234": a thousand and more, or one and a bit
+_GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")  # "1,234" may be 1234 or 1.234
 
 
 def read_sheet(path: Path) -> tuple[pd.DataFrame, str, str]:
@@ -42,8 +42,8 @@ def read_sheet(path: Path) -> tuple[pd.DataFrame, str, str]:
     Returns (cells, separator, what was detected in words): a data frame of text, None for an empty
     cell, whose index is each row's line number in the file. Lines without any content are left out;
     a column without a name becomes column_<place> if it has content.
-    Raises DatasetError for a file that is no text, has no header or one field only, or rows that
-    have more or fewer fields than the header, all of them named.
+    Raises DatasetError for a file that is no text, and for one without a header or with one field
+    only. It names all rows that have more or fewer fields than the header.
     """
     text, encoding = _decode(path)
     separator, lines = _rows(path, text)
@@ -52,33 +52,9 @@ def read_sheet(path: Path) -> tuple[pd.DataFrame, str, str]:
         raise DatasetError(
             f"{path}: the file is empty; it should hold a line of column names and a line a video"
         )
-    (first, names), body = lines[0], lines[1:]
-    number = next(
-        (name for name in names if _POINT.fullmatch(name) or _COMMA.fullmatch(name)), None
-    )
-    if number is not None:
-        raise DatasetError(
-            f"{path} line {first}: the first line must name the columns, but it holds the number"
-            f" {number}; put a line such as video,score above it"
-        )
-    problems = [
-        f"{path} line {number}: {len(fields)} fields, the header has {len(names)}; a field that"
-        " holds the separator needs double quotes around it"
-        for number, fields in body
-        if len(fields) != len(names)
-    ]
+    names, body = lines[0][1], lines[1:]
     named = [name or f"column_{place}" for place, name in enumerate(names, 1)]
-    problems += [
-        f"{path} line {first}: two columns are called {name!r}"
-        for name in sorted({n for n in named if named.count(n) > 1})
-    ]
-    if problems:
-        raise DatasetError(
-            f"{path}: {len(problems)} problem(s), read with {SEPARATORS[separator]} between the"
-            " fields:\n  " + "\n  ".join(problems)
-        )
-    if not body:
-        raise DatasetError(f"{path}: there is a line of column names, and no row below it")
+    _check(path, separator, lines, named)
     cells = pd.DataFrame(
         [fields for _, fields in body],
         columns=named,
@@ -86,31 +62,48 @@ def read_sheet(path: Path) -> tuple[pd.DataFrame, str, str]:
         dtype=object,
     )
     cells = cells.map(lambda cell: None if cell.lower() in EMPTY else cell).astype(object)
-    cells = cells.drop(
-        columns=[
-            new
-            for new, name in zip(named, names, strict=True)
-            if not name and cells[new].isna().all()
-        ]
-    )
-    return (
-        cells.where(cells.notna(), None),
-        separator,
-        f"{encoding}, {SEPARATORS[separator]} between the fields",
-    )
+    cells = cells.where(cells.notna(), None)
+    nameless = [new for new, name in zip(named, names, strict=True) if not name]
+    cells = cells.drop(columns=[name for name in nameless if cells[name].isna().all()])
+    return cells, separator, f"{encoding}, {SEPARATORS[separator]} between the fields"
+
+
+def _check(
+    path: Path, separator: str, lines: list[tuple[int, list[str]]], named: list[str]
+) -> None:
+    """Raise DatasetError for a header that is none, and for rows that do not fit it."""
+    (first, names), body = lines[0], lines[1:]
+    for name in names:
+        if _POINT.fullmatch(name) or _COMMA.fullmatch(name):
+            raise DatasetError(
+                f"{path} line {first}: the first line must name the columns, but it holds the"
+                f" number {name}; put a line such as video,score above it"
+            )
+    problems = [
+        f"{path} line {number}: {len(fields)} fields, the header has {len(names)}; a field that"
+        " holds the separator needs double quotes around it"
+        for number, fields in body
+        if len(fields) != len(names)
+    ]
+    twice = sorted({name for name in named if named.count(name) > 1})
+    problems += [f"{path} line {first}: two columns are called {name!r}" for name in twice]
+    if problems:
+        words = SEPARATORS[separator]
+        raise DatasetError(
+            f"{path}: {len(problems)} problem(s), read with {words} between the fields:\n  "
+            + "\n  ".join(problems)
+        )
+    if not body:
+        raise DatasetError(f"{path}: there is a line of column names, and no row below it")
 
 
 def _decode(path: Path) -> tuple[str, str]:
     content = path.read_bytes()
+    mark = " with a byte-order mark" if content.startswith(codecs.BOM_UTF8) else ""
+    encodings = {"utf-8-sig": f"UTF-8{mark}", "cp1252": "Windows-1252 (it is no UTF-8)"}
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encodings = (("utf-16", "UTF-16"),)
-    else:
-        mark = content.startswith(codecs.BOM_UTF8)
-        encodings = (
-            ("utf-8-sig", "UTF-8 with a byte-order mark" if mark else "UTF-8"),
-            ("cp1252", "Windows-1252 (it is no UTF-8)"),
-        )
-    for codec, words in encodings:
+        encodings = {"utf-16": "UTF-16"}
+    for codec, words in encodings.items():
         try:
             text = content.decode(codec)
         except UnicodeDecodeError:
@@ -125,27 +118,11 @@ def _decode(path: Path) -> tuple[str, str]:
 def _rows(path: Path, text: str) -> tuple[str, list[tuple[int, list[str]]]]:
     """(separator, [(line number in the file, its fields without outer blanks)])."""
     stated = re.match(r'"?sep=([,;\t])"?\r?\n', text)
-
-    def parse(separator: str) -> list[tuple[int, list[str]]]:
-        found, start = [], 1
-        reader = csv.reader(
-            io.StringIO(text, newline=""),
-            delimiter=separator,
-            skipinitialspace=separator != "\t",
-            strict=True,
-        )
-        for fields in reader:
-            found.append((start, [field.strip() for field in fields]))
-            start = reader.line_num + 1
-        return found[1:] if stated else found
-
     tried, reason = {}, None
     for separator in stated.group(1) if stated else SEPARATORS:
         try:
-            tried[separator] = parse(separator)
-        except (
-            csv.Error
-        ) as error:  # a quote that never closes, or text behind one; another separator may do
+            tried[separator] = _cut(text, separator)[bool(stated) :]
+        except csv.Error as error:  # a quote that never closes, or text behind one; try another
             reason = error
     if not tried:
         raise DatasetError(
@@ -164,15 +141,27 @@ def _rows(path: Path, text: str) -> tuple[str, list[tuple[int, list[str]]]]:
         )
     if len(fitting) > 1:  # the header alone does not tell: the separator that fits every row
         fitting = [
-            s for s in fitting if all(len(fields) == best for _, fields in tried[s] if any(fields))
+            each
+            for each in fitting
+            if all(len(fields) == best for _, fields in tried[each] if any(fields))
         ] or fitting
-        if len(fitting) > 1 and best:
-            words = " or ".join(SEPARATORS[separator] for separator in fitting)
-            raise DatasetError(
-                f"{path}: the fields may lie between {words}; put sep=; (or the right one) on a"
-                " line of its own at the top"
-            )
+    if len(fitting) > 1 and best:
+        words = " or ".join(SEPARATORS[separator] for separator in fitting)
+        raise DatasetError(
+            f"{path}: the fields may lie between {words}; put sep=; (or the right one) on a line of"
+            " its own at the top"
+        )
     return fitting[0], tried[fitting[0]]
+
+
+def _cut(text: str, separator: str) -> list[tuple[int, list[str]]]:
+    file, blanks = io.StringIO(text, newline=""), separator != "\t"
+    reader = csv.reader(file, delimiter=separator, skipinitialspace=blanks, strict=True)
+    found, start = [], 1
+    for fields in reader:
+        found.append((start, [field.strip() for field in fields]))
+        start = reader.line_num + 1
+    return found
 
 
 def decimal_mark(cells: pd.DataFrame, separator: str, path: Path) -> tuple[str, str]:
@@ -209,8 +198,7 @@ def decimal_mark(cells: pd.DataFrame, separator: str, path: Path) -> tuple[str, 
 
 
 def to_number(cell: str, mark: str) -> float:
-    """A cell as a number by the file's decimal mark; nan for anything else, thousands separators
-    included."""
+    """A cell as a number by the file's decimal mark; nan for anything else ("1 234" as well)."""
     pattern = _POINT if mark == "." else _COMMA
     if pattern.fullmatch(cell) or re.fullmatch(r"[+-]?[0-9]+([eE][+-]?[0-9]+)?", cell):
         return float(cell.replace(",", "."))

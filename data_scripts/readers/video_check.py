@@ -1,5 +1,4 @@
-"""Looking at a stranger's videos before they are learnt from: where each is, whether it is whole,
-how many frames it has."""
+"""Looking at a stranger's videos: where each is, whether it is whole, how many frames it has."""
 
 from __future__ import annotations
 
@@ -30,19 +29,17 @@ from corelib.machine.messages import one_line
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What a video holds: number of frames, their height and width in pixels, frames a second (None
-    for a folder of frames and for a variable frame rate), and whether the frame rate varies."""
+    """What a video holds; height and width are in pixels."""
 
     frames: int
     height: int
     width: int
-    frame_rate: float | None
-    variable: bool
+    frame_rate: float | None = None  # None for a folder of frames and where it varies
+    variable: bool = False
 
 
 def find_video(root: Path, name: str) -> str:
-    """The path below `root` of the video file or folder of frames that `name` names, with "/"
-    between folders.
+    """The path below `root`, with "/", of the video file or folder of frames that `name` names.
 
     name  a path below root, or an absolute one that leads there; the suffix may be left out. A
           folder's may end in "/"
@@ -76,13 +73,8 @@ def find_video(root: Path, name: str) -> str:
         )
     stems = {os.path.splitext(unicodedata.normalize("NFC", entry))[0]: entry for entry in entries}
     near = difflib.get_close_matches(os.path.splitext(wanted)[0], stems, n=1)
-    hint = (
-        f"; the nearest there is {stems[near[0]]}"
-        if near
-        else ""
-        if entries
-        else "; there is no such folder, or it is empty"
-    )
+    hint = "" if entries else "; there is no such folder, or it is empty"
+    hint = f"; the nearest there is {stems[near[0]]}" if near else hint
     raise VideoError(f"{name}: no such video file or folder of frames in {folder}{hint}")
 
 
@@ -112,56 +104,62 @@ def check_video(path: Path, *, decode: bool = False) -> VideoFacts:
     height, width = read_video(path, np.array([0])).shape[1:3]
     with open_container(path) as container:
         stream = video_stream(container)
-        packets, end, complete = [], 0.0, True
-        try:
-            for packet in container.demux():
-                if packet.pts is not None:
-                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-                if packet.stream is stream and packet.size:
-                    packets.append(facts_of(packet))
-                    complete = not packet.is_corrupt
-        except (av.error.FFmpegError, OSError) as error:
+        packets, end, complete = _demux(path, container)
+        if len(packets) < (stated := _stated_frames(path, container)) or not complete:
+            whole = len(packets) - (not complete)
             raise VideoError(
-                f"{path}: reading stopped after {len(packets)} frames ({one_line(error)}); is the"
-                " file complete?"
-            ) from None
-        begin, length = (
-            (value or 0) / av.time_base for value in (container.start_time, container.duration)
-        )
-        rate, stated = stream.average_rate, stream.frames
-        if container.format.name == "avi" and not _ends_early(path):
-            stated = 0
-        if (
-            "mov" in container.format.name and stream.index_entries
-        ):  # without the stretches that an edit list leaves out
-            stated = len(stream.index_entries)
-        frames = count_shown(packets, container)
-    if len(packets) < stated or not complete:
-        raise VideoError(
-            f"{path}: its header states {stated} frames, it holds {len(packets) - (not complete)}"
-            " whole ones; it was cut short: copy it again"
-        )
-    reach = (
-        end if "matroska" in container.format.name else end - begin
-    )  # whose duration counts from 0
-    if reach < 0.95 * length:
-        raise VideoError(
-            f"{path}: its header states {length:.2f} s, it ends after {reach:.2f} s; it was cut"
-            " short: copy it again"
-        )
+                f"{path}: its header states {stated} frames, it holds {whole} whole ones; it was"
+                " cut short: copy it again"
+            )
+        begin = (container.start_time or 0) / av.time_base
+        length = (container.duration or 0) / av.time_base
+        if "matroska" in container.format.name:  # whose duration counts from 0
+            begin = 0
+        if end - begin < 0.95 * length:
+            raise VideoError(
+                f"{path}: its header states {length:.2f} s, it ends after {end - begin:.2f} s; it"
+                " was cut short: copy it again"
+            )
+        frames, rate = count_shown(packets, container), stream.average_rate
     frames = count_frames(path) if frames is None else frames
     if decode:
         _decode_all(path, frames)
     steps = np.diff(np.sort([time for time, _, _ in packets if time is not None]))
     variable = len(steps) > 0 and bool(steps.max() > 1.5 * steps.min())
-    return VideoFacts(
-        frames, height, width, None if variable or not rate else float(rate), variable
-    )
+    rate = None if variable or not rate else float(rate)
+    return VideoFacts(frames, height, width, rate, variable)
+
+
+def _demux(path: Path, container: av.container.InputContainer) -> tuple[list, float, bool]:
+    """(facts of the video's packets, when the last of all ends, whether the last frame is whole)"""
+    stream, packets, end, complete = video_stream(container), [], 0.0, True
+    try:
+        for packet in container.demux():
+            if packet.pts is not None:
+                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.stream is stream and packet.size:
+                packets.append(facts_of(packet))
+                complete = not packet.is_corrupt
+    except (av.error.FFmpegError, OSError) as error:
+        raise VideoError(
+            f"{path}: reading stopped after {len(packets)} frames ({one_line(error)}); is the file"
+            " complete?"
+        ) from None
+    return packets, end, complete
+
+
+def _stated_frames(path: Path, container: av.container.InputContainer) -> int:
+    """How many frames the header states, as far as that is to be believed."""
+    stream = video_stream(container)
+    if container.format.name == "avi" and not _ends_early(path):
+        return 0
+    if "mov" in container.format.name and stream.index_entries:
+        return len(stream.index_entries)  # without the stretches that an edit list leaves out
+    return stream.frames
 
 
 def _ends_early(path: Path) -> bool:
-    """Whether an .avi has fewer bytes than its RIFF chunks announce; above a gigabyte it may have
-    several."""
+    """Whether an .avi has fewer bytes than its RIFF chunks (several above 1 GB) announce."""
     size, position = path.stat().st_size, 0
     with path.open("rb") as file:
         while (head := file.read(8))[:4] == b"RIFF":
@@ -186,7 +184,7 @@ def _check_folder(path: Path, decode: bool) -> VideoFacts:
             raise VideoError(
                 f"{path / name}: a frame of {shape[1:3]}, the first is one of {(height, width)}"
             )
-    return VideoFacts(len(names), height, width, None, False)
+    return VideoFacts(len(names), height, width)
 
 
 def _decode_all(path: Path, frames: int) -> None:

@@ -46,10 +46,12 @@ def test_plain_values_come_through_unchanged(scratch, value, protocol):
 
 
 ARRAYS = (
-    np.arange(6, dtype=">f4").reshape(2, 3), np.asfortranarray(np.arange(6).reshape(2, 3)), np.array([], int), np.array(3.0), np.array([True]),
-    np.array([1 + 2j]), np.array(["a", "bé"]), np.array(["é"], ">U1"), np.array([b"xx"]), np.array([1, "a", None, [2]], object), np.float32(2),
-    np.str_("é"), np.bool_(True), np.int64(4), np.dtype(">f4").type(3),
-    np.arange(24, dtype=np.int16).reshape(2, 3, 4).transpose(2, 0, 1), np.arange(6)[::-2], np.bytes_(b"x"), np.float16(1.5),
+    np.arange(6, dtype=">f4").reshape(2, 3), np.asfortranarray(np.arange(6).reshape(2, 3)),
+    np.array([], int), np.array(3.0), np.array([True]), np.array([1 + 2j]), np.array(["a", "bé"]),
+    np.array(["é"], ">U1"), np.array([b"xx"]), np.array([1, "a", None, [2]], object),
+    np.float32(2), np.str_("é"), np.bool_(True), np.int64(4), np.dtype(">f4").type(3),
+    np.arange(24, dtype=np.int16).reshape(2, 3, 4).transpose(2, 0, 1), np.arange(6)[::-2],
+    np.bytes_(b"x"), np.float16(1.5),
 )  # fmt: skip
 
 
@@ -116,7 +118,8 @@ def test_a_scalar_written_by_python_2_is_read(tmp_path, module):
     # By hand, protocol 0, as Python 2 wrote it: scalar(dtype("f8"), the eight bytes of 1.5 as a
     # latin1 string).
     state = "(I3\nS'<'\nNNNI-1\nI-1\nI0\ntb"
-    text = f"c{module}\nscalar\n(cnumpy\ndtype\n(S'f8'\nI0\nI1\ntR{state}S'\\x00\\x00\\x00\\x00\\x00\\x00\\xf8?'\ntR."
+    content = "S'" + "\\x00" * 6 + "\\xf8?'\ntR."
+    text = f"c{module}\nscalar\n(cnumpy\ndtype\n(S'f8'\nI0\nI1\ntR{state}{content}"
     path = tmp_path / "old.pkl"
     path.write_bytes(text.encode("latin1"))
     assert load_pickle(path) == 1.5
@@ -320,20 +323,24 @@ def array_of(data_type: bytes, shape: bytes, content: bytes) -> bytes:
     return new + b"(I1\n(" + shape + b"t" + data_type + b"I00\n" + content + b"tb."
 
 
+MULTIARRAY, FROM_BUFFER = b"cnumpy.core.multiarray\n", b"cnumpy._core.numeric\n_frombuffer\n"
+FLOAT = b"cnumpy\ndtype\n(S'f8'\nI0\nI1\ntR"
 CRAFTED = {
     # the bytes AAAAAAAA become an address that numpy follows as soon as the element is looked at
     "flags that make addresses of bytes": array_of(OBJECT + PLAIN_FLAGS, b"I1\n", b"S'AAAAAAAA'\n"),
     "a list shorter than its shape": array_of(OBJECT, b"I4096\n", b"(lI1\na"),
-    "a scalar of objects": b"cnumpy.core.multiarray\nscalar\n(" + OBJECT + PLAIN_FLAGS + b"S'AAAAAAAA'\ntR.",
-    "a record of objects": b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S'V8'\nI0\nI1\ntR(I3\nS'|'\nN(S'a'\nt(dS'a'\n(" + OBJECT
-    + b"I0\ntsI8\nI1\nI0\ntbS'AAAAAAAA'\ntR.",
-    "too few bytes": array_of(b"cnumpy\ndtype\n(S'f8'\nI0\nI1\ntR", b"I1000000\n", b"S'AAAAAAAA'\n"),
-    "a negative shape": array_of(b"cnumpy\ndtype\n(S'f8'\nI0\nI1\ntR", b"I-1\nI-1\n", b"S'AAAAAAAA'\n"),
+    "a scalar of objects": MULTIARRAY + b"scalar\n(" + OBJECT + PLAIN_FLAGS + b"S'AAAAAAAA'\ntR.",
+    "a record of objects": MULTIARRAY + b"scalar\n(cnumpy\ndtype\n(S'V8'\nI0\nI1\ntR(I3\nS'|'\nN"
+    + b"(S'a'\nt(dS'a'\n(" + OBJECT + b"I0\ntsI8\nI1\nI0\ntbS'AAAAAAAA'\ntR.",
+    "too few bytes": array_of(FLOAT, b"I1000000\n", b"S'AAAAAAAA'\n"),
+    "a negative shape": array_of(FLOAT, b"I-1\nI-1\n", b"S'AAAAAAAA'\n"),
     "no characters": array_of(b"cnumpy\ndtype\n(S'U1'\nI0\nI1\ntR", b"I1\n", b"S'AAAA'\n"),
     "memory for 4 billion entries": b"Nr\xff\xff\xff\xff.",
     "eight gigabytes of zeros": b"\x80\x05\x96" + (2**33).to_bytes(8, "little") + b"x.",
-    "objects from a buffer": b"cnumpy._core.numeric\n_frombuffer\n(S'AAAAAAAA'\n" + OBJECT + PLAIN_FLAGS + b"(I1\ntS'C'\ntR.",
-    "a buffer that is too short": b"cnumpy._core.numeric\n_frombuffer\n(S'AAAAAAAA'\ncnumpy\ndtype\n(S'f8'\nI0\nI1\ntR(I1000000\ntS'C'\ntR.",
+    "objects from a buffer": FROM_BUFFER + b"(S'AAAAAAAA'\n" + OBJECT + PLAIN_FLAGS
+    + b"(I1\ntS'C'\ntR.",
+    "a buffer that is too short": FROM_BUFFER + b"(S'AAAAAAAA'\n" + FLOAT
+    + b"(I1000000\ntS'C'\ntR.",
     "a set of a terabyte": b"cbuiltins\nset\n(L1000000000000L\ntR.",
 }  # fmt: skip
 READ = """
@@ -409,8 +416,11 @@ def test_mutated_pickles_are_refused_or_read(tmp_path):
 
 # --------------------------------------------------------------------------- no other door
 
-UNSAFE = {"eval", "exec", "pickle.load", "pickle.loads", "cloudpickle.load", "joblib.load", "pd.read_pickle", "yaml.load", "yaml.unsafe_load",
-          "yaml.full_load", "shutil.unpack_archive", "os.system", "os.popen", "torch.hub.load", "av.open", "Image.open"}  # fmt: skip
+UNSAFE = {
+    "eval", "exec", "pickle.load", "pickle.loads", "cloudpickle.load", "joblib.load",
+    "pd.read_pickle", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "shutil.unpack_archive",
+    "os.system", "os.popen", "torch.hub.load", "av.open", "Image.open",
+}  # fmt: skip
 WITH = {
     "torch.load": ("weights_only", True),
     "np.load": ("allow_pickle", False),

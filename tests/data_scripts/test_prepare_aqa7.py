@@ -10,9 +10,9 @@ import scipy.io
 import scipy.sparse
 from click.testing import CliRunner
 
-from corelib.data import preparation
 from corelib.data.samples import SampleTable
 from corelib.data.video import read_video, write_video
+from data_scripts.prepared import datasets
 from tests.official_layouts import AQA7_CLASSES, write_aqa7_list
 from tests.payloads import payloads
 
@@ -124,7 +124,7 @@ def test_an_interrupted_preparation_is_completed_and_a_finished_one_is_kept(
         path.name: (path / "samples.csv").stat().st_mtime_ns for path in prepared.iterdir()
     }
 
-    written, real = [], preparation.new_dataset
+    written, real = [], datasets.new_dataset
 
     def interrupted(folder, **options):
         if len(written) == 3:
@@ -133,7 +133,7 @@ def test_an_interrupted_preparation_is_completed_and_a_finished_one_is_kept(
         return real(folder, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(preparation, "new_dataset", interrupted)
+        patch.setattr(datasets, "new_dataset", interrupted)
         assert prepare(official_aqa7[0], tmp_path).exit_code != 0
     assert len(list(tmp_path.iterdir())) == 3
     again = prepare(official_aqa7[0], tmp_path)

@@ -174,11 +174,14 @@ def test_a_split_is_drawn_where_none_is_given_and_says_so(official, tmp_path, sc
         table.info["split"] == "not the official one: drawn dive by dive, seed 1, 25% tested on"
         and len(table.rows("test")) == 7
     )
-    assert table.samples["split"].tolist() == script.read_finediving(path, seed=1)["split"].tolist()
-    other = script.read_finediving(path, seed=2, test_share=0.5)["split"]
+    assert (
+        table.samples["split"].tolist()
+        == script.read_finediving(path, script.Split(seed=1))["split"].tolist()
+    )
+    other = script.read_finediving(path, script.Split(seed=2, test_share=0.5))["split"]
     assert other.eq("test").sum() == 14 and other.tolist() != table.samples["split"].tolist()
     with pytest.raises(DatasetError, match="from 0 to below 1"):
-        script.read_finediving(path, test_share=1)
+        script.read_finediving(path, script.Split(test_share=1))
     assert (
         prepare(
             raw, tmp_path / "half", "--train", raw / "Annotations" / FINEDIVING_PICKLES[1]
@@ -203,7 +206,7 @@ def test_annotations_may_be_json(official, prepared, tmp_path, script):
     paths = [tmp_path / name for name in ("annotations.json", "train.json", "test.json")]
     for path, content in zip(paths, (entries, splits["train"], splits["test"]), strict=True):
         path.write_text(json.dumps(content))
-    samples = script.read_finediving(paths[0], train=paths[1], test=paths[2])
+    samples = script.read_finediving(paths[0], script.Split(*paths[1:]))
     assert (
         samples["id"].tolist() == prepared.samples["id"].tolist()
         and samples["split"].tolist() == prepared.samples["split"].tolist()

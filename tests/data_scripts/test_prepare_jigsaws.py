@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from corelib.data import preparation
 from corelib.data.samples import SampleTable
 from corelib.data.video import read_video, write_video
 from corelib.evaluation import open_inputs
 from corelib.recipe import named
 from corelib.runs.fit import fit
+from data_scripts.prepared import datasets
 from data_scripts.readers.pickles import load_pickle
 from tests.official_layouts import JIGSAWS_TASKS, jigsaws_trials
 
@@ -620,7 +620,7 @@ def test_folds_and_splits_go_together(official, tmp_path, prepare):
 
 
 def test_an_interrupted_preparation_is_completed(official, tmp_path, prepare, script, monkeypatch):
-    raw, write, calls = official[0], preparation.write_table, []
+    raw, write, calls = official[0], datasets.write_table, []
 
     def interrupted(folder, card, samples):
         if str(folder).endswith(".unfinished"):
@@ -629,7 +629,7 @@ def test_an_interrupted_preparation_is_completed(official, tmp_path, prepare, sc
                 raise KeyboardInterrupt
         write(folder, card, samples)
 
-    monkeypatch.setattr(preparation, "write_table", interrupted)
+    monkeypatch.setattr(datasets, "write_table", interrupted)
     with pytest.raises(KeyboardInterrupt):
         script.prepare_jigsaws(raw, tmp_path / "out", splits=published(raw)[1])
     monkeypatch.undo()

@@ -17,7 +17,8 @@ from corelib.data.video import read_video, write_video
 from corelib.evaluation import open_inputs
 from corelib.recipe import named
 from corelib.runs.fit import fit
-from data_scripts.readers.score_sheet import draw_split, read_scores
+from data_scripts.prepared.datasets import draw_split
+from data_scripts.readers.score_sheet import read_scores
 from data_scripts.readers.video_check import check_video
 
 SCRIPT = Path(__file__).parents[2] / "data_scripts" / "prepare_videos.py"
@@ -249,7 +250,8 @@ def test_marks_of_one_column_or_several(videos, table, header, cells, options):
 
 
 def test_performances_within_one_video(videos, table):
-    text = "video,score,start,end\nsub/three,7,0,10\nsub/three.mp4,8,10,30\nsub\\three,9,20,\none,6,,\n"
+    text = "video,score,start,end\nsub/three,7,0,10\nsub/three.mp4,8,10,30\n"
+    text += "sub\\three,9,20,\none,6,,\n"
     samples, found = read(table(text), videos)
     assert samples["id"].tolist() == ["sub/three:0-10", "sub/three:10-30", "sub/three:20-30", "one"]
     assert samples["start"].dropna().tolist() == [0, 10, 20] and samples[
