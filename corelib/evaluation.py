@@ -181,7 +181,9 @@ def evaluate(
     summary |= {"fallbacks": chosen.fallbacks, "encoded": len(needed), "precision": precision}
     if model.uses_exemplars:
         differences = read - task.targets[exemplar]
-        summary["warnings"] += _check_votes(task, queries, chosen, differences, count)
+        ids, targets = task.ids[queries], task.targets[exemplar]
+        doubts = check_votes(ids, chosen.query, differences, targets, asked=count)
+        summary["warnings"] += doubts
     warn_once(summary["warnings"] if not quick and distributed.rank() == 0 else [])
     return Evaluation(predictions, votes, summary)
 
@@ -238,13 +240,17 @@ def summarise(predictions: pd.DataFrame, *, intervals: bool = True) -> dict:
         if constant:
             summary["spearman_95"] = [rho, rho]
     summary["warnings"] = [str(one.message) for one in undefined]
-    if constant:
-        all_alike = f"all {len(predicted)} predictions are {predicted[0]:g} to within"
-        summary["warnings"].append(
-            f"{all_alike} {np.ptp(predicted):.1g}: as good as a constant, so their order says"
-            " nothing"
-        )
+    summary["warnings"] += check_predictions(predicted, true)
     return summary
+
+
+def check_predictions(predicted: np.ndarray, true: np.ndarray) -> list[str]:
+    """What a constant predictor looks like: predictions [N] that differ by rounding alone."""
+    if not is_nearly_constant(predicted, true):
+        return []
+    alike = f"all {len(predicted)} predictions are {predicted[0]:g} to within"
+    spread = f"{np.ptp(predicted):.1g}: as good as a constant"
+    return [f"{alike} {spread}, so their order says nothing"]
 
 
 def is_nearly_constant(predicted: np.ndarray, true: np.ndarray) -> bool:
@@ -253,22 +259,26 @@ def is_nearly_constant(predicted: np.ndarray, true: np.ndarray) -> bool:
     return bool(0 < spread <= NOTHING * max(np.abs(predicted).max(), np.ptp(true)))
 
 
-def _check_votes(
-    task: Task, queries: np.ndarray, chosen: Exemplars, differences: np.ndarray, asked: int | None
+def check_votes(
+    ids: np.ndarray,
+    query: np.ndarray,
+    differences: np.ndarray,
+    exemplar_targets: np.ndarray,
+    *,
+    asked: int | None,
 ) -> list[str]:
-    """What is doubtful about the votes of exemplars; differences [P] that were read."""
-    ids, said = task.ids[queries], []
-    single = np.bincount(chosen.query, minlength=len(ids)) == 1
+    """What is doubtful about the votes of exemplars.
+
+    ids [Q] of the queries, query [P] positions in them, differences [P] that were read and
+    exemplar_targets [P]; asked: the exemplars a query should have had, None for all of its group
+    """
+    said, single = [], np.bincount(query, minlength=len(ids)) == 1
     if asked != 1 and single.any():
-        said.append(
-            f"{single.sum()} of {len(ids)} samples were compared with a single exemplar, so their"
-            f" spread of 0 says nothing: {list_ids(ids[single])}"
-        )
+        some = f"{single.sum()} of {len(ids)} samples were compared with a single exemplar"
+        said.append(f"{some}, so their spread of 0 says nothing: {list_ids(ids[single])}")
     if len(differences) > 1:
-        size = max(np.abs(differences).max(), np.ptp(task.targets[chosen.exemplar]))
+        size = max(np.abs(differences).max(), np.ptp(exemplar_targets))
         if np.ptp(differences) <= NOTHING * size:
-            said.append(
-                f"the model reads the same difference, {differences[0]:.4g}, off all"
-                f" {len(differences)} pairs: it does not look at the query"
-            )
+            same = f"the model reads the same difference, {differences[0]:.4g}"
+            said.append(f"{same}, off all {len(differences)} pairs: it does not look at the query")
     return said

@@ -11,11 +11,12 @@ import pytest
 
 from corelib.data.banks import write_bank
 from corelib.data.samples import DatasetError, SampleTable, write_table
+from corelib.evaluation import check_predictions, check_votes
 from corelib.pairs import NoPairError
 from corelib.recipe import named
 from corelib.runs.fit import fit
 from corelib.runs.run import Run
-from corelib.runs.soundness import check_predictions, check_votes, training_doubts
+from corelib.runs.soundness import training_doubts
 from corelib.task import Task
 
 INFO = {
