@@ -30,8 +30,8 @@ def training_doubts(task: Task) -> list[str]:
     folder = task.table.folder
     wrong = np.flatnonzero(~np.isfinite(task.targets))
     if len(wrong):
-        names = list_ids(task.ids[wrong])
-        raise DatasetError(f"{folder}: {len(wrong)} sample(s) have no finite score: {names}")
+        none = f"{len(wrong)} sample(s) have no finite score to learn"
+        raise DatasetError(f"{folder}: {none}: {list_ids(task.ids[wrong])}")
     if np.ptp(learnt) == 0:
         alike = f"all {len(learnt)} training scores are {learnt[0]:g}"
         raise DatasetError(f"{folder}: {alike}, so there is nothing to learn")

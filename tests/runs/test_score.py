@@ -29,9 +29,7 @@ def untrained(table, recipe, folder):
     folder.mkdir()
     model = build_model(recipe, table.target(recipe.with_difficulty), group_labels(table, recipe))
     save_weights(model, folder / "best.safetensors")
-    (folder / "recipe.json").write_text(
-        json.dumps({"recipe": recipe.to_dict(), "dataset": describe(table, folder)})
-    )
+    (folder / "recipe.json").write_text(json.dumps(describe(table, recipe, folder)))
     (folder / "metrics.json").write_text("[]")
     return folder
 

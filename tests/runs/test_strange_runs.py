@@ -31,9 +31,7 @@ def stranger(small_dives, tmp_path):
     folder.mkdir()
     model = build_model(RECIPE, small_dives.target(False), group_labels(small_dives, RECIPE))
     save_weights(model, folder / "best.safetensors")
-    (folder / "recipe.json").write_text(
-        json.dumps({"recipe": RECIPE.to_dict(), "dataset": describe(small_dives, folder)})
-    )
+    (folder / "recipe.json").write_text(json.dumps(describe(small_dives, RECIPE, folder)))
     return folder
 
 
