@@ -21,17 +21,11 @@ from corelib.data.clips import VideoClips, load_clip, resize_video
 from corelib.data.samples import DatasetError, SampleTable, new_dataset, write_table
 from corelib.machine import distributed
 from corelib.machine.errors import KitError
-from corelib.machine.messages import list_ids, one_line
+from corelib.machine.messages import list_ids, one_line, warn_once
 from corelib.models import lean_encoder
 from corelib.pairs import Exemplars, draw_exemplars
 from corelib.recipe import Recipe, RecipeError, parse_exemplars
-from corelib.runs.soundness import (
-    check_predictions,
-    check_sizes,
-    check_votes,
-    is_nearly_constant,
-    warn_once,
-)
+from corelib.runs.soundness import check_predictions, check_sizes, check_votes, is_nearly_constant
 
 INPUT_LIMIT = (
     2**27

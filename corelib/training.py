@@ -24,6 +24,7 @@ from corelib.evaluation import (
 )
 from corelib.machine import distributed
 from corelib.machine.files import json_text, only_one, remove_unfinished, write_atomically
+from corelib.machine.messages import warn_once
 from corelib.models import build_model, freeze_batchnorm, seed_dropout
 from corelib.pairs import PairBatch, epoch_batches
 from corelib.recipe import Recipe
@@ -46,7 +47,6 @@ from corelib.runs.soundness import (
     not_finite,
     teaches,
     too_few,
-    warn_once,
 )
 
 VALIDATION = (

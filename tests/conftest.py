@@ -22,8 +22,8 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(autouse=True)
 def nothing_said_yet():
     """What is warned of once in a process is warned of in every test."""
-    if "corelib.runs.soundness" in sys.modules:
-        sys.modules["corelib.runs.soundness"].SAID.clear()
+    if "corelib.machine.messages" in sys.modules:
+        sys.modules["corelib.machine.messages"].SAID.clear()
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,11 @@ import errno
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterable
 
 INTERRUPTED = "\ninterrupted; the same command goes on from what is finished"
+SAID: set[str] = set()  # what has been a warning of Python in this process
 LONGEST = 300  # characters of what a library or a file says; more is cut off
 OS_ADVICE = {
     errno.ENOENT: "no such file or folder; check the path",
@@ -65,3 +67,19 @@ def tell_interruption(kind, error, trace) -> None:
         print(INTERRUPTED, file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, trace)
+
+
+def warn_once(sentences: Iterable[str]) -> None:
+    """Each as a warning of Python, at the caller's line outside of corelib, and once in a process.
+
+    Python's own memory of what it has said is lost whenever somebody changes a filter for a moment.
+    """
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals["__name__"].startswith(
+        ("corelib.", "data_scripts.", "torch.")
+    ):  # torch's, of functions without gradients
+        frame, level = frame.f_back, level + 1
+    for sentence in sentences:
+        if sentence not in SAID:
+            SAID.add(sentence)
+            warnings.warn(sentence, stacklevel=level)

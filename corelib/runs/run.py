@@ -27,10 +27,9 @@ from corelib.evaluation import Evaluation, evaluate, open_inputs
 from corelib.machine.digests import pack_tensors, read_tensors
 from corelib.machine.errors import KitError
 from corelib.machine.files import write_atomically
-from corelib.machine.messages import describe_os_error, has_control_characters, one_line
+from corelib.machine.messages import describe_os_error, has_control_characters, one_line, warn_once
 from corelib.models import build_model
 from corelib.recipe import Recipe
-from corelib.runs.soundness import warn_once
 
 
 class RunError(KitError, RuntimeError):

@@ -7,10 +7,6 @@ warning of Python and as an entry of `warnings` in metrics.json.
 
 from __future__ import annotations
 
-import sys
-import warnings
-from collections.abc import Iterable
-
 import numpy as np
 from scipy.stats import theilslopes
 
@@ -24,8 +20,6 @@ from corelib.pairs import NoPairError, members
 from corelib.recipe import Recipe
 
 NOTHING = 1e-6  # of the numbers compared: what differs by less is equal, to the digits of float32
-
-SAID: set[str] = set()  # what has been a warning of Python in this process
 
 
 class TrainingError(KitError, RuntimeError):
@@ -159,7 +153,7 @@ def check_crop(table: SampleTable, recipe: Recipe) -> list[str]:
     """Whether a crop shows the better part of a picture that nothing resizes; looked up before
     anything is decoded.
 
-    Raises RecipeError for a crop that is larger than the frames.
+    Raises CropError for a crop that is larger than the frames.
     """
     if recipe.encoder != "i3d" or recipe.resize is not None:
         return []
@@ -279,19 +273,3 @@ def advice(epoch: int) -> str:
         else "there is no checkpoint yet"
     )
     return f"; {kept}. Try a lower learning_rate, in another run folder."
-
-
-def warn_once(sentences: Iterable[str]) -> None:
-    """Each as a warning of Python, at the caller's line outside of corelib, and once in a process.
-
-    Python's own memory of what it has said is lost whenever somebody changes a filter for a moment.
-    """
-    frame, level = sys._getframe(1), 2
-    while frame.f_back and frame.f_globals["__name__"].startswith(
-        ("corelib.", "data_scripts.", "torch.")
-    ):  # torch's, of functions without gradients
-        frame, level = frame.f_back, level + 1
-    for sentence in sentences:
-        if sentence not in SAID:
-            SAID.add(sentence)
-            warnings.warn(sentence, stacklevel=level)
