@@ -1,1 +1,1 @@
-"""What the machine gives and takes away: errors, files, locks, processes. Knows nothing of the kit."""
+"""What the machine gives and takes away: errors, files, locks, processes; nothing of the kit."""
