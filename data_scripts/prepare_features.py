@@ -18,12 +18,13 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from corelib.data.banks import average_steps, smallest_type, write_bank
+from corelib.data.banks import write_bank
 from corelib.data.contract import is_folder_name
 from corelib.data.samples import DatasetError, new_dataset, write_table
 from corelib.machine.commands import Command, Place
 from corelib.machine.messages import one_line
 from data_scripts.readers.feature_files import FeatureFiles
+from data_scripts.readers.feature_steps import average_steps, smallest_type
 from data_scripts.readers.score_options import NOT_STATED, column_options, split_options
 from data_scripts.readers.score_sheet import check_options, describe, read_rows
 
