@@ -20,9 +20,8 @@ def open_cache(
 ) -> np.ndarray | None:
     """The cache [videos] of `layout` in a file KIND-CONTENT.npy, filled by fill(cache) if need be.
 
-    None, with a warning, where it cannot be written or, unless `always`, where it would take more
-    than half of the disk's free space. Others of its kind are removed: they show what the videos
-    were. Of several processes one makes the file, and the others wait.
+    None, with a warning, where it cannot be written or, unless `always`, would take more than half
+    of what is free. Others of its kind show what the videos were, and go.
     """
     if (cache := _map(path, layout, videos)) is not None:
         return cache

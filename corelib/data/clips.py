@@ -134,9 +134,9 @@ def cut_snippets(clip: Tensor, starts: tuple[int, ...], length: int) -> Tensor:
 class VideoClips(Inputs):
     """The videos of a prepared dataset as model inputs: a row is uint8 [T + 2 margin, H, W, 3].
 
-    Decoded and resized frames are kept in one memory-mapped file in the dataset's folder, made at
-    first use, whenever they take no more than half of the disk's free space (cache: True or False
-    decide instead). Each video's frames are checked by their checksum when they are first read.
+    Decoded and resized frames are kept in a file of the dataset's folder, made at first use by one
+    of several processes, where they take at most half of what is free (cache: True or False decide
+    instead). A video's frames are checked by their checksum when they are first read.
     """
 
     item_type = torch.uint8

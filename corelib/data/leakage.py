@@ -164,10 +164,8 @@ def _file_digests(rows: pd.DataFrame) -> dict[str, str]:
 
 def _ends(path: str) -> list[str]:
     """The files that stand for a media path: itself, or a folder's first and last frame."""
-    if not os.path.isdir(path):
-        return [path]
-    names = frame_names(path)
-    return [os.path.join(path, name) for name in (names[0], names[-1])]
+    names = frame_names(path) if os.path.isdir(path) else ()
+    return [os.path.join(path, name) for name in (names[0], names[-1])] if names else [path]
 
 
 def _size(path: str) -> tuple | None:

@@ -62,9 +62,8 @@ class Inputs:
     ) -> Iterator[Tensor]:
         """The raw tensors of each list of rows in `parts`, in order, on `device`.
 
-        workers  threads that read ahead, each a sample at a time; 0 reads a batch when it is asked
-                 for. As many batches lie ready as keep the threads busy, and two. For a GPU they
-                 lie in pinned memory and are copied while it computes.
+        workers  threads that read ahead, a sample each; 0: a batch is read when it is asked for.
+                 As many batches as keep them busy, and two, lie ready; for a GPU in pinned memory.
         """
         on_gpu = torch.device(device).type == "cuda"
         coming: deque[tuple[Tensor, list[Future]]] = deque()

@@ -1,7 +1,7 @@
 """The contract: a prepared dataset is one folder with dataset.json and samples.csv.
 
-Every source (procedural dives, MTL-AQA, AQA-7, JIGSAWS, FineDiving, precomputed features, a
-user's own videos) is prepared into this form, and everything after preparation reads only this.
+Every source, from procedural dives to a user's own videos, is prepared into this form, and
+everything after preparation reads only this.
 """
 
 from __future__ import annotations

@@ -143,8 +143,8 @@ def read_video(
 
     Frames are counted and never timed, so a variable frame rate changes nothing. Videos are turned
     as players show them (phones store them lying, with a note). Images are taken as they are
-    stored: an EXIF note is not followed. Raises VideoError when something cannot be decoded, is cut
-    short, differs in size or is larger than MAX_PIXELS, or lacks a frame that is asked for.
+    stored: an EXIF note is not followed. Raises VideoError for what cannot be decoded, is cut
+    short, differs in size, exceeds MAX_PIXELS, or lacks a frame that is asked for.
     """
     path = Path(path)
     if path.is_dir():
@@ -157,8 +157,8 @@ def read_video(
 def open_container(path: str | Path) -> av.container.InputContainer:
     """A video file opened by PyAV, to be closed by `with`, that has a video stream.
 
-    Raises VideoError for a file that is not there, is none of CONTAINERS, holds no video stream
-    that can be decoded, or states frames of more than MAX_PIXELS.
+    Raises VideoError for one that is not there, is none of CONTAINERS, holds no video that can be
+    decoded, or states frames of more than MAX_PIXELS.
     """
     path = Path(path)
     if not path.is_file():

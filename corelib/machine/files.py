@@ -186,7 +186,10 @@ def _acquire(lock: FileLock, path: str | Path, file: Path, doing: str, wait: boo
     try:
         lock.acquire(timeout=PATIENCE)
     except Timeout:
-        holder = _holder(file)
+        holder = ""
+        with suppress(OSError):  # Windows lets nobody read a locked file
+            holder = file.read_text()
+        holder = holder or "another process"
         if not wait:
             raise BusyError(
                 f"{path}: {holder} {doing} it at this moment; wait until that has ended, or stop"
@@ -230,10 +233,3 @@ def _aside(folder: Path) -> Path:
 def _put_back(folder: Path) -> None:
     if not folder.exists() and _aside(folder).exists():
         os.rename(_aside(folder), folder)
-
-
-def _holder(file: Path) -> str:
-    try:
-        return file.read_text() or "another process"
-    except OSError:  # Windows lets nobody read a locked file
-        return "another process"
