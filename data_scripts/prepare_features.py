@@ -94,7 +94,8 @@ def prepare_features(
 
 def _write_bank(path: Path, banks: dict[str, tuple[int, np.ndarray]]) -> dict:
     """Write {media: (steps, their averages)}; returns what the bank holds."""
-    from corelib.data.banks import smallest_type, write_bank  # torch takes seconds
+    from corelib.data.banks import write_bank  # torch takes seconds
+    from data_scripts.readers.feature_steps import smallest_type
 
     lengths = [length for length, _ in banks.values()]
     bank = np.stack([averages for _, averages in banks.values()])
@@ -111,7 +112,7 @@ class _Averaged:
 
     def read(self, media: str) -> tuple[int, np.ndarray]:
         """(T, averages [steps, D])."""
-        from corelib.data.banks import average_steps
+        from data_scripts.readers.feature_steps import average_steps
 
         found = self.files.read(media)
         self.width = self.width or found.shape[1]

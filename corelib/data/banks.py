@@ -1,5 +1,4 @@
-"""Banks of precomputed features: one safetensors file with features [N, S, D] and their row
-order."""
+"""Banks of precomputed features: one safetensors file with features [N, S, D] and their order."""
 
 from __future__ import annotations
 
@@ -9,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
 
+from corelib.data.contract import DatasetError, bank_ids
 from corelib.data.loading import Inputs
-from corelib.data.samples import DatasetError, SampleTable
 from corelib.machine.digests import DamagedError, pack_tensors, read_tensors
 from corelib.machine.files import write_atomically
 from corelib.machine.messages import list_ids
@@ -26,101 +24,27 @@ def write_bank(path: str | Path, features: np.ndarray, ids: list[str]) -> None:
             f"features must be [N, S, D] with N different ids, not {features.shape} with"
             f" {len(ids)} ids"
         )
-    write_atomically(
-        path, pack_tensors({"features": torch.from_numpy(features)}, {"ids": json.dumps(list(ids))})
-    )
-
-
-def bank_ids(path: str | Path) -> list[str]:
-    """The row order of a feature bank. Raises ValueError unless it holds features [N, S, D] and N
-    different ids."""
-    with safe_open(path, framework="pt") as bank:
-        ids = json.loads((bank.metadata() or {}).get("ids", "[]"))
-        features = bank.get_slice("features") if "features" in bank.keys() else None
-        shape, kind = (features.get_shape(), features.get_dtype()) if features else ([], None)
-    named = (
-        isinstance(ids, list)
-        and all(isinstance(name, str) for name in ids)
-        and len(set(ids)) == len(ids)
-    )
-    if (
-        not named
-        or len(shape) != 3
-        or shape[0] != len(ids)
-        or 0 in shape
-        or kind not in ("F16", "BF16", "F32", "F64")
-    ):
-        raise ValueError(
-            "it must hold floating-point features [N, S, D] and a list of N different ids; its"
-            f" features are {kind} {shape}"
-        )
-    return ids
-
-
-def average_steps(steps: np.ndarray, count: int) -> np.ndarray:
-    """Features [T, D] of any length -> [count, D]: the mean of each of `count` equal stretches of
-    time."""
-    edges = np.linspace(0, len(steps), count + 1)
-    stretches = [
-        (int(a), max(int(np.ceil(b)), int(a) + 1))
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
-    ]
-    return np.stack([steps[a:b].mean(axis=0, dtype=np.float64) for a, b in stretches])
-
-
-def smallest_type(features: np.ndarray, ids: Sequence[str]) -> np.ndarray:
-    """Features [N, S, D] (float64) as float16 where that holds them, else as float32.
-
-    Held is a feature whose rounding errors are below a hundredth of its standard deviation over all
-    samples and steps. Raises DatasetError where even float32 rounds half of one away, naming it.
-    """
-    half, single = _lost(features, np.float16), _lost(features, np.float32)
-    if (single > 0.5).any():
-        place = int(single.argmax())
-        row = int(np.abs(features[:, :, place]).max(axis=1).argmax())
-        raise DatasetError(
-            f"{(single > 0.5).sum()} of {len(single)} features are too large, too small or too"
-            f" little different for their size for float32: feature {place}, for example"
-            f" {features[row, 0, place]:g} of {ids[row]}; scale them, or subtract their mean"
-        )
-    return features.astype(np.float16 if (half < 0.01).all() else np.float32)
-
-
-def _lost(features: np.ndarray, kind: type) -> np.ndarray:
-    """What rounding to a type does to each of D features, in its standard deviations, or a
-    constant's size."""
-    lost = np.zeros(features.shape[2])
-    with np.errstate(all="ignore"):  # what is too large becomes infinite, and infinitely wrong
-        for place in range(len(lost)):
-            values = features[:, :, place]
-            size = np.abs(values).max()
-            if size > 0:
-                error = (values.astype(kind).astype(np.float64) - values) / size
-                spread = (values / size).std()
-                lost[place] = np.sqrt(np.mean(error**2)) / (spread if spread > 1e-14 else 1)
-    return np.where(np.isnan(lost), np.inf, lost)
+    tensors, metadata = {"features": torch.from_numpy(features)}, {"ids": json.dumps(list(ids))}
+    write_atomically(path, pack_tensors(tensors, metadata))
 
 
 class FeatureSteps(Inputs):
-    """The features of a prepared dataset as model inputs: item `row` is float32 [S, D].
+    """The features of a prepared dataset (a SampleTable) as model inputs: a row is float32 [S, D].
 
     Raises DatasetError when the bank has changed since it was written, or holds a value that is not
     finite.
     """
 
-    def __init__(self, table: SampleTable):
-        bank = table.feature_bank
+    def __init__(self, table):
+        bank, samples = table.feature_bank, table.samples
         order = {name: index for index, name in enumerate(bank_ids(bank))}
         try:
             features = read_tensors(bank)["features"]
         except DamagedError as error:
             raise DatasetError(f"{bank}: {error}; prepare the dataset anew") from None
-        self.features = features[[order[media] for media in table.samples["media"]]].float()
-        bad = [
-            table.samples["id"].iloc[row]
-            for row in range(len(table.samples))
-            if not self.features[row].isfinite().all()
-        ]
+        self.features = features[[order[media] for media in samples["media"]]].float()
+        rows = enumerate(self.features)
+        bad = [samples["id"].iloc[row] for row, steps in rows if not steps.isfinite().all()]
         if bad:
             raise DatasetError(
                 f"{bank}: features that are not finite, of {len(bad)} sample(s):"

@@ -2,7 +2,7 @@
 
 Ids, media and frame ranges are compared as samples.csv states them, files and rows of a feature
 bank by what they hold. Another cut, broadcast or compression of the same performance is not
-recognised.
+recognised. A `table` is a SampleTable, which asks `refuse_leaks` itself.
 """
 
 from __future__ import annotations
@@ -16,55 +16,40 @@ import numpy as np
 import pandas as pd
 from safetensors import safe_open
 
-from corelib.data.samples import DatasetError, SampleTable
-from corelib.data.video import VideoError, frame_names
+from corelib.data.contract import DatasetError, bank_ids
+from corelib.data.frames import VideoError, frame_names
 
-PIECE = (
-    2**20
-    # bytes at either end of a file that are compared: all of a small one; large ones of one size do not
-    # share both by chance
-)
-ON_PURPOSE = (  # the key of dataset.json that lets in a dataset made to show what a leak does
-    "leaks_on_purpose"
-)
+# Bytes at either end of a file that are compared: all of a small one, and large ones of one size
+# do not share both by chance.
+PIECE = 2**20
+ON_PURPOSE = "leaks_on_purpose"  # dataset.json's key of a dataset that shows what a leak does
 
 
-def refuse_leaks(table: SampleTable) -> None:
-    """Raise DatasetError when the same id, or the same media and frame range, is both learnt from
-    and tested on.
+def refuse_leaks(table) -> None:
+    """Raise DatasetError when the same id, or the same media and range, is learnt from and tested.
 
     That is train and test or, where the protocol is folds, two folds. The message names every pair.
     A dataset whose dataset.json says "leaks_on_purpose": true passes.
     """
     if table.info.get(ON_PURPOSE):
         return
-    rows = _rows(table)
-    pairs = dict.fromkeys(_meetings(rows, "id", anywhere=True) + _meetings(rows, "name", same=True))
-    lines = []
-    for a, b in pairs:
-        first, second = rows.loc[a], rows.loc[b]
-        if {first["split"], second["split"]} == {"train", "test"} or (
-            first["split"].isdigit() and second["split"].isdigit()
-        ):
-            where = (
-                "" if np.isinf(first["end"]) else f", frames {first['start']:g} to {first['end']:g}"
-            )
-            lines.append(
-                f"id {first['id']} ({first['split']}) and id {second['id']} ({second['split']}):"
-                f" {first['media']}{where}"
-            )
+    rows, lines = _rows(table), []
+    for pair in dict.fromkeys(_meet(rows, "id", ranges="any") + _meet(rows, "name", ranges="same")):
+        a, b = (rows.loc[row] for row in pair)
+        if {a["split"], b["split"]} == {"train", "test"} or (a["split"] + b["split"]).isdigit():
+            where = "" if np.isinf(a["end"]) else f", frames {a['start']:g} to {a['end']:g}"
+            both = " and ".join(f"id {row['id']} ({row['split']})" for row in (a, b))
+            lines.append(f"\n  {both}: {a['media']}{where}")
     if lines:
         raise DatasetError(
             f"{table.folder}: {len(lines)} pair(s) of samples are the same, one learnt from and one"
-            " tested on; take one of each "
-            f'out or, to show what a leak does, say "{ON_PURPOSE}": true in dataset.json:\n  '
-            + "\n  ".join(lines)
+            " tested on; take one of each out or, to show what a leak does, say"
+            f' "{ON_PURPOSE}": true in dataset.json:{"".join(lines)}'
         )
 
 
-def find_leaks(table: SampleTable) -> list[str]:
-    """What two splits share, in plain sentences that name the first few ids and how many there are;
-    none if all is well.
+def find_leaks(table) -> list[str]:
+    """What two splits share, in sentences that name the first few ids and how many there are.
 
     Looks for equal media with overlapping frame ranges, for files of equal content (size, then the
     checksum of both ends; of folders of frames the number of frames and their first and last file),
@@ -73,43 +58,25 @@ def find_leaks(table: SampleTable) -> list[str]:
     """
     refuse_leaks(table)
     meant = " (on purpose, as dataset.json says)" if table.info.get(ON_PURPOSE) else ""
-    return _sentences(
-        _rows(table),
-        f"leak between {{}} and {{}}{meant}",
-        "so {} does not show how new performances are scored",
-    )
+    end = "so {} does not show how new performances are scored"
+    return _sentences(_rows(table), f"leak between {{}} and {{}}{meant}", end)
 
 
-def find_known(learnt: SampleTable, tested: SampleTable) -> list[str]:
-    """What the test split of one dataset shares with what a run has learnt from another, as
-    `find_leaks` looks for it."""
-    parts = [
-        _rows(learnt).query("split != 'test'").assign(split="training"),
-        _rows(tested).query("split == 'test'"),
-    ]
-    rows = pd.concat(parts, ignore_index=True)
-    return _sentences(
-        rows,
-        "leak between this run's {} and the {} split",
-        "so this {} does not show how new performances are scored",
-    )
+def find_known(learnt, tested) -> list[str]:
+    """What the test split of one table shares with what a run has learnt from another table."""
+    known = _rows(learnt).query("split != 'test'").assign(split="training")
+    rows = pd.concat([known, _rows(tested).query("split == 'test'")], ignore_index=True)
+    end = "so this {} does not show how new performances are scored"
+    return _sentences(rows, "leak between this run's {} and the {} split", end)
 
 
-def _rows(table: SampleTable) -> pd.DataFrame:
+def _rows(table) -> pd.DataFrame:
     """One row a sample: id, split, media, name (the path behind every link, or the bank's row),
     start, end (exclusive; a blank range is the whole) and bank, the feature bank's file or ""."""
-    samples, bank = (
-        table.samples,
-        (os.path.realpath(table.feature_bank) if table.feature_bank else ""),
-    )
-    rows = pd.DataFrame(
-        {
-            "id": samples["id"].tolist(),
-            "split": samples["split"].astype(str).tolist(),
-            "media": samples["media"].tolist(),
-        }
-    )
-    rows["bank"] = bank
+    samples = table.samples
+    bank = os.path.realpath(table.feature_bank) if table.feature_bank else ""
+    rows = samples[["id", "split", "media"]].astype(str).astype(object)
+    rows = rows.reset_index(drop=True).assign(bank=bank)
     real = {
         media: f"{bank}: {media}" if bank else os.path.realpath(table.root / media)
         for media in set(rows["media"])
@@ -123,44 +90,35 @@ def _rows(table: SampleTable) -> pd.DataFrame:
 
 def _sentences(rows: pd.DataFrame, opening: str, end: str) -> list[str]:
     """One sentence for every two splits and way to be the same."""
-    certain = set(_meetings(rows, "name", same=True))
-    touching = set(_meetings(rows, "name")) - certain
-    rows = rows.assign(content=_contents(rows))
-    alike = set(_meetings(rows, "content")) - certain - touching
-    kinds = (
-        (certain, "are the same media and frames"),
-        (touching, "have frames in common"),
-        (alike, "have the same content"),
-    )
+    certain = set(_meet(rows, "name", ranges="same"))
+    touching = set(_meet(rows, "name")) - certain
+    alike = set(_meet(rows.assign(content=_contents(rows)), "content")) - certain - touching
+    kinds = {
+        "are the same media and frames": certain,
+        "have frames in common": touching,
+        "have the same content": alike,
+    }
+    ids, splits = rows["id"].tolist(), rows["split"].tolist()
+
+    def order(row: int) -> tuple:  # train before val before test
+        return splits[row] == "test", splits[row] == "val", splits[row]
+
     said = []
-    for pairs, kind in kinds:
+    for kind, pairs in kinds.items():
         between = defaultdict(list)
         for pair in sorted(pairs):
-            a, b = sorted(
-                pair,
-                key=lambda row: (
-                    rows["split"][row] == "test",
-                    rows["split"][row] == "val",
-                    rows["split"][row],
-                ),
-            )
-            between[rows["split"][a], rows["split"][b]].append(
-                f"{rows['id'][a]} and {rows['id'][b]}"
-            )
+            a, b = sorted(pair, key=order)
+            between[splits[a], splits[b]].append(f"{ids[a]} and {ids[b]}")
         for (a, b), found in sorted(between.items()):
             shown = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
-            said.append(
-                f"{opening.format(a, b)}: {len(found)} pair(s) of samples {kind} ({shown}),"
-                f" {end.format(b)}"
-            )
+            pairs = f"{len(found)} pair(s) of samples {kind} ({shown})"
+            said.append(f"{opening.format(a, b)}: {pairs}, {end.format(b)}")
     return said
 
 
-def _meetings(
-    rows: pd.DataFrame, key: str, *, same: bool = False, anywhere: bool = False
-) -> list[tuple[int, int]]:
-    """Pairs of rows of different splits with equal keys whose frame ranges overlap (`same`: are
-    equal; `anywhere`: whatever they are)."""
+def _meet(rows: pd.DataFrame, key: str, *, ranges: str = "overlap") -> list[tuple[int, int]]:
+    """Pairs of rows of different splits with equal keys whose frame ranges "overlap", are the
+    "same", or "any"."""
     split, start, end = (rows[column].tolist() for column in ("split", "start", "end"))
     shared = defaultdict(list)
     for row, value in enumerate(rows[key]):
@@ -172,51 +130,42 @@ def _meetings(
         alike.sort(key=lambda row: start[row])
         for place, a in enumerate(alike):
             for b in alike[place + 1 :]:
-                if start[b] >= end[a] and not anywhere:
+                if start[b] >= end[a] and ranges != "any":
                     break  # so does whatever starts later
-                if split[a] != split[b] and (not same or (start[a], end[a]) == (start[b], end[b])):
+                same = (start[a], end[a]) == (start[b], end[b])
+                if split[a] != split[b] and (same or ranges != "same"):
                     pairs.append((min(a, b), max(a, b)))
     return pairs
-
-
-# --------------------------------------------------------------------------- content
 
 
 def _contents(rows: pd.DataFrame) -> list[str]:
     """A key a sample that is equal for equal content."""
     keys = {}
     for bank, part in rows.groupby("bank", sort=False):
-        keys |= _feature_digests(bank, set(part["media"])) if bank else _file_digests(part)
-    return [
-        keys[bank, media if bank else name]
-        for bank, media, name in zip(rows["bank"], rows["media"], rows["name"], strict=True)
-    ]
+        digests = _feature_digests(bank, part["media"]) if bank else _file_digests(part)
+        keys |= {(bank, name): digest for name, digest in digests.items()}
+    named = zip(rows["bank"], rows["media"], rows["name"], strict=True)
+    return [keys[bank, media if bank else name] for bank, media, name in named]
 
 
-def _file_digests(rows: pd.DataFrame) -> dict:
-    """{("", path): key}; only those files are opened that agree in size across splits."""
-    parts, by_size = defaultdict(set), defaultdict(list)
+def _file_digests(rows: pd.DataFrame) -> dict[str, str]:
+    """{path: key}; only those files are opened that agree in size across splits."""
+    splits, by_size = defaultdict(set), defaultdict(list)
     for path, split in zip(rows["name"], rows["split"], strict=True):
-        parts[path].add(split)
-    for path in parts:
+        splits[path].add(split)
+    for path in splits:
         by_size[_size(path)].append(path)
-    keys = {("", path): path for path in parts}
+    keys = {path: path for path in splits}
     for size, alike in by_size.items():
-        if (
-            size is not None
-            and len(alike) > 1
-            and len(set().union(*(parts[path] for path in alike))) > 1
-        ):
-            keys |= {("", path): _digest(path) for path in alike}
+        if size and len(alike) > 1 and len(set().union(*(splits[path] for path in alike))) > 1:
+            keys |= {path: _digest(path) for path in alike}
     return keys
 
 
 def _ends(path: str) -> list[str]:
     """The files that stand for a media path: itself, or a folder's first and last frame."""
-    if not os.path.isdir(path):
-        return [path]
-    names = frame_names(path)
-    return [os.path.join(path, name) for name in (names[0], names[-1])]
+    names = frame_names(path) if os.path.isdir(path) else ()
+    return [os.path.join(path, name) for name in (names[0], names[-1])] if names else [path]
 
 
 def _size(path: str) -> tuple | None:
@@ -237,19 +186,12 @@ def _digest(path: str) -> str:
     return digest.hexdigest()
 
 
-def _feature_digests(bank: str, media: set[str]) -> dict:
-    """{(bank, its row): key}, read a row at a time, so that a large bank is never in memory as a
-    whole."""
-    from corelib.data.banks import (
-        bank_ids,
-    )  # here, since it imports PyTorch, which a list of videos has no need of
-
+def _feature_digests(bank: str, media: pd.Series) -> dict[str, str]:
+    """{row: key}, read a row at a time, so that a large bank is never in memory as a whole."""
     place = {name: index for index, name in enumerate(bank_ids(bank))}
     with safe_open(bank, framework="np") as opened:
         features = opened.get_slice("features")
         return {
-            (bank, name): (
-                hashlib.sha256(features[place[name] : place[name] + 1].tobytes()).hexdigest()
-            )
-            for name in media
+            name: hashlib.sha256(features[place[name] : place[name] + 1].tobytes()).hexdigest()
+            for name in set(media)
         }

@@ -27,12 +27,10 @@ STALL = 60.0  # seconds without a finished sample after which the ones under way
 class Inputs:
     """A source of model inputs, read sample by sample: what VideoClips is.
 
-    A source has
-    item_shape, item_type    of a sample's raw tensor, the same for every row
-    fetch(row, threads)      its raw numbers, an array to be copied; threads: that may decode it,
-                             None for all there are
-    name(row)                the file that it is read from, for messages
-    and may make a batch of raw tensors ready in a `to_inputs` of its own.
+    item_shape, item_type  of a sample's raw tensor, the same for every row
+    fetch(row, threads)    its raw numbers, an array to be copied; threads: that may decode it,
+                           None for all there are
+    name(row)              the file that it is read from, for messages
     """
 
     in_features: int | None = None  # of a feature bank
@@ -45,9 +43,10 @@ class Inputs:
     def to_inputs(
         self, raw: Tensor, generator: torch.Generator | None = None, place: int = 0
     ) -> Tensor:
-        """A batch of raw tensors -> what the encoder takes; augmented if a generator is given and
-        there is something to augment. place: of the first of them in its batch, where several
-        processes share one."""
+        """Raw tensors -> what the encoder takes, augmented if a generator is given.
+
+        place  of the first of them in its batch, where several processes share one
+        """
         return raw
 
     def read(self, rows: Sequence[int]) -> Tensor:
@@ -63,27 +62,24 @@ class Inputs:
     ) -> Iterator[Tensor]:
         """The raw tensors of each list of rows in `parts`, in order, on `device`.
 
-        workers  threads that read ahead, each a sample at a time; 0 reads a batch when it is asked
-                 for. As many batches lie ready as keep the threads busy, and two. For a GPU they
-                 lie in pinned memory and are copied while it computes.
+        workers  threads that read ahead, a sample each; 0: a batch is read when it is asked for.
+                 As many batches as keep them busy, and two, lie ready; for a GPU in pinned memory.
         """
         on_gpu = torch.device(device).type == "cuda"
         coming: deque[tuple[Tensor, list[Future]]] = deque()
         with Reading(max(1, workers)) as reading:
 
             def start(rows: Sequence[int]) -> None:
-                # torch keeps pinned memory that is free again, and knows when a copy out of it has
-                # ended
-                raw = torch.empty(
-                    len(rows), *self.item_shape, dtype=self.item_type, pin_memory=on_gpu
-                )
+                # torch keeps pinned memory that is free again, and knows when a copy out of it ends
+                shape = (len(rows), *self.item_shape)
+                raw = torch.empty(shape, dtype=self.item_type, pin_memory=on_gpu)
 
                 def fill(place: int, row: int) -> None:
                     raw.numpy()[place] = self.fetch(row, 1 if workers else None)
 
+                placed = enumerate(map(int, rows))
                 samples = [
-                    reading.submit(self.name(row), fill, place, row)
-                    for place, row in enumerate(map(int, rows))
+                    reading.submit(self.name(row), fill, place, row) for place, row in placed
                 ]
                 coming.append((raw, samples))
 
@@ -101,8 +97,7 @@ class Inputs:
 
 
 class Reading:
-    """Threads that read samples, and what can be said of them: how far they are, and which file
-    keeps them."""
+    """Threads that read samples, and tell how far they are and which file keeps them."""
 
     def __init__(self, threads: int):
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="reading")
@@ -113,9 +108,8 @@ class Reading:
         return self
 
     def __exit__(self, *error) -> None:
-        self.pool.shutdown(
-            wait=not any(error), cancel_futures=True
-        )  # a file that hangs must not keep Ctrl-C waiting
+        # A file that hangs must not keep Ctrl-C waiting.
+        self.pool.shutdown(wait=not any(error), cancel_futures=True)
 
     def submit(self, name: str, read, *arguments) -> Future:
         """read(*arguments) in a thread; name: what is read."""
@@ -137,8 +131,8 @@ class Reading:
         more rarely, unless a bar shows it; STALL seconds without a sample, by naming the file that
         has been read longest.
         """
-        pending, moved, tell_at = set(samples), time.monotonic(), FIRST_WORD
-        started = moved
+        started = moved = time.monotonic()
+        pending, tell_at, shown = set(samples), FIRST_WORD, bar is not None and not bar.disable
         while pending:
             done, pending = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
             for sample in done:
@@ -149,30 +143,19 @@ class Reading:
             if done:
                 moved = now
             elif now - moved > STALL:
-                under_way = sorted(self.under_way.copy().values())
-                slowest = (
-                    f"; under way for {now - under_way[0][0]:.0f} s: {under_way[0][1]}"
-                    if under_way
-                    else ""
-                )
-                say(f"nothing was read for {now - moved:.0f} s{slowest}")
+                said = f"nothing was read for {now - moved:.0f} s"
+                for since, name in sorted(self.under_way.copy().values())[:1]:
+                    said += f"; under way for {now - since:.0f} s: {name}"
+                say(said)
                 moved = now
-            if (
-                self.waits == 0
-                and now - started > tell_at
-                and (bar is None or bar.disable)
-                and pending
-            ):
-                say(
-                    f"{doing}: {len(samples) - len(pending)} of {len(samples)} done after"
-                    f" {now - started:.0f} s"
-                )
+            if self.waits == 0 and now - started > tell_at and not shown and pending:
+                read = f"{len(samples) - len(pending)} of {len(samples)} done"
+                say(f"{doing}: {read} after {now - started:.0f} s")
                 tell_at *= 3
         self.waits += 1
 
 
 def say(sentence: str) -> None:
-    """On standard error, above a progress bar where there is one: a log that shows no bars gets
-    this line."""
+    """On standard error, above a bar if there is one: a log without bars gets this line."""
     tqdm.write(sentence, file=sys.stderr)
     sys.stderr.flush()

@@ -25,20 +25,17 @@ workers_option = click.option(
 )
 # What a program imports next may take seconds, in which Ctrl-C would print a page.
 sys.excepthook = tell_interruption
-HELP_ITSELF = getattr(
-    click.exceptions, "NoArgsIsHelpError", ()
-)  # its message is the help; click 8.1 prints it itself
+# Its message is the help; click 8.1 prints that itself.
+HELP_ITSELF = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 class Place(click.Path):
     """A file or folder. An empty name, as a shell's unset variable leaves it, is refused."""
 
     def convert(self, value, param, ctx):
-        return (
-            super().convert(value, param, ctx)
-            if str(value)
-            else self.fail("an empty name", param, ctx)
-        )
+        if not str(value):
+            self.fail("an empty name", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class _OneLine:
@@ -47,11 +44,13 @@ class _OneLine:
     def main(self, *arguments, standalone_mode: bool = True, **options):
         if not standalone_mode:
             return super().main(*arguments, standalone_mode=False, **options)
+        usual = warnings.showwarning
+
+        def show(text, kind, *where, **more) -> None:
+            return warn(str(text)) if kind is UserWarning else usual(text, kind, *where, **more)
+
         with warnings.catch_warnings():
-            usual = warnings.showwarning
-            warnings.showwarning = lambda text, kind, *where, **more: (
-                warn(str(text)) if kind is UserWarning else usual(text, kind, *where, **more)
-            )
+            warnings.showwarning = show
             try:
                 code = super().main(*arguments, standalone_mode=False, **options)
             except HELP_ITSELF as error:
@@ -64,9 +63,7 @@ class _OneLine:
             except OSError as error:
                 code = _tell(describe_os_error(error), KitError.exit_code)
             except click.Abort as error:
-                if isinstance(
-                    error.__cause__, EOFError
-                ):  # click takes it for Ctrl-D; no command asks for anything
+                if isinstance(error.__cause__, EOFError):  # no Ctrl-D: no command asks for anything
                     raise error.__cause__ from None
                 click.echo(INTERRUPTED, err=True)
                 code = 130

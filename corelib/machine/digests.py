@@ -1,5 +1,4 @@
-"""Digests inside files of tensors: a bit that flips on a disk or in a copy is refused, and never
-learnt from.
+"""Digests inside files of tensors: a bit that flips on a disk or in a copy is never learnt from.
 
 safetensors keep none of their own, and torch.load reads past the checksums of its zip files. Files
 without a digest, which other programs and earlier versions write, are read as they are.
@@ -28,8 +27,7 @@ class DamagedError(KitError, ValueError):
 
 
 def digest(value: object) -> str:
-    """SHA-256 of tensors (their types, shapes and bytes) and plain values in dictionaries and
-    lists, 64 characters.
+    """SHA-256 of tensors (types, shapes, bytes) and plain values in dictionaries and lists, in hex.
 
     The order of a dictionary's keys and the device of a tensor make no difference.
     """
@@ -70,19 +68,14 @@ def check_signed(content: dict) -> dict:
 
 
 def pack_tensors(tensors: dict[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
-    """A safetensors file with a digest of the tensors and metadata; the same content gives the same
-    bytes."""
+    """A safetensors file with a digest of its content; the same content gives the same bytes."""
     metadata = dict(metadata or {})
-    packed = memoryview(
-        safetensors.torch.save(tensors, metadata | {KEY: digest([tensors, metadata])})
-    )
+    signed = metadata | {KEY: digest([tensors, metadata])}
+    packed = memoryview(safetensors.torch.save(tensors, signed))
     start = 8 + int.from_bytes(packed[:8], "little")
-    header = json.dumps(
-        json.loads(bytes(packed[8:start])), sort_keys=True, separators=(",", ":")
-    ).encode()
-    header += b" " * (
-        -len(header) % 8
-    )  # tensors begin at multiples of 8; the library orders metadata by chance
+    content = json.loads(bytes(packed[8:start]))  # the library orders metadata by chance
+    header = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # tensors begin at multiples of 8
     return b"".join([len(header).to_bytes(8, "little"), header, packed[start:]])
 
 

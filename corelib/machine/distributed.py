@@ -1,5 +1,4 @@
-"""Several processes, one training: `torchrun` starts them, and each encodes its share of every
-batch.
+"""Several processes, one training: each that torchrun starts encodes its share of every batch.
 
 What one process would compute, several do: the features of all shares are gathered, so that every
 pair of the batch is compared; batch statistics are those of the whole batch; every process then
@@ -19,8 +18,7 @@ from torch import Tensor, nn
 
 
 def start(device: str = "auto") -> None:
-    """Join the processes that torchrun started (it sets WORLD_SIZE); called again, or without
-    torchrun, do nothing."""
+    """Join the processes that torchrun started (it sets WORLD_SIZE), once."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         on_gpu = torch.cuda.is_available() if device == "auto" else device.startswith("cuda")
         if on_gpu:
@@ -56,14 +54,12 @@ def one_first():
 
 
 def share(n: int) -> slice:
-    """The part of n videos that this process encodes; the parts differ by one video at most, and
-    may be empty."""
+    """The part of n videos that this process encodes; parts differ by one, and may be empty."""
     return slice(*(n * (rank() + side) // world() for side in (0, 1)))
 
 
 def gather(own: Tensor, n: int) -> Tensor:
-    """Every process's share [own, D] -> all [n, D], in order; its gradient is that of one process,
-    with `join`'s mean."""
+    """Every process's share [own, D] -> all [n, D]; with `join`, the gradient of one process."""
     return own if world() == 1 else _Gather.apply(own, n)
 
 
@@ -87,8 +83,7 @@ class _Gather(torch.autograd.Function):
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes; so is its gradient, since every process's features depend on
-    it."""
+    """The sum over all processes, and so its gradient: every process's features depend on it."""
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
@@ -98,23 +93,19 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> Tensor:
-        total = gradient.clone()
-        dist.all_reduce(total)
-        return total
+        return _Sum.forward(ctx, gradient)
 
 
 class SharedBatchNorm3d(nn.BatchNorm3d):
-    """BatchNorm3d that in training takes its statistics over the shares of all processes, on a CPU
-    too."""
+    """BatchNorm3d whose statistics in training are of all processes' shares, on a CPU too."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        axes, C = (0, 2, 3, 4), x.shape[1]
+        axes, C, wide_shape = (0, 2, 3, 4), x.shape[1], (1, -1, 1, 1, 1)
         wide = x if x.dtype == torch.float64 else x.float()
-        # around the stored mean, the same everywhere, since a sum of squares around zero would lose
-        # digits
-        centred = wide - self.running_mean.view(1, -1, 1, 1, 1)
+        # Around the stored mean, the same everywhere: squares around zero would lose digits.
+        centred = wide - self.running_mean.view(wide_shape)
         count = torch.full((1,), float(x.numel() // C), dtype=wide.dtype, device=x.device)
         totals = _Sum.apply(torch.cat([centred.sum(axes), centred.square().sum(axes), count]))
         n = totals[-1]
@@ -126,17 +117,15 @@ class SharedBatchNorm3d(nn.BatchNorm3d):
             self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
             self.running_mean.add_(shift.to(self.running_mean.dtype), alpha=self.momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return (
-            (centred - shift.view(1, -1, 1, 1, 1)) * scale.view(1, -1, 1, 1, 1)
-            + self.bias.view(1, -1, 1, 1, 1)
-        ).to(x.dtype)
+        shift, scale, bias = (numbers.view(wide_shape) for numbers in (shift, scale, self.bias))
+        return ((centred - shift) * scale + bias).to(x.dtype)
 
 
 def join(step: nn.Module) -> nn.Module:
-    """A module whose gradients are those of the whole batch: DistributedDataParallel, with batch
-    statistics shared.
+    """DistributedDataParallel with shared batch statistics: its gradients are the whole batch's.
 
-    One process's module is handed back as it is."""
+    One process's module is handed back as it is.
+    """
     if world() == 1:
         return step
     for module in step.modules():

@@ -7,8 +7,7 @@ class KitError(Exception):
     """What was given cannot be used; the message is made for who gave it, and says what to do.
 
     Each module mixes it into errors of its own: `class DatasetError(KitError, ValueError)`. A
-    command line prints the message and ends with `exit_code` (corelib.machine.commands); any other error
-    is a defect and keeps its traceback.
+    command line prints the message and ends with `exit_code`; any other error is a defect.
     """
 
     exit_code = 2

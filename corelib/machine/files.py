@@ -28,19 +28,12 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-# seconds that a lock is waited for before it counts as held: one that was killed takes a moment to
-# end
+# Seconds that a lock is waited for before it counts as held: who was killed takes a moment to end.
 PATIENCE = 5.0
 FULL = (errno.ENOSPC, errno.EDQUOT)
-NO_LOCKS = (
-    errno.ENOSYS,
-    errno.ENOLCK,
-    errno.ENOTSUP,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-)  # of a file system, or of a folder
-
+NO_LOCKS = (  # of a file system, or of a folder
+    errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EROFS,
+)  # fmt: skip
 MAIN_GUARD = (
     'in a script of your own, put what it does under if __name__ == "__main__": since the processes'
     " it starts read it too"
@@ -48,26 +41,22 @@ MAIN_GUARD = (
 
 
 class NoSpaceError(OSError):
-    """A file does not fit on its disk; the message says how much was needed and how much is
-    free."""
+    """A file does not fit on its disk; the message says how much is needed and free."""
 
 
 class BusyError(OSError):
-    """Another process is writing there at this moment; the message says what it does, and what to
-    do."""
+    """Another process is writing there now; the message says what it does, and what to do."""
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:
-    """Write a file that is complete or not there. Raises NoSpaceError, what was there before
-    kept."""
+    """Write a file that is complete or not there. Raises NoSpaceError; what was there is kept."""
     content = content.encode() if isinstance(content, str) else content
     with new_file(path, size=len(content)) as scratch:
         scratch.write_bytes(content)
 
 
 def json_text(value, indent: int | None = None) -> str:
-    """A value as JSON, which knows no nan, no infinity and no numpy: such a number is null, an
-    array a list."""
+    """A value as JSON: an array is a list, and a number that is not finite is null."""
     return json.dumps(_plain(value), indent=indent, allow_nan=False)
 
 
@@ -83,15 +72,13 @@ def _plain(value):
 
 @contextmanager
 def new_file(path: str | Path, *, size: int | None = None) -> Iterator[Path]:
-    """Yields a scratch file's path beside `path`, to write into; it takes its name when the block
-    ends without an error.
+    """Yields the path of a scratch file beside `path`; its name comes when the block is done.
 
     size  how many bytes it will have, for the message, where that is known. Raises NoSpaceError.
     """
     path = Path(path)
-    scratch = path.with_name(
-        f".{path.stem}.{secrets.token_hex(4)}.unfinished{path.suffix}"
-    )  # writers go by the suffix
+    # Writers go by the suffix.
+    scratch = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.unfinished{path.suffix}")
     try:
         yield scratch
         with scratch.open("rb+") as file:
@@ -112,11 +99,9 @@ def new_file(path: str | Path, *, size: int | None = None) -> Iterator[Path]:
 def new_folder(
     folder: str | Path, *, overwrite: bool = False, doing: str = "writes"
 ) -> Iterator[Path]:
-    """Yields a scratch folder beside `folder`, to write into; it takes its name when the block ends
-    without an error.
+    """Yields a scratch folder beside `folder`; its name comes when the block is done.
 
-    doing  what this process does to the folder, in a word, for another one that has to wait until
-           it is done
+    doing  what this process does to the folder, in a word, for one that has to wait
 
     A kill at any moment leaves the new folder or, with `overwrite`, the old one (see
     `restore_folder`). Raises FileExistsError when `folder` is there and `overwrite` is false,
@@ -152,20 +137,16 @@ def new_folder(
 
 
 def restore_folder(folder: str | Path) -> None:
-    """Give a folder its name back where `new_folder` was killed between taking it from the old and
-    giving it to the new."""
+    """Give a folder its name back where `new_folder` was killed between the old and the new one."""
     folder = Path(folder)
     if not folder.exists() and _aside(folder).exists():
-        with only_one(
-            folder, "replaces", wait=True
-        ):  # one that is about to give the name to the new folder
+        with only_one(folder, "replaces", wait=True):  # who is about to name the new folder
             _put_back(folder)
 
 
 @contextmanager
 def only_one(path: str | Path, doing: str, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock of a file or folder; the system releases it when this process ends, were it by
-    a kill.
+    """Hold the lock of a file or folder; it ends with this process, were it by a kill.
 
     doing  what the holder does, as another process will read it: "trains into"
     wait   for the holder to end, with a line that says so. Otherwise BusyError is raised after
@@ -173,34 +154,15 @@ def only_one(path: str | Path, doing: str, *, wait: bool = False) -> Iterator[No
     Raises BusyError at once in a spawned process that is still reading its parent's script: the
     parent may hold the lock and wait for that process.
     """
-    if getattr(
-        current_process(), "_inheriting", False
-    ):  # by this, Python itself knows that it may start no processes yet
+    # By this, Python itself knows that a process may start no others yet.
+    if getattr(current_process(), "_inheriting", False):
         raise BusyError(f"{path}: {MAIN_GUARD}")
-    path = Path(path)
-    place = path.resolve()  # one lock by whatever name
+    place = Path(path).resolve()  # one lock by whatever name
     file = place.with_name(f".{place.name}.lock")
-    lock = FileLock(
-        file, fallback_to_soft=False
-    )  # a soft lock would outlive a process that is killed
+    lock = FileLock(file, fallback_to_soft=False)  # a soft lock would outlive a killed process
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=PATIENCE)
-        except Timeout:
-            if not wait:
-                raise BusyError(
-                    f"{path}: {_holder(file)} {doing} it at this moment; wait until that has ended,"
-                    " or stop it, or name another folder"
-                ) from None
-            print(
-                f"{path}: waiting for {_holder(file)}, which {doing} it ...",
-                file=sys.stderr,
-                flush=True,
-            )
-            lock.acquire()
-        with suppress(OSError):  # Windows lets nobody write into a locked file
-            file.write_text(f"process {os.getpid()} on {platform.node()}")
+        _acquire(lock, path, file, doing, wait)
     except OSError as error:
         if error.errno in FULL:
             raise no_space(file, 0) from None
@@ -215,16 +177,32 @@ def only_one(path: str | Path, doing: str, *, wait: bool = False) -> Iterator[No
         yield
     finally:
         if lock.is_locked:
-            if (
-                os.name == "posix"
-            ):  # one who waits notices that the file is gone; Windows removes it by itself
+            if os.name == "posix":  # who waits notices that it is gone; Windows removes it itself
                 file.unlink(missing_ok=True)
             lock.release()
 
 
+def _acquire(lock: FileLock, path: str | Path, file: Path, doing: str, wait: bool) -> None:
+    try:
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        holder = ""
+        with suppress(OSError):  # Windows lets nobody read a locked file
+            holder = file.read_text()
+        holder = holder or "another process"
+        if not wait:
+            raise BusyError(
+                f"{path}: {holder} {doing} it at this moment; wait until that has ended, or stop"
+                " it, or name another folder"
+            ) from None
+        print(f"{path}: waiting for {holder}, which {doing} it ...", file=sys.stderr, flush=True)
+        lock.acquire()
+    with suppress(OSError):  # Windows lets nobody write into a locked file
+        file.write_text(f"process {os.getpid()} on {platform.node()}")
+
+
 def remove_unfinished(folder: str | Path, name: str | None = None) -> None:
-    """Remove the scratch files and folders that killed processes have left in a folder (those of
-    `name` alone, if given).
+    """Remove what killed processes have left unfinished in a folder (of `name` alone, if given).
 
     For the holder of its lock: the scratch of a living process must not be taken away.
     """
@@ -255,10 +233,3 @@ def _aside(folder: Path) -> Path:
 def _put_back(folder: Path) -> None:
     if not folder.exists() and _aside(folder).exists():
         os.rename(_aside(folder), folder)
-
-
-def _holder(file: Path) -> str:
-    try:
-        return file.read_text() or "another process"
-    except OSError:  # Windows lets nobody read a locked file
-        return "another process"

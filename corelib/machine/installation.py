@@ -1,5 +1,7 @@
-"""Whether this Python has what corelib needs, said in one line. Imports the standard library alone,
-so that it speaks where anything else is missing or broken."""
+"""Whether this Python has what corelib needs, said in one line.
+
+Imports the standard library alone, to speak where anything else is missing or broken.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +17,17 @@ from pathlib import Path
 from corelib.machine.errors import KitError
 
 ROOT = Path(__file__).resolve().parents[2]
+OTHER_KERNEL = "take the Python of .venv (in JupyterLab the kernel Python 3 of `make lab`)"
 
 
 class InstallationError(KitError, ImportError):
-    """What corelib needs is missing, out of its range or broken; the message is one line that says
-    what to do."""
+    """What corelib needs is missing, out of its range or broken; one line says what to do."""
 
     exit_code = 1
 
 
 def check_installation() -> None:
-    """Raise InstallationError unless corelib's packages are here, in their ranges, and torch and
-    torchvision import.
+    """Raise InstallationError unless all packages are here, in range, and torch imports.
 
     The first cell of every notebook and the command line begin with it; torch's import is what
     takes its time.
@@ -38,29 +39,28 @@ def check_installation() -> None:
 
 def python_problem() -> str | None:
     """What is wrong with this Python's version, or None."""
+    this = f"{sys.executable} is Python {platform.python_version()}"
     try:
         from packaging.specifiers import SpecifierSet
 
         allowed = _described()[0]
-    except ModuleNotFoundError as error:  # tomllib came with Python 3.11
-        return _too_old() if error.name == "tomllib" else describe_missing([error.name])
+    except ModuleNotFoundError as error:
+        if error.name == "tomllib":  # which came with Python 3.11
+            return f"{this}, which is too old for corelib: {OTHER_KERNEL}"
+        return describe_missing([error.name])
     if not SpecifierSet(allowed).contains(platform.python_version(), prereleases=True):
-        return (
-            f"{sys.executable} is Python {platform.python_version()}, and corelib needs {allowed}:"
-            f" {_other_kernel()}"
-        )
+        return f"{this}, and corelib needs {allowed}: {OTHER_KERNEL}"
     return None
 
 
 def package_problem() -> str | None:
-    """Which packages that corelib needs are missing or outside the range of pyproject.toml, or
-    None."""
-    missing = [name for name, found, _, _ in installed_packages() if found is None]
-    if missing:
+    """Which needed packages are missing or outside the range of pyproject.toml, or None."""
+    packages = installed_packages()
+    if missing := [name for name, found, _, _ in packages if found is None]:
         return describe_missing(missing)
     outside = [
         f"{name} {found} is installed and {needed} needed"
-        for name, found, needed, fits in installed_packages()
+        for name, found, needed, fits in packages
         if not fits
     ]
     return f"{', '.join(outside)}: {_kits_python() or _install()}" if outside else None
@@ -100,32 +100,24 @@ def torch_problem() -> str | None:
         # a broken build raises nearly anything: RuntimeError, OSError, AttributeError ...
         except Exception as error:
             said = f"({type(error).__name__}: {' '.join(str(error).split())})"
-            pair = (
-                f"torch {_version('torch')} and torchvision {_version('torchvision')} do not match"
-            )
-            return (
-                f"{pair if name == 'torchvision' else f'torch {_version(name)} does not start'}"
-                f" {said}: {describe_reinstall('torch', 'torchvision')}"
-            )
+            what = f"torch {_version('torch')}"
+            if name == "torchvision":
+                what = f"{what} and torchvision {_version(name)} do not match"
+            else:
+                what = f"{what} does not start"
+            return f"{what} {said}: {describe_reinstall('torch', 'torchvision')}"
     return None
 
 
 def installed_packages() -> list[tuple[str, str | None, str, bool]]:
-    """(name, version here or None, range of pyproject.toml, whether it lies in there) of each
-    package that corelib needs."""
+    """Of each needed package: name, version here or None, the range, whether it lies in there."""
     from packaging.requirements import Requirement
 
     packages = []
     for needed in map(Requirement, _described()[1]):
-        found = _version(needed.name)
-        packages.append(
-            (
-                needed.name,
-                found,
-                str(needed.specifier),
-                found is not None and needed.specifier.contains(found, prereleases=True),
-            )
-        )
+        found, wanted = _version(needed.name), needed.specifier
+        fits = found is not None and wanted.contains(found, prereleases=True)
+        packages.append((needed.name, found, str(wanted), fits))
     return packages
 
 
@@ -133,15 +125,13 @@ def describe_missing(names: list[str]) -> str:
     """The line that says which packages are not here, and what to do."""
     few = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     verb = "is" if len(names) == 1 else "are"
-    return (
-        f"{few} {verb} not installed in {sys.executable}:"
-        f" {_kits_python() or f'{_install()}; or {_other_kernel()}'}"
-    )
+    mend = _kits_python() or f"{_install()}; or {OTHER_KERNEL}"
+    return f"{few} {verb} not installed in {sys.executable}: {mend}"
 
 
 def describe_reinstall(*names: str) -> str:
-    """The line that installs packages anew, at the versions of requirements.lock where corelib runs
-    from its repository; in a Python beside the kit's own, that it is not the one to mend."""
+    """The line that installs packages anew, at the versions of requirements.lock if it is here; in
+    a Python beside the kit's own, that it is not the one to mend."""
     if kits := _kits_python():
         return kits
     lock = _lock()
@@ -161,17 +151,15 @@ def _lock() -> dict[str, str]:
 
 
 def _described() -> tuple[str, list[str]]:
-    """The range of Pythons and the requirements: from the repository where corelib runs from one,
-    since the installed metadata tell of the day of the installation."""
+    """The range of Pythons and the requirements: from the repository where there is one, since the
+    installed metadata tell of the day of the installation."""
     if (ROOT / "pyproject.toml").is_file():
         import tomllib
 
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         return project["requires-python"], project["dependencies"]
-    texts = metadata.requires("corelib") or []
-    return metadata.metadata("corelib")["Requires-Python"], [
-        text for text in texts if "extra ==" not in text
-    ]
+    texts = [text for text in metadata.requires("corelib") or [] if "extra ==" not in text]
+    return metadata.metadata("corelib")["Requires-Python"], texts
 
 
 def _version(name: str) -> str | None:
@@ -182,8 +170,7 @@ def _version(name: str) -> str | None:
 
 
 def _kits_python() -> str | None:
-    """What to do where the set-up made the kit a Python of its own, and this is another one; else
-    None."""
+    """What to do where the kit has a Python of its own and this is another one; else None."""
     own = ROOT / ".venv"
     python = own / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     if not python.is_file() or Path(sys.executable).parent.resolve() == python.parent.resolve():
@@ -198,14 +185,3 @@ def _install() -> str:
     if not (ROOT / "pyproject.toml").is_file():
         return "install corelib again, from a clone of the kit"
     return f'run "{sys.executable}" -m pip install -e "{ROOT}"'
-
-
-def _other_kernel() -> str:
-    return "take the Python of .venv (in JupyterLab the kernel Python 3 of `make lab`)"
-
-
-def _too_old() -> str:
-    return (
-        f"{sys.executable} is Python {platform.python_version()}, which is too old for corelib:"
-        f" {_other_kernel()}"
-    )

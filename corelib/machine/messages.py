@@ -11,11 +11,14 @@ from collections.abc import Iterable
 
 SAID: set[str] = set()  # what has been a warning of Python in this process
 INTERRUPTED = "\ninterrupted; the same command goes on from what is finished"
+SAID: set[str] = set()  # what has been a warning of Python in this process
 LONGEST = 300  # characters of what a library or a file says; more is cut off
 OS_ADVICE = {
     errno.ENOENT: "no such file or folder; check the path",
-    errno.EACCES: "permission denied; name a place that this user may read and write, or change its permissions",
-    errno.EPERM: "not permitted; name a place that this user may read and write, or change its permissions",
+    errno.EACCES: "permission denied; name a place that this user may read and write, or change its"
+                  " permissions",
+    errno.EPERM: "not permitted; name a place that this user may read and write, or change its"
+                 " permissions",
     errno.EROFS: "the file system is read-only; name a folder that can be written (--out)",
     errno.ENAMETOOLONG: "the name is too long for this file system; choose a shorter one (--out)",
     errno.ENOTDIR: "a file stands where a folder is needed; name another place",
@@ -24,27 +27,23 @@ OS_ADVICE = {
     errno.ENOSPC: "the disk is full; free some space and give the same command again",
     errno.EDQUOT: "the disk quota is used up; free some space and give the same command again",
 }  # fmt: skip
-_CONTROL = re.compile(
-    "[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
-)  # the last stand for bytes that are no text
+# The last stand for bytes that are no text.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def has_control_characters(text: str) -> bool:
-    """Whether a name holds line ends, a terminal's control codes or bytes that are no text: no file
-    needs such a name."""
+    """Whether a text holds line ends, a terminal's control codes or bytes that are no text."""
     return _CONTROL.search(text) is not None
 
 
 def one_line(said: object) -> str:
-    """An error or a value as one line of at most LONGEST characters; an error that says nothing is
-    told by its type."""
+    """A value or an error, or the type of one that says nothing, in LONGEST characters or less."""
     text = " ".join(_CONTROL.sub(" ", (str(said) or type(said).__name__)[: 4 * LONGEST]).split())
     return text if len(text) <= LONGEST else text[: LONGEST - 4] + " ..."
 
 
 def describe_os_error(error: OSError) -> str:
-    """What the operating system refused, as one line: the path, what is wrong with it and, where
-    that is known, what to do."""
+    """What the system refused, as one line: the path, what is wrong and, if known, what to do."""
     if error.filename is None or isinstance(error.filename, int):
         return one_line(error)
     path, part = os.fsdecode(error.filename) or "an empty name", LONGEST // 5
@@ -55,14 +54,12 @@ def describe_os_error(error: OSError) -> str:
 def list_ids(ids: Iterable, most: int = 5) -> str:
     """The first few of them, and how many more there are."""
     ids = list(ids)
-    return ", ".join(map(str, ids[:most])) + (
-        f" and {len(ids) - most} more" if len(ids) > most else ""
-    )
+    more = f" and {len(ids) - most} more" if len(ids) > most else ""
+    return ", ".join(map(str, ids[:most])) + more
 
 
 def tell_interruption(kind, error, trace) -> None:
-    """sys.excepthook for a program that may be ended by Ctrl-C while it is still importing: one
-    line instead of a page."""
+    """sys.excepthook of a program that Ctrl-C may end while it imports: a line and no page."""
     if issubclass(kind, KeyboardInterrupt):
         print(INTERRUPTED, file=sys.stderr)
     else:

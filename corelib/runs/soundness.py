@@ -97,7 +97,7 @@ def _check_validation(targets: np.ndarray) -> list[str]:
 def check_crop(table: SampleTable, recipe: Recipe) -> list[str]:
     """Whether a crop shows the better part of a picture that nothing resizes.
 
-    Looked up before anything is decoded. Raises RecipeError for a crop larger than the frames.
+    Looked up before anything is decoded. Raises CropError for a crop larger than the frames.
     """
     if recipe.encoder != "i3d" or recipe.resize is not None:
         return []

@@ -23,8 +23,10 @@ BELOW = (
     "…/bild 1.10 AM.mov",
     "12 30/x",
 )
-OUTSIDE = ("../a.mp4", "videos/../../a.mp4", "/etc/passwd", "..", "videos/..", "C:\\a.mp4", "C:a.mp4", "\\\\host\\share\\a.mp4", "..\\a.mp4", "/", "", ".",
-           "a\nb.mp4", "a\0.mp4", "\x1b[2J", 7, None)  # fmt: skip
+OUTSIDE = (
+    "../a.mp4", "videos/../../a.mp4", "/etc/passwd", "..", "videos/..", "C:\\a.mp4", "C:a.mp4",
+    "\\\\host\\share\\a.mp4", "..\\a.mp4", "/", "", ".", "a\nb.mp4", "a\0.mp4", "\x1b[2J", 7, None,
+)  # fmt: skip
 
 
 def test_a_path_is_below_its_folder_or_it_is_not():
@@ -143,10 +145,15 @@ def test_every_odd_value_in_dataset_json_is_refused_or_does_no_harm(tmp_path):
 
 
 WRONG = {
-    "divided_by_difficulty": ("no", "false", 0, 1, None, []), "leaks_on_purpose": ("no", 1, None), "title": (7, ["a"], {}), "source": (True, 1.5), "licence": ([],),
-    "citation": ({},), "frame_size": ("32x32", [32], [32, 32, 3], [32, 0], [32.5, 32], [True, 32], {}), "left_out": (None, "a", {}, [7], [None]),
-    "split": (["train"], 1), "seed": ("0", 1.5, -1, None, False), "frames": ("36", 0, True), "steps": (32.0,), "dive_numbers": ("103B", [103], None),
-    "flagged": ([], {"a": "b"}, {"a": None}), "raw_root": (0, False, [], {}), "table": (7,), "derived_from": ([],), "encoder_sha256": (7,), "folds": (4,),
+    "divided_by_difficulty": ("no", "false", 0, 1, None, []), "leaks_on_purpose": ("no", 1, None),
+    "title": (7, ["a"], {}), "source": (True, 1.5), "licence": ([],),
+    "citation": ({},),
+    "frame_size": ("32x32", [32], [32, 32, 3], [32, 0], [32.5, 32], [True, 32], {}),
+    "left_out": (None, "a", {}, [7], [None]),
+    "split": (["train"], 1), "seed": ("0", 1.5, -1, None, False), "frames": ("36", 0, True),
+    "steps": (32.0,), "dive_numbers": ("103B", [103], None),
+    "flagged": ([], {"a": "b"}, {"a": None}), "raw_root": (0, False, [], {}), "table": (7,),
+    "derived_from": ([],), "encoder_sha256": (7,), "folds": (4,),
 }  # fmt: skip
 
 
@@ -261,19 +268,27 @@ def bank(header: dict, content: bytes = b"") -> bytes:
     return len(text).to_bytes(8, "little") + text + content
 
 
+def stored(shape: list, end: int, size: int, *, name: str = "features", ids: str | None = None):
+    """A bank of one tensor whose header states `end` bytes, with `size` of them."""
+    metadata = {} if ids is None else {"__metadata__": {"ids": ids}}
+    tensor = {"dtype": "F32", "shape": shape, "data_offsets": [0, end]}
+    return bank(metadata | {name: tensor}, bytes(size))
+
+
+FOUR = '["a.mp4", "b.mp4", "c.mp4", "d.mp4"]'
 BANKS = {
     "a header of exabytes": (2**62).to_bytes(8, "little") + b"{}",
-    "a tensor of terabytes": bank({"features": {"dtype": "F32", "shape": [10**6, 10**3, 10**3], "data_offsets": [0, 4 * 10**12]}}, bytes(64)),
-    "a tensor beyond the end": bank({"features": {"dtype": "F32", "shape": [4, 1, 4], "data_offsets": [0, 64]}}, bytes(63)),
-    "a shape that overflows": bank({"features": {"dtype": "F32", "shape": [2**40, 2**40, 2**40], "data_offsets": [0, 64]}}, bytes(64)),
-    "no features": bank({"other": {"dtype": "F32", "shape": [4, 1, 4], "data_offsets": [0, 64]}}, bytes(64)),
-    "no ids": bank({"features": {"dtype": "F32", "shape": [4, 1, 4], "data_offsets": [0, 64]}}, bytes(64)),
-    "ids that are no list": bank({"__metadata__": {"ids": '{"a": 1}'}, "features": {"dtype": "F32", "shape": [4, 1, 4], "data_offsets": [0, 64]}}, bytes(64)),
-    "more ids than rows": bank({"__metadata__": {"ids": '["a.mp4", "b.mp4", "c.mp4", "d.mp4"]'}, "features": {"dtype": "F32", "shape": [3, 1, 4], "data_offsets": [0, 48]}}, bytes(48)),
-    "too few axes": bank({"__metadata__": {"ids": '["a.mp4", "b.mp4", "c.mp4", "d.mp4"]'}, "features": {"dtype": "F32", "shape": [4, 4], "data_offsets": [0, 64]}}, bytes(64)),
+    "a tensor of terabytes": stored([10**6, 10**3, 10**3], 4 * 10**12, 64),
+    "a tensor beyond the end": stored([4, 1, 4], 64, 63),
+    "a shape that overflows": stored([2**40, 2**40, 2**40], 64, 64),
+    "no features": stored([4, 1, 4], 64, 64, name="other"),
+    "no ids": stored([4, 1, 4], 64, 64),
+    "ids that are no list": stored([4, 1, 4], 64, 64, ids='{"a": 1}'),
+    "more ids than rows": stored([3, 1, 4], 48, 48, ids=FOUR),
+    "too few axes": stored([4, 4], 64, 64, ids=FOUR),
     "nothing": b"",
     "a pickle": b"\x80\x04cos\nsystem\n.",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", BANKS)

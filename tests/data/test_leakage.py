@@ -17,8 +17,10 @@ from corelib.data.leakage import find_known, find_leaks, refuse_leaks
 from corelib.data.samples import DatasetError, SampleTable, new_dataset, write_table
 
 INFO = {
-    "name": "tiny", "title": "Tiny", "source": "made up", "licence": "MIT", "citation": "none", "score_range": [0, 100],
-    "protocol": "fixed", "pairing_key": None, "divided_by_difficulty": False, "frame_rate": 25, "frame_size": None, "left_out": [],
+    "name": "tiny", "title": "Tiny", "source": "made up", "licence": "MIT", "citation": "none",
+    "score_range": [0, 100],
+    "protocol": "fixed", "pairing_key": None, "divided_by_difficulty": False, "frame_rate": 25,
+    "frame_size": None, "left_out": [],
 }  # fmt: skip
 
 

@@ -10,8 +10,10 @@ import pytest
 from corelib.data.samples import DatasetError, SampleTable, new_dataset, path_from, write_table
 
 INFO = {
-    "name": "tiny", "title": "Tiny", "source": "made up", "licence": "MIT", "citation": "none", "score_range": [0, 100],
-    "protocol": "fixed", "pairing_key": "difficulty", "divided_by_difficulty": True, "frame_rate": 25,
+    "name": "tiny", "title": "Tiny", "source": "made up", "licence": "MIT", "citation": "none",
+    "score_range": [0, 100],
+    "protocol": "fixed", "pairing_key": "difficulty", "divided_by_difficulty": True,
+    "frame_rate": 25,
     "frame_size": [32, 32], "left_out": [],
 }  # fmt: skip
 

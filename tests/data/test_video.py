@@ -273,12 +273,12 @@ def test_frames_that_are_too_large_are_refused_before_they_are_decoded(tmp_path,
         Image.fromarray(moving(1)[0]).save(tmp_path / name[2:] / name)
     for path in (tmp_path / "v.mp4", tmp_path / "jpg", tmp_path / "png"):
         with monkeypatch.context() as patch:
-            patch.setattr("corelib.data.video.MAX_PIXELS", 48 * 64 - 1)
+            patch.setattr("corelib.data.frames.MAX_PIXELS", 48 * 64 - 1)
             with pytest.raises(
                 VideoError, match=r"states frames of 64 x 48 pixels; at most 3,071 pixels are read"
             ):
                 read_video(path)
-            patch.setattr("corelib.data.video.MAX_PIXELS", 48 * 64)
+            patch.setattr("corelib.data.frames.MAX_PIXELS", 48 * 64)
             assert read_video(path).shape[1:] == (48, 64, 3)
 
 

@@ -29,7 +29,8 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 from corelib.__main__ import main
 calls = json.loads(sys.argv[1])
-calls += [[name, "--help"] for name in main.commands] + [["course", name, "--help"] for name in main.commands["course"].commands]
+calls += [[name, "--help"] for name in main.commands]
+calls += [["course", name, "--help"] for name in main.commands["course"].commands]
 codes = []
 for call in calls:
     try:
@@ -95,12 +96,28 @@ def programs(data_script):
 
 
 ENDS = {
-    "a folder of another user": (PermissionError(errno.EACCES, "Permission denied", "a/folder"), 2, "error: a/folder: permission denied; name a place"),
-    "a read-only file system": (OSError(errno.EROFS, "Read-only file system", "runs"), 2, "error: runs: the file system is read-only; name a folder"),
-    "a message of the kit's own": (FileExistsError("out exists already; pass --overwrite"), 2, "error: out exists already; pass --overwrite"),
-    "an error of the kit": (KitError("samples.csv line 3: no score"), 2, "error: samples.csv line 3: no score"),
+    "a folder of another user": (
+        PermissionError(errno.EACCES, "Permission denied", "a/folder"),
+        2,
+        "error: a/folder: permission denied; name a place",
+    ),
+    "a read-only file system": (
+        OSError(errno.EROFS, "Read-only file system", "runs"),
+        2,
+        "error: runs: the file system is read-only; name a folder",
+    ),
+    "a message of the kit's own": (
+        FileExistsError("out exists already; pass --overwrite"),
+        2,
+        "error: out exists already; pass --overwrite",
+    ),
+    "an error of the kit": (
+        KitError("samples.csv line 3: no score"),
+        2,
+        "error: samples.csv line 3: no score",
+    ),
     "Ctrl-C": (KeyboardInterrupt(), 130, "interrupted; the same command"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", ENDS)

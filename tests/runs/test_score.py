@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from corelib.__main__ import main
+from corelib.data.clips import CropError
 from corelib.data.samples import DatasetError, SampleTable, write_table
 from corelib.data.video import write_video
 from corelib.evaluation import open_inputs
@@ -177,11 +178,11 @@ def test_a_crop_larger_than_the_frames_is_refused_before_all_are_decoded(videos,
     for stated in (True, False):
         table = videos(24, 40, stated)
         with pytest.raises(
-            RecipeError, match="a crop of 32 pixels does not fit into frames of 24 x 40"
+            CropError, match="a crop of 32 pixels does not fit into frames of 24 x 40"
         ) as error:
             fit(table, SMOKE, tmp_path / "run", device="cpu", progress=False)
         assert len(str(error.value).splitlines()) == 1
-        with pytest.raises(RecipeError, match="a crop of 32 pixels"):
+        with pytest.raises(CropError, match="a crop of 32 pixels"):
             open_inputs(table, SMOKE, progress=False)
         assert not (table.folder / "cache").exists() and not (tmp_path / "run").exists()
 
@@ -254,5 +255,5 @@ def test_another_dataset_of_another_size_is_said(videos, tmp_path):
     assert any(
         "frames of 90 x 160 pixels, where the model was trained on 36 x 64" in text for text in said
     )
-    with pytest.raises((RecipeError, DatasetError), match="a crop of 32 pixels does not fit"):
+    with pytest.raises((CropError, DatasetError), match="a crop of 32 pixels does not fit"):
         Run.load(folder, table=videos(24, 40), device="cpu")
