@@ -34,6 +34,14 @@ class Bench:
         self.features, self.targets = self.features.to(device), np.asarray(self.targets, float)
         self.known = torch.as_tensor(self.targets, dtype=torch.float32, device=device)
 
+    def choices(self, queries: np.ndarray | None) -> list[tuple[str, int]]:
+        """(text, row) of the queries to choose from: of the validation or else the test split."""
+        if queries is None:
+            queries = [*self.table.rows("val")] or self.table.rows("test")
+        if len(queries) == 0:
+            raise ValueError(f"{self.table.name}: there is no query to choose from")
+        return [(f"{self.ids[row]} ({self.targets[row]:.4g})", int(row)) for row in queries]
+
     def exemplars(self, query: int, count: int, seed: int) -> np.ndarray:
         """The rows [M] drawn to vote on a query."""
         samples, asked = self.table.samples, np.array([query])

@@ -40,12 +40,8 @@ def be_the_judge(
     when no row has marks.
     """
     panels = table.marks()
-    rows = table.rows("test") if rows is None else np.asarray(rows)
-    order = np.random.default_rng(seed).permutation([row for row in rows if len(panels[row]) >= 2])
-    if len(order) == 0:
-        message = f"none of the {len(rows)} rows has the marks of a panel to compare with"
-        raise ValueError(f"{table.name}: {message}")
-    given: list[float] = []
+    rows = table.rows("test") if rows is None else rows
+    order, given = np.random.default_rng(seed).permutation(_judged(table, rows)), []
     film = ipywidgets.Video(format="mp4", width=300, height=300)
     slider = ipywidgets.FloatSlider(5, min=0, max=10, step=0.5, description="your mark")
     slider.readout_format = ".1f"
@@ -62,11 +58,15 @@ def be_the_judge(
         answer.value = f"Dive {len(given) + 1} of {len(order)}: {name}. How well was it done?"
 
     def judge(_) -> None:
+        panel = panels[order[len(given)]]
         given.append(slider.value)
-        answer.value = _verdict(given[-1], panels[order[len(given) - 1]])
         last = len(given) == len(order)
         slider.disabled, give.disabled, following.disabled = True, True, last
-        answer.value += " That was the last dive." if last else ""
+        said = (
+            f"You gave <b>{given[-1]:g}</b>, the panel <b>{' '.join(f'{x:g}' for x in panel)}</b>"
+        )
+        end = " That was the last dive." if last else ""
+        answer.value = f"{said} (mean {panel.mean():.2f}).{end}"
         compare()
 
     def compare() -> None:
@@ -81,9 +81,14 @@ def be_the_judge(
     return ipywidgets.VBox([ipywidgets.HBox([controls, figure]), strip])
 
 
-def _verdict(mark: float, panel: np.ndarray) -> str:
-    marks = " ".join(f"{each:g}" for each in panel)
-    return f"You gave <b>{mark:g}</b>, the panel <b>{marks}</b> (mean {panel.mean():.2f})."
+def _judged(table: SampleTable, rows) -> list[int]:
+    """Those of the rows that have the marks of a panel."""
+    panels = table.marks()
+    judged = [row for row in rows if len(panels[row]) >= 2]
+    if not judged:
+        message = f"none of the {len(rows)} rows has the marks of a panel to compare with"
+        raise ValueError(f"{table.name}: {message}")
+    return judged
 
 
 def intervals_by_depth(
@@ -223,15 +228,8 @@ def exemplar_bench(
     """
     bench = Bench(model, features, table, targets, groups)
     ids, targets = bench.ids, bench.targets
-    if queries is None:
-        queries = table.rows("val") if len(table.rows("val")) else table.rows("test")
-    if len(queries) == 0:
-        raise ValueError(f"{table.name}: there is no query to choose from")
-    listed, most = (
-        [(f"{ids[row]} ({targets[row]:.4g})", int(row)) for row in queries],
-        min(30, len(bench.pool)),
-    )
-    query = ipywidgets.Dropdown(description="query", options=listed)
+    most = min(30, len(bench.pool))
+    query = ipywidgets.Dropdown(description="query", options=bench.choices(queries))
     slider = ipywidgets.IntSlider(min(count, most), min=1, max=most, description="M")
     slider.continuous_update = False
     drawn = ipywidgets.BoundedIntText(seed, min=0, max=9999, description="seed")
@@ -246,9 +244,8 @@ def exemplar_bench(
         chosen = bench.exemplars(row, slider.value, drawn.value)
         said, own = bench.verdicts(row, chosen), targets[chosen]
         names = ids[chosen].tolist()
-        voted.value = plots.exemplar_vote(
-            said, own, said.mean(), targets[row], names=names
-        )._repr_png_()
+        vote = plots.exemplar_vote(said, own, said.mean(), targets[row], names=names)
+        voted.value = vote._repr_png_()
         answer.value = bench.sentence(row, chosen, said)
         pair.unobserve(show_pair, "value")  # the pair of the new exemplars is drawn below, once
         texts = [f"{n} ({t:.4g}): {s - t:+.2f}" for n, t, s in zip(names, own, said, strict=True)]

@@ -83,9 +83,7 @@ def scorer(run: Run, query: int, exemplars: np.ndarray) -> Callable[[Tensor], Te
     return score
 
 
-def snippet_attribution(
-    run: Run, query: int, exemplars: np.ndarray, *, steps: int = 32
-) -> Explanation:
+def snippet_attribution(run: Run, query: int, exemplars: np.ndarray, *, steps=32) -> Explanation:
     """What each snippet of the query adds to its score: parts [S].
 
     query, exemplars, steps  as heat_map takes them
@@ -204,9 +202,8 @@ def hit_rate(curves: np.ndarray, spans: np.ndarray) -> dict:
     if curves.shape != spans.shape or curves.ndim != 2 or 0 in curves.shape:
         got = f"{list(curves.shape)} and {list(spans.shape)}"
         raise ValueError(f"curves and spans must both be [N, T], not {got}")
-    top = curves == curves.max(axis=1, keepdims=True)
+    N, top = len(curves), curves == curves.max(axis=1, keepdims=True)
     inside = (top / top.sum(axis=1, keepdims=True)) @ spans.T  # [curve, span]
-    N = len(curves)
     others = (inside.sum() - np.trace(inside)) / (N * (N - 1)) if N > 1 else float("nan")
     hit = float(np.trace(inside) / N)
     return {"hit": hit, "share": float(spans.mean()), "others": float(others), "n": N}
