@@ -1,4 +1,4 @@
-"""Figures of one judge against a panel."""
+"""Figures of judges: how far those of a panel agree, and one against panels."""
 
 from __future__ import annotations
 
@@ -9,60 +9,82 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from corelib.figures.style import BLUE, PALE, identity_line, numbers, panels, styled
+from corelib.figures.style import (
+    BLUE,
+    PALE,
+    identity_line,
+    limits,
+    numbers,
+    one_for_one,
+    panels,
+    styled,
+)
 from corelib.metrics import spearman
+
+
+@styled
+def judges_agreement(marks: Sequence[ArrayLike], *, title: str = "") -> Figure:
+    """How far judges of one panel agree: see that they seldom lie one point apart.
+
+    marks: one array [J] of marks a sample (SampleTable.marks()); those with fewer than two are
+    left out. Left: every judge's mark against the mean of the panel, larger dots for more marks.
+    Right: the panels' range.
+    """
+    panel_marks = [numbers(panel, "marks") for panel in marks if np.size(panel) >= 2]
+    if not panel_marks:
+        raise ValueError("no sample has the marks of two judges or more: no agreement to draw")
+    mean = np.concatenate([np.full(len(panel), panel.mean()) for panel in panel_marks])
+    each = np.concatenate(panel_marks)
+    ranges = np.array([np.ptp(panel) for panel in panel_marks])
+    within = np.sqrt(np.mean([panel.var(ddof=1) for panel in panel_marks]))
+    found = f"a judge lies {within:.2f} points from the panel (standard deviation)"
+    title = title or f"{len(panel_marks)} panels: {found}"
+    figure, [[left, right]] = panels(1, 2, size=(9.5, 4.2), title=title)
+    # Marks come in half points and coincide: one dot for all equal ones, its area their number.
+    spots, counts = np.unique(np.column_stack([mean.round(1), each]), axis=0, return_counts=True)
+    left.scatter(*spots.T, s=12 + 110 * counts / counts.max(), color=BLUE, alpha=0.55, linewidth=0)
+    identity_line(left, *limits(mean, each))
+    left.set(xlabel="mean of the panel", ylabel="mark of one judge")
+    step = 0.5 if np.allclose(ranges * 2, np.round(ranges * 2)) else max(np.ptp(ranges) / 12, 0.1)
+    edges = np.arange(-step / 2, ranges.max() + step, step)
+    right.hist(ranges, bins=edges, color=BLUE, edgecolor="white")
+    right.set(xlabel="highest minus lowest mark", ylabel="panels")
+    return figure
 
 
 @styled
 def judge_against_panel(
     given: ArrayLike, panel_marks: Sequence[ArrayLike], *, judge: str = "the judge", title: str = ""
 ) -> Figure:
-    """One judge's marks against those of panels: see whether the dots lie within the panels' bars
-    and keep their order.
+    """One judge's marks against those of panels: see whether the dots lie within the panels' bars.
 
     given: [N] the judge's marks, 0..10, N may be 0; panel_marks: [N] arrays [J] of the panels'
-    marks, whose mean is the dot's place and whose lowest and highest are the ends of its bar. The
+    marks. Their mean is the dot's place, their lowest and highest are the ends of its bar. The
     title says rho and the mean absolute error against the means.
     """
     given = numbers(given, "given") if np.size(given) else np.empty(0)
-    if len(given) != len(panel_marks):
-        raise ValueError(
-            f"{len(given)} marks and {len(panel_marks)} panels; there must be one panel a mark"
-        )
+    one_for_one(marks=given, panels=panel_marks)
     bars = [numbers(marks, "panel_marks") for marks in panel_marks]
     mean = np.array([marks.mean() for marks in bars])
     title = title or (judge_in_numbers(given, mean) if len(given) else "No mark given yet")
     figure, [[axis]] = panels(size=(5.6, 4.6), title=title)
+    bar = {"color": PALE, "linewidth": 3, "solid_capstyle": "round", "zorder": 1}
     for x, y, marks in zip(mean, given, bars, strict=True):
-        axis.plot(
-            [marks.min(), marks.max()],
-            [y, y],
-            color=PALE,
-            linewidth=3,
-            solid_capstyle="round",
-            zorder=1,
-        )
+        axis.plot([marks.min(), marks.max()], [y, y], **bar)
         axis.plot(x, y, "o", color=BLUE, alpha=0.75, zorder=2)
     identity_line(axis, 0, 10)
-    axis.set(
-        xlabel="panel: mean mark, lowest to highest",
-        ylabel=f"mark of {judge}",
-        xlim=(-0.3, 10.3),
-        ylim=(-0.3, 10.3),
-    )
+    axis.set(xlabel="panel: mean mark, lowest to highest", ylabel=f"mark of {judge}")
+    axis.set(xlim=(-0.3, 10.3), ylim=(-0.3, 10.3))
     axis.set_aspect("equal")
     return figure
 
 
 def judge_in_numbers(given: np.ndarray, panel_means: np.ndarray) -> str:
-    """How near a judge's marks [N] are to the panels' means [N], in words; rho only where it is
-    defined."""
+    """How near a judge's marks [N] are to the panels' means [N]; rho only where it is defined."""
     error = np.abs(given - panel_means).mean()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the first marks may all be equal
         rho = spearman(given, panel_means)
     order = "rho not defined yet" if np.isnan(rho) else f"rho {rho:.2f}"
-    return (
-        f"{len(given)} dive{'s' if len(given) != 1 else ''}: {order}, mean absolute error"
-        f" {error:.2f}"
-    )
+    dives = f"{len(given)} dive{'s' if len(given) != 1 else ''}"
+    return f"{dives}: {order}, mean absolute error {error:.2f}"

@@ -1,16 +1,16 @@
-"""What all figures share: one style, one meaning for each colour, and a figure that needs no
-pyplot."""
+"""What all figures share: one style, one meaning for each colour, a figure without pyplot."""
 
 from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sized
 from pathlib import Path
 
 import matplotlib
 import matplotlib.style
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
@@ -25,11 +25,11 @@ PALE = "#BBBBBB"
 SYSTEM_COLOURS = {"mlp": ORANGE, "core": BLUE}
 SYSTEM_NAMES = {"mlp": "I3D+MLP", "core": "CoRe"}
 GROUP_COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, BLACK)
+BESIDE = {"loc": "upper left", "bbox_to_anchor": (1, 1)}  # a legend right of its axes
 
 
 class Drawing(Figure):
-    """A matplotlib figure that a notebook shows as the last expression of a cell, whatever the
-    backend.
+    """A matplotlib figure that a notebook shows as the last expression of a cell.
 
     It is not registered with pyplot, so nothing has to be closed and nothing is shown twice.
     """
@@ -41,15 +41,13 @@ class Drawing(Figure):
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Let a drawing function work in the course's style and leave the reader's own settings
-    alone."""
+    """Let a figure be drawn in the course's style, and leave the reader's own settings alone."""
 
     @functools.wraps(draw)
     def drawn_in_style(*arguments, **keywords):
         with matplotlib.style.context(STYLE, after_reset=True):
             figure = draw(*arguments, **keywords)
-            # Ticks take their style when they are first drawn: that has to happen inside the
-            # context.
+            # Ticks take their style when they are first drawn: here, inside the context.
             both = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
             logarithmic = [axis for axis in both if axis.get_scale() == "log"]
             for axis in logarithmic:
@@ -63,71 +61,101 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     return drawn_in_style
 
 
+def drawing(size: tuple[float, float], title: str = "") -> Drawing:
+    """A new figure of `size` inches without axes."""
+    figure = Drawing(figsize=size)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left")
+    return figure
+
+
 def panels(
     rows: int = 1, columns: int = 1, *, size: tuple[float, float], title: str = "", **keywords
 ) -> tuple[Drawing, np.ndarray]:
     """A new figure of `size` inches with axes [rows, columns]; `keywords` go to Figure.subplots."""
-    figure = Drawing(figsize=size)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left")
+    figure = drawing(size, title)
     return figure, figure.subplots(rows, columns, squeeze=False, **keywords)
 
 
 def numbers(values: ArrayLike, name: str, length: int | None = None) -> np.ndarray:
-    """`values` as floats [N], N >= 1; raises ValueError when empty, not finite or not of the length
-    wanted."""
+    """`values` as floats [N], N >= 1; ValueError when empty, not finite or not of `length`."""
     values = np.asarray(values, dtype=float).reshape(-1)
     if values.size == 0:
         raise ValueError(f"{name} is empty; there is nothing to draw")
-    if not np.isfinite(values).all():
-        raise ValueError(
-            f"{name}[{int(np.flatnonzero(~np.isfinite(values))[0])}] is not a finite number"
-        )
-    if length is not None and values.size != length:
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size:
+        raise ValueError(f"{name}[{bad[0]}] is not a finite number")
+    if length not in (None, values.size):
         raise ValueError(f"{name} has {values.size} values where {length} belong")
     return values
 
 
+def one_for_one(**two: Sized) -> None:
+    """Raises ValueError unless the two sequences are equally long; their keywords name them."""
+    (first, n), (second, m) = ((name, len(values)) for name, values in two.items())
+    if n != m:
+        raise ValueError(f"{n} {first} and {m} {second}; there must be one for one")
+
+
+def require(frame: pd.DataFrame, columns: Iterable[str], name: str = "rows") -> None:
+    """Raises ValueError when a frame lacks one of the columns, or has no row."""
+    missing = [column for column in columns if column not in frame]
+    if missing:
+        raise ValueError(f"{name} has no column {', '.join(missing)}")
+    if not len(frame):
+        raise ValueError(f"{name} is empty; there is nothing to draw")
+
+
+def evenly(length: int, count: int) -> np.ndarray:
+    """At most `count` different numbers of 0 .. length - 1, evenly spaced, with both ends."""
+    return np.unique(np.linspace(0, length - 1, min(count, length)).round().astype(int))
+
+
 def limits(*values: np.ndarray, margin: float = 0.05) -> tuple[float, float]:
     """Axis limits that hold all values, with a margin; a constant gets room on both sides."""
-    low, high = (
-        float(function([function(array) for array in values])) for function in (np.min, np.max)
-    )
+    low = float(min(np.min(array) for array in values))
+    high = float(max(np.max(array) for array in values))
     room = margin * (high - low) or max(0.05 * abs(high), 0.5)
     return low - room, high + room
 
 
 def identity_line(axes: Axes, low: float, high: float) -> None:
     """The line on which predicted equals true; the artist's gid is "identity"."""
-    axes.plot(
-        [low, high], [low, high], color=BLACK, linewidth=1, linestyle=":", zorder=1, gid="identity"
-    )
+    look = {"color": BLACK, "linewidth": 1, "linestyle": ":", "zorder": 1}
+    axes.plot([low, high], [low, high], gid="identity", **look)
+
+
+def bare(axes: Axes, border: str | None = None) -> None:
+    """A picture's axes without ticks and grid, in a thick border of a colour or in none."""
+    axes.set(xticks=[], yticks=[])
+    axes.grid(False)
+    for spine in axes.spines.values():
+        spine.set(visible=border is not None, edgecolor=border or BLACK, linewidth=4)
+
+
+def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
+    """The legend of one of the axes, below the whole figure."""
+    handles = axes.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=columns)
 
 
 def by_group(groups: ArrayLike | None, length: int) -> list[tuple[str, np.ndarray, str]]:
-    """(name, row mask [N], colour) of every group, the largest six by name and the rest together as
-    "other"."""
+    """(name, row mask [N], colour) of every group; beyond seven, the six largest and "other"."""
     if groups is None:
         return [("", np.ones(length, dtype=bool), BLUE)]
     groups = np.asarray(groups).astype(str)
     if groups.size != length:
         raise ValueError(f"groups has {groups.size} values where {length} belong")
-    names, counts = np.unique(groups, return_counts=True)
-    kept = (
-        names
-        if len(names) <= len(GROUP_COLOURS)
-        else np.sort(names[np.argsort(-counts, kind="stable")[:6]])
-    )
-    parts = [
-        (str(name), groups == name, colour)
-        for name, colour in zip(kept, GROUP_COLOURS, strict=False)
-    ]
+    kept, counts = np.unique(groups, return_counts=True)
+    if len(kept) > len(GROUP_COLOURS):
+        kept = np.sort(kept[np.argsort(-counts, kind="stable")[:6]])
+    coloured = zip(kept, GROUP_COLOURS, strict=False)
+    parts = [(str(name), groups == name, colour) for name, colour in coloured]
     rest = ~np.isin(groups, kept)
-    return parts + ([(f"other ({len(names) - len(kept)})", rest, PALE)] if rest.any() else [])
+    return parts + ([(f"other ({len(counts) - len(kept)})", rest, PALE)] if rest.any() else [])
 
 
 def system_look(system: str, with_difficulty: bool) -> tuple[str, str]:
-    """(label, colour) of a system, as in the paper's tables: CoRe, CoRe (w/ DD), I3D+MLP, I3D+MLP
-    (w/ DD)."""
+    """(label, colour) of a system, as in the paper's tables: CoRe, CoRe (w/ DD), I3D+MLP ..."""
     label = SYSTEM_NAMES.get(system, system) + (" (w/ DD)" if with_difficulty else "")
     return label, SYSTEM_COLOURS.get(system, GREEN)

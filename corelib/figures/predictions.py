@@ -1,0 +1,121 @@
+"""Figures of predicted scores: against the true ones, and where a model errs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from corelib.figures.style import (
+    BESIDE,
+    BLACK,
+    BLUE,
+    GREEN,
+    SYSTEM_COLOURS,
+    by_group,
+    identity_line,
+    limits,
+    numbers,
+    panels,
+    require,
+    styled,
+)
+from corelib.metrics import spearman
+
+
+@styled
+def score_scatter(
+    true: ArrayLike,
+    predicted: ArrayLike,
+    *,
+    label: str = "",
+    groups: ArrayLike | None = None,
+    spread: ArrayLike | None = None,
+    system: str = "",
+    title: str = "",
+) -> Figure:
+    """Predicted against true scores, and the residuals: see how near the dots lie to the line.
+
+    true, predicted: [N]; groups: [N], one colour each; spread: [N] standard deviation over the
+    exemplars, drawn as bars; label: what the scores are; system: "mlp" or "core", whose colour is
+    used where there are no groups (green for any other). A falling cloud on the right means that
+    low scores are predicted too high and high ones too low.
+    """
+    true = numbers(true, "true")
+    predicted = numbers(predicted, "predicted", len(true))
+    spread = None if spread is None else numbers(spread, "spread", len(true))
+    error = predicted - true
+    found = f"{np.median(np.abs(error)):.3g} over {len(true)} samples"
+    title = title or f"Median absolute error {found}"
+    figure, [[left, right]] = panels(1, 2, size=(10, 4.4), title=title)
+    for name, mask, colour in by_group(groups, len(true)):
+        colour = colour if groups is not None else SYSTEM_COLOURS.get(system, GREEN)
+        dots = {"s": 30, "color": colour, "alpha": 0.75, "linewidth": 0}
+        if spread is not None:
+            bars = {"fmt": "none", "ecolor": colour, "alpha": 0.35, "linewidth": 1}
+            left.errorbar(true[mask], predicted[mask], spread[mask], **bars)
+        left.scatter(true[mask], predicted[mask], label=name, **dots)
+        right.scatter(true[mask], error[mask], **dots)
+    reach, label = limits(true, predicted), label or "score"
+    identity_line(left, *reach)
+    right.axhline(0, color=BLACK, linewidth=1, linestyle=":")
+    left.set(xlabel=f"true {label}", ylabel=f"predicted {label}", xlim=reach, ylim=reach)
+    left.set_aspect("equal")
+    right.set(xlabel=f"true {label}", ylabel="predicted minus true")
+    if groups is not None:
+        right.legend(*left.get_legend_handles_labels(), **BESIDE)
+    return figure
+
+
+@styled
+def error_views(
+    frame: pd.DataFrame,
+    columns: Sequence[str] = ("group", "difficulty", "judges_spread"),
+    *,
+    title: str = "",
+) -> Figure:
+    """Where a model errs: its errors along several columns; see which means lie off zero.
+
+    frame    column `error` (predicted minus true) and the columns named, one row a sample
+    columns  text or up to six different values: the samples of each, their mean and its
+             bootstrapped 95 % interval; more: dots with their trend, and the rank correlation with
+             the error's size
+    """
+    require(frame, ("error", *columns), "frame")
+    size = (max(4 * len(columns), 7), 4)
+    figure, [axes] = panels(1, len(columns), size=size, title=title, sharey=True)
+    for axis, name in zip(axes, columns, strict=True):
+        known = frame[frame[name].notna()]
+        many = known[name].nunique() > 6 and pd.api.types.is_numeric_dtype(known[name])
+        (_errors_along if many else _errors_of_each)(axis, known, name)
+        axis.axhline(0, color=BLACK, linewidth=1, linestyle=":")
+        axis.set(xlabel=name.replace("_", " "), ylabel="")
+    axes[0].set_ylabel("predicted minus true")
+    return figure
+
+
+def _errors_along(axis: Axes, known: pd.DataFrame, name: str) -> None:
+    import seaborn  # here: it takes a second to import, and one figure needs it
+
+    dots = {"s": 22, "alpha": 0.6, "linewidths": 0}
+    look = {"scatter_kws": dots, "line_kws": {"color": BLACK, "linewidth": 1.5}}
+    seaborn.regplot(known, x=name, y="error", ax=axis, color=BLUE, ci=None, **look)
+    defined = known["error"].nunique() > 1
+    rho = spearman(known[name], known["error"].abs()) if defined else float("nan")
+    axis.set_title(f"rho with the error's size {rho:+.2f}")
+
+
+def _errors_of_each(axis: Axes, known: pd.DataFrame, name: str) -> None:
+    import seaborn
+
+    order = sorted(known[name].unique())
+    what = {"order": order, "ax": axis, "y": "error", "x": name}
+    seaborn.stripplot(known, color=BLUE, size=3.5, alpha=0.5, jitter=0.15, **what)
+    mean = {"linestyle": "none", "marker": "D", "markersize": 7, "seed": 0}
+    bar = {"err_kws": {"linewidth": 2}, "capsize": 0.25}
+    seaborn.pointplot(known, color=BLACK, **mean, **bar, **what)
+    axis.tick_params(axis="x", rotation=90 if len(order) > 6 else 0)
