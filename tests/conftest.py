@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import settings
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
@@ -22,38 +21,6 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: (item.path.name in LAST) - (item.path.name in FIRST))
 
 
-MADE = ("dives", "my-videos", "runs")  # what the course makes at the smoke profile
-
-
-def copy_notebooks(folder: Path) -> Path:
-    """The notebooks in `folder`, whose smoke profile makes everything there; returns where they
-    lie."""
-    from corelib.course.execute import notebooks_folder
-
-    source = folder / "notebooks"
-    shutil.copytree(notebooks_folder(), source)
-    profile = source / "profiles" / "smoke.yaml"
-    parameters = yaml.safe_load(profile.read_text(encoding="utf-8"))
-    dives, mine, runs = (str(folder / name) for name in MADE)
-    parameters["all"] |= {"dives": dives, "runs": runs}
-    parameters["11_your_videos"]["mine"] = mine
-    profile.write_text(yaml.safe_dump(parameters), encoding="utf-8")
-    return source
-
-
-def plan_notebook(folder: Path, name: str) -> dict:
-    """What a notebook in that folder is given at the smoke profile, the place for its results
-    included."""
-    from corelib.course.execute import plan_course
-    from corelib.course.parameters import RESULTS, declared_parameters, read_notebook
-
-    source = folder / "notebooks"
-    plan = plan_course("smoke", source=source)[name]
-    if RESULTS in declared_parameters(read_notebook(source / f"{name}.ipynb"), name):
-        plan[RESULTS] = str(folder / "results")
-    return plan
-
-
 @pytest.fixture(scope="session")
 def course_made(tmp_path_factory) -> Path:
     """The file, one for all processes of the tests, in which test_notebooks.py says where it has
@@ -66,6 +33,8 @@ def course_made(tmp_path_factory) -> Path:
 def smoke_kit(course_made, tmp_path_factory) -> Path:
     """A folder with notebooks to run at the smoke profile, and with a copy of the dives and runs
     that test_notebooks.py made, if it came first."""
+    from tests.smoke_course import MADE, copy_notebooks
+
     folder = tmp_path_factory.mktemp("kit") / "smoke"
     copy_notebooks(folder)
     if course_made.exists():

@@ -12,7 +12,7 @@ import papermill
 import pytest
 
 from corelib.course.execute import list_notebooks, notebooks_folder
-from tests.conftest import plan_notebook
+from tests.smoke_course import plan_notebook
 
 webdriver = pytest.importorskip(
     "selenium.webdriver", reason="selenium is not installed: pip install selenium"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from corelib.course.execute import list_notebooks, notebooks_folder, run_course
-from tests.conftest import copy_notebooks
+from tests.smoke_course import copy_notebooks
 
 TRAININGS = ["04", "06", "07", "08"]  # the notebooks that train and evaluate the dives' systems
 
