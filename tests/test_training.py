@@ -405,7 +405,7 @@ def test_bf16_and_compiled_encoding_are_stated_and_close(dives, runs, tmp_path):
     assert plain.metrics[0]["precision"] == "fp32"
     run = fit(
         dives,
-        named("smoke", with_difficulty=True, precision="bf16", batch=8),
+        named("smoke", with_difficulty=True, precision="bf16", epochs=1, batch=8),
         tmp_path / "run",
         device="cpu",
         progress=False,
