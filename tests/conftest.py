@@ -4,9 +4,11 @@ import importlib
 import os
 import shutil
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import settings
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
@@ -41,6 +43,21 @@ def smoke_kit(course_made, tmp_path_factory) -> Path:
         for name in MADE:
             shutil.copytree(Path(course_made.read_text(encoding="utf-8")) / name, folder / name)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warnings_in_lines():
+    """In the command line a doubt is a line on standard error, as for its users, and no error."""
+    invoke = CliRunner.invoke
+
+    def invoke_as_usual(self, *arguments, **options):
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", UserWarning)
+            return invoke(self, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CliRunner, "invoke", invoke_as_usual)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -58,6 +58,7 @@ def shell(monkeypatch):
     inside.reset(new_session=False)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # what a cell warns of is for its reader
 @each_notebook
 def test_an_open_and_a_wrong_answer_are_turned_down_and_the_solution_passes(
     name, shell, smoke_kit, capsys
