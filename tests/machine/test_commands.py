@@ -19,7 +19,7 @@ from corelib.machine.errors import KitError
 from corelib.machine.messages import describe_os_error
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = sorted(path.stem for path in (ROOT / "data_scripts").glob("*.py"))
+SCRIPTS = sorted(path.stem for path in (ROOT / "data_scripts").glob("[a-z]*.py"))
 PROGRAM = """
 import json, sys
 HEAVY = {"torch", "torchvision", "matplotlib", "pandas", "scipy", "numpy", "nbformat", "papermill"}

@@ -20,7 +20,7 @@ STEP = """
 import sys
 import torch
 from corelib.machine import distributed
-from tests.test_distributed import one_step
+from tests.machine.test_distributed import one_step
 
 distributed.start("cpu")
 found = one_step()
