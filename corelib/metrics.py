@@ -41,7 +41,11 @@ def spearman(predicted: ArrayLike, true: ArrayLike) -> float:
 
 
 def _centred_ranks(values: np.ndarray) -> np.ndarray:
-    return stats.rankdata(values) - (len(values) + 1) / 2
+    # A value's rank is the middle of the positions, `left` + 1 to `right`, of those equal to it:
+    # stats.rankdata's, which takes ten times as long, and a bootstrap asks 2000 times.
+    ordered = np.sort(values)
+    left, right = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
+    return (left + right - len(values)) / 2
 
 
 def score_range_of(true: ArrayLike) -> tuple[float, float]:

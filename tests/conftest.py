@@ -2,21 +2,62 @@
 
 import importlib
 import os
+import shutil
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import settings
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
 
-LONGEST = ("test_notebooks.py", "test_browser.py", "test_interruption.py")
+FIRST = ("test_notebooks.py", "test_interruption.py")  # they take minutes
+LAST = ("test_notebook_exercises.py", "test_browser.py")  # they take what test_notebooks.py made
 
 
 def pytest_collection_modifyitems(items):
-    """The files that take minutes first, so that several processes end together."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    """In an order in which several processes end together and do no work twice."""
+    items.sort(key=lambda item: (item.path.name in LAST) - (item.path.name in FIRST))
+
+
+@pytest.fixture(scope="session")
+def course_made(tmp_path_factory) -> Path:
+    """The file, one for all processes of the tests, in which test_notebooks.py says where it has
+    executed the course."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "course-made"
+
+
+@pytest.fixture(scope="module")
+def smoke_kit(course_made, tmp_path_factory) -> Path:
+    """A folder with notebooks to run at the smoke profile, and with a copy of the dives and runs
+    that test_notebooks.py made, if it came first."""
+    from tests.smoke_course import MADE, copy_notebooks
+
+    folder = tmp_path_factory.mktemp("kit") / "smoke"
+    copy_notebooks(folder)
+    if course_made.exists():
+        for name in MADE:
+            shutil.copytree(Path(course_made.read_text(encoding="utf-8")) / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warnings_in_lines():
+    """In the command line a doubt is a line on standard error, as for its users, and no error."""
+    invoke = CliRunner.invoke
+
+    def invoke_as_usual(self, *arguments, **options):
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", UserWarning)
+            return invoke(self, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CliRunner, "invoke", invoke_as_usual)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 
@@ -38,7 +39,9 @@ def payloads(marker: Path) -> dict[str, Calls]:
 
 def runs_plainly(content: bytes, marker: Path) -> bool:
     """Whether a plain reader falls for it; the marker is taken away again."""
-    pickle.loads(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of the file that one leaves open
+        pickle.loads(content)
     fell = marker.exists()
     marker.unlink(missing_ok=True)
     return fell

@@ -11,7 +11,8 @@ import time
 import papermill
 import pytest
 
-from corelib.course.execute import list_notebooks, notebooks_folder, plan_course
+from corelib.course.execute import list_notebooks, notebooks_folder
+from tests.smoke_course import plan_notebook
 
 webdriver = pytest.importorskip(
     "selenium.webdriver", reason="selenium is not installed: pip install selenium"
@@ -130,20 +131,14 @@ def lab(tmp_path_factory):
         server.wait()
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tmp_path_factory.mktemp("data")
-
-
 @pytest.fixture
-def opened(browser, lab, data):
+def opened(browser, lab, smoke_kit):
     """opened("06_tree") -> the browser with that notebook, at the smoke profile, run to its end in
     JupyterLab."""
 
     def run(name):
         folder, address = lab
-        changes = plan_course("smoke", source=notebooks_folder())[name]
-        changes |= {key: str(data / key) for key in ("dives", "runs", "results") if key in changes}
+        changes = plan_notebook(smoke_kit, name)
         source, copy = list_notebooks(notebooks_folder())[name], folder / f"{name}.ipynb"
         shutil.copytree(source.parent / "pictures", folder / "pictures", dirs_exist_ok=True)
         papermill.execute_notebook(

@@ -44,22 +44,33 @@ if Path("no-network").exists() and name == "uv" and "install" in sys.argv:
 @pytest.fixture
 def bare(tmp_path):
     """A folder with only what the set-up looks at, its path with a space."""
-    folder = tmp_path / "my course"
+    return copy_bare(tmp_path)
+
+
+def copy_bare(place: Path) -> Path:
+    folder = place / "my course"
     folder.mkdir()
     for name in ("kit.py", "Makefile", "pyproject.toml", "requirements.lock"):
         (folder / name).write_bytes((ROOT / name).read_bytes())
     return folder
 
 
-@pytest.fixture
-def fresh_clone(bare):
-    """A fresh clone whose installers and programs are recorders. Python finds them, as it looks
-    into the current folder first."""
+def record(bare: Path) -> Path:
+    """Make it a fresh clone whose installers and programs are recorders. Python finds them, as it
+    looks into the current folder first."""
     for name in ("pip", "corelib", "pytest"):
         (bare / name).mkdir()
         (bare / name / "__init__.py").touch()
         (bare / name / "__main__.py").write_text(RECORDER)
     return bare
+
+
+@pytest.fixture(scope="module")
+def set_up(tmp_path_factory):
+    """A fresh clone after the README's first line: (the clone, how that ended, what it started)."""
+    clone = record(copy_bare(tmp_path_factory.mktemp("clone")))
+    first = run([sys.executable, *lines_of_the_readme()[0][1:]], clone)
+    return clone, first, started(clone)
 
 
 def run(command, folder: Path) -> subprocess.CompletedProcess:
@@ -98,14 +109,11 @@ def lines_of_the_readme() -> list[list[str]]:
 
 
 def test_the_two_lines_of_the_readme_set_a_fresh_clone_up_once_and_start_the_course_and_the_tests(
-    fresh_clone,
+    set_up,
 ):
-    course, tests = [[sys.executable, *line[1:]] for line in lines_of_the_readme()]
-
-    first = run(course, fresh_clone)
+    clone, first, (*setup, last) = set_up
     assert first.returncode == 0, first.stderr
     assert "once; a few GB" in first.stdout
-    *setup, last = started(fresh_clone)
     assert [line.split()[:2] for line in setup] == [
         ["pip", "install"],
         ["uv", "pip"],
@@ -122,43 +130,46 @@ def test_the_two_lines_of_the_readme_set_a_fresh_clone_up_once_and_start_the_cou
     assert all(".venv" in line for line in setup[1:])  # into the environment, whatever is active
     assert last == "corelib course run"  # at the profile that the command takes by itself: laptop
 
-    assert run(tests, fresh_clone).returncode == 0
-    (tests,) = started(fresh_clone)
+    _, tests = [[sys.executable, *line[1:]] for line in lines_of_the_readme()]
+    assert run(tests, clone).returncode == 0
+    (tests,) = started(clone)
     assert tests.split()[0] == "pytest"
 
 
-def test_the_set_up_is_done_again_only_when_the_lock_or_the_project_has_changed(fresh_clone):
+def test_the_set_up_is_done_again_only_when_the_lock_or_the_project_has_changed(set_up):
     kit = [sys.executable, "kit.py"]
-    run([*kit, "setup"], fresh_clone)
-    assert len(started(fresh_clone)) == 3
-    (fresh_clone / "requirements.lock").touch()
-    result = run([*kit, "run", "--profile", "smoke", "--only", "05"], fresh_clone)
+    clone, _, setup = set_up
+    assert len(setup) == 3 + 1
+    (clone / "requirements.lock").touch()
+    result = run([*kit, "run", "--profile", "smoke", "--only", "05"], clone)
     assert result.returncode == 0 and "Setting up" not in result.stdout
-    assert started(fresh_clone) == ["corelib course run --profile smoke --only 05"]
+    assert started(clone) == ["corelib course run --profile smoke --only 05"]
     for name in ("requirements.lock", "pyproject.toml"):
-        with (fresh_clone / name).open("a") as file:
+        with (clone / name).open("a") as file:
             file.write("\n")
-        result = run([*kit, "test", "-x"], fresh_clone)
+        result = run([*kit, "test", "-x"], clone)
         assert "Setting up" not in result.stdout  # .venv is sound: it is kept, with uv in it
-        *setup, last = started(fresh_clone)
+        *setup, last = started(clone)
         assert (
             [line.split()[0] for line in setup] == ["uv", "uv"]
             and last.startswith("pytest ")
             and last.endswith(" -x")
         )
-    (fresh_clone / "pytest" / "__main__.py").write_text("raise SystemExit(5)")
-    assert run([*kit, "test"], fresh_clone).returncode == 5  # what was started ends the command
+    (clone / "pytest" / "__main__.py").write_text("raise SystemExit(5)")
+    assert run([*kit, "test"], clone).returncode == 5  # what was started ends the command
+    (clone / "pytest" / "__main__.py").write_text(RECORDER)
 
 
-def test_a_set_up_that_fails_says_at_what_and_goes_on_the_next_time(fresh_clone):
-    (fresh_clone / "no-network").touch()
-    failed = run([sys.executable, "kit.py", "test"], fresh_clone)
+def test_a_set_up_that_fails_says_at_what_and_goes_on_the_next_time(bare):
+    clone = record(bare)
+    (clone / "no-network").touch()
+    failed = run([sys.executable, "kit.py", "test"], clone)
     assert failed.returncode == 1
     assert "could not resolve host" in failed.stderr and "the set-up stopped at: " in failed.stderr
-    assert "pytest" not in started(fresh_clone)
-    (fresh_clone / "no-network").unlink()
-    assert run([sys.executable, "kit.py", "test"], fresh_clone).returncode == 0
-    assert [line.split()[0] for line in started(fresh_clone)] == ["uv", "uv", "pytest"]
+    assert "pytest" not in started(clone)
+    (clone / "no-network").unlink()
+    assert run([sys.executable, "kit.py", "test"], clone).returncode == 0
+    assert [line.split()[0] for line in started(clone)] == ["uv", "uv", "pytest"]
 
 
 def test_a_command_that_is_none_shows_those_that_are(bare):

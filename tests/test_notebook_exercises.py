@@ -10,13 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from corelib.course import project_root
-from corelib.course.execute import (
-    NotebookError,
-    list_notebooks,
-    notebooks_folder,
-    plan_course,
-    run_course,
-)
+from corelib.course.execute import NotebookError, list_notebooks, notebooks_folder, run_course
 from corelib.course.exercises import BEGIN, WRONG, OpenExercise, student_notebook
 
 PATHS = list_notebooks(notebooks_folder())
@@ -93,13 +87,14 @@ def shell(monkeypatch):
     inside.reset(new_session=False)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # what a cell warns of is for its reader
 @each_notebook
-def test_an_open_and_a_wrong_answer_are_turned_down_and_the_solution_passes(name, shell, capsys):
+def test_an_open_and_a_wrong_answer_are_turned_down_and_the_solution_passes(
+    name, shell, smoke_kit, capsys
+):
     notebook, student = read(name), student_notebook(read(name))
-    parameters = "\n".join(
-        f"{key} = {value!r}"
-        for key, value in plan_course("smoke", source=notebooks_folder())[name].items()
-    )
+    plan = plan_notebook(smoke_kit, name)
+    parameters = "\n".join(f"{key} = {value!r}" for key, value in plan.items())
     exercises = {solution: (number, check) for number, solution, check in exercises_of(notebook)}
     for place, cell in enumerate(notebook.cells):
         if cell.cell_type != "code":
@@ -121,10 +116,10 @@ def test_an_open_and_a_wrong_answer_are_turned_down_and_the_solution_passes(name
         assert f"Exercise {number}: right." in printed
 
 
-def test_a_notebook_of_the_student_edition_runs_to_its_first_open_exercise(tmp_path):
+def test_a_notebook_of_the_student_edition_runs_to_its_first_open_exercise(smoke_kit, tmp_path):
     source = tmp_path / "notebooks"
     source.mkdir()
-    shutil.copytree(notebooks_folder() / "profiles", source / "profiles")
+    shutil.copytree(smoke_kit / "notebooks" / "profiles", source / "profiles")
     for name in PATHS:
         nbformat.write(student_notebook(read(name)), source / f"{name}.ipynb")
     with pytest.raises(NotebookError, match="OpenExercise: Exercise 6.1 is"):

@@ -2,13 +2,12 @@
 once more."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 
 from corelib.course.execute import list_notebooks, notebooks_folder, run_course
+from tests.smoke_course import copy_notebooks
 
 TRAININGS = ["04", "06", "07", "08"]  # the notebooks that train and evaluate the dives' systems
 
@@ -16,19 +15,17 @@ TRAININGS = ["04", "06", "07", "08"]  # the notebooks that train and evaluate th
 def run_smoke(folder: Path, notebooks: list[str] | None = None) -> Path:
     """Execute the course from scratch, with dives and runs of its own below `folder`; returns the
     folder of its pages."""
-    source = folder / "notebooks"
-    shutil.copytree(notebooks_folder(), source)
-    profile = source / "profiles" / "smoke.yaml"
-    parameters = yaml.safe_load(profile.read_text(encoding="utf-8"))
-    parameters["all"] |= {"dives": str(folder / "dives-smoke"), "runs": str(folder / "runs")}
-    profile.write_text(yaml.safe_dump(parameters), encoding="utf-8")
+    source = copy_notebooks(folder)
     return run_course("smoke", source=source, out=folder / "course", notebooks=notebooks).parent
 
 
 @pytest.fixture(scope="module")
-def executed(tmp_path_factory):
+def executed(tmp_path_factory, course_made):
     """A course run of every notebook."""
-    return run_smoke(tmp_path_factory.mktemp("first"))
+    folder = tmp_path_factory.mktemp("first")
+    pages = run_smoke(folder)
+    course_made.write_text(str(folder), encoding="utf-8")
+    return pages
 
 
 def test_the_course_runs_at_smoke(executed):

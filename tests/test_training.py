@@ -37,7 +37,9 @@ from corelib.training import (
     train_epoch,
 )
 from data_scripts.dives.dataset import make_dives
+from tests.doubts import few_dives, few_steps
 
+pytestmark = [few_steps, few_dives]
 SYSTEMS = [("core", False), ("core", True), ("mlp", False), ("mlp", True)]
 FILES = {
     "recipe.json",
@@ -61,7 +63,8 @@ def dives(tmp_path_factory):
 
 
 def train(table, out, **changes):
-    return fit(table, named("smoke", **changes), out, device="cpu", progress=False)
+    recipe = named("smoke", **{"batch": 8} | changes)
+    return fit(table, recipe, out, device="cpu", progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -359,7 +362,7 @@ def test_the_chosen_weights_are_those_of_the_best_validation_epoch(dives, tmp_pa
 def test_workers_resumes_and_others_random_numbers_change_nothing(
     dives, tmp_path, monkeypatch, system
 ):
-    recipe = named("smoke", system=system, dropout=0.4, epochs=3)
+    recipe = named("smoke", system=system, dropout=0.4, epochs=2, batch=8)
     alone = fit(dives, recipe, tmp_path / "alone", device="cpu", progress=False)
     draw, original = torch.rand, clips.VideoClips.fetch
     monkeypatch.setattr(
@@ -410,7 +413,7 @@ def test_bf16_and_compiled_encoding_are_stated_and_close(dives, runs, tmp_path):
     assert plain.metrics[0]["precision"] == "fp32"
     run = fit(
         dives,
-        named("smoke", with_difficulty=True, precision="bf16"),
+        named("smoke", with_difficulty=True, precision="bf16", epochs=1, batch=8),
         tmp_path / "run",
         device="cpu",
         progress=False,
@@ -536,6 +539,7 @@ def features(dives, tmp_path_factory):
     return SampleTable.load(folder)
 
 
+@pytest.mark.filterwarnings("ignore:the model reads the same difference:UserWarning")
 @pytest.mark.parametrize("system", ["core", "mlp"])
 def test_an_exploding_training_keeps_the_last_good_checkpoint(features, tmp_path, system):
     out = tmp_path / "run"

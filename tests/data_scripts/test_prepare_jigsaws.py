@@ -22,6 +22,7 @@ from corelib.recipe import named
 from corelib.runs.fit import fit
 from data_scripts.prepared import datasets
 from data_scripts.readers.pickles import load_pickle
+from tests.doubts import few_steps
 from tests.official_layouts import JIGSAWS_TASKS, jigsaws_trials
 
 SCRIPT = Path(__file__).parents[2] / "data_scripts" / "prepare_jigsaws.py"
@@ -259,6 +260,7 @@ def test_folds_by_user_and_by_repetition_worked_out(official, tmp_path, prepare)
     assert by_repetition["supertrial"].tolist() == [1, 2, 4, 1, 2, 4, 1, 2]
 
 
+@few_steps
 @pytest.mark.parametrize("system", ["mlp", "core"])
 def test_a_fold_trains_at_a_small_size(official, tmp_path, prepare, system):
     raw = official[0]

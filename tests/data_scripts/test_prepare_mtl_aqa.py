@@ -21,6 +21,7 @@ from corelib.recipe import named
 from corelib.runs.fit import fit
 from corelib.tree import quantile_edges
 from data_scripts.dives.rules import parse_dive_number
+from tests.doubts import few_steps
 from tests.official_layouts import MTL_AQA_PICKLES, write_mtl_aqa_pickles
 
 SCRIPT = Path(__file__).parents[2] / "data_scripts" / "prepare_mtl_aqa.py"
@@ -144,6 +145,7 @@ def test_frames_before_the_end_or_the_whole_dive(prepared):
     )
 
 
+@few_steps
 @pytest.mark.parametrize("system", ["mlp", "core"])
 def test_the_protocol_of_the_paper_at_a_small_size(prepared, tmp_path, system):
     small = {

@@ -116,6 +116,7 @@ def test_mtl_aqa(command, official_mtl_aqa):
     ]
 
 
+@pytest.mark.filterwarnings("ignore:a rho of 1 has an infinite z:UserWarning")  # of a few videos
 def test_aqa7(command, official_aqa7):
     document, place = command("aqa7", official_aqa7[0])
     rows = by_system(document["compared"])

@@ -49,6 +49,7 @@ def change(folder, **parts):
     (folder / "recipe.json").write_text(json.dumps(described))
 
 
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # what a payload left open
 @pytest.mark.parametrize("old", [False, True])
 @pytest.mark.parametrize("kind", payloads(None))
 def test_a_checkpoint_that_runs_something_is_refused_and_nothing_runs(tmp_path, kind, old):
