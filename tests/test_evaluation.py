@@ -23,6 +23,7 @@ from corelib.recipe import RecipeError, named
 from corelib.runs.fit import fit
 from corelib.runs.frozen import freeze_features
 from corelib.task import Task, group_labels
+from tests.doubts import few_steps
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from traitlets.config import Config
 from corelib.course import project_root
 from corelib.course.execute import NotebookError, list_notebooks, notebooks_folder, run_course
 from corelib.course.exercises import BEGIN, WRONG, OpenExercise, student_notebook
+from tests.smoke_course import plan_notebook
 
 PATHS = list_notebooks(notebooks_folder())
 each_notebook = pytest.mark.parametrize("name", PATHS)

@@ -17,6 +17,7 @@ from corelib.evaluation import encode, open_inputs
 from corelib.recipe import named
 from corelib.runs.fit import fit
 from corelib.runs.score import score_video
+from tests.doubts import few_steps
 from tests.official_layouts import (
     FINEDIVING_EVENTS,
     FINEDIVING_PICKLES,

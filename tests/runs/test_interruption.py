@@ -30,7 +30,7 @@ from corelib.machine.files import NoSpaceError, new_folder, only_one
 from corelib.recipe import named
 from corelib.runs.fit import fit
 from corelib.runs.records import RunError
-from data_scripts.dives.dataset import find_or_make_dives
+from data_scripts.dives.dataset import find_or_make_dives, make_dives
 from tests.kills import KILLED
 
 FILES = {
