@@ -42,7 +42,7 @@ def spearman(predicted: ArrayLike, true: ArrayLike) -> float:
 
 def _centred_ranks(values: np.ndarray) -> np.ndarray:
     # A value's rank is the middle of the positions, `left` + 1 to `right`, of those equal to it:
-    # stats.rankdata's, which takes ten times as long, and a bootstrap asks 2000 times.
+    # stats.rankdata's, in a fraction of its time, as a bootstrap asks 2000 times.
     ordered = np.sort(values)
     left, right = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
     return (left + right - len(values)) / 2
