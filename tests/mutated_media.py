@@ -56,10 +56,16 @@ def moving(frames: int = FRAMES) -> np.ndarray:
 # --------------------------------------------------------------------------- sound files
 
 CODECS = (
-    ("h264.mp4", "libx264", "yuv420p"), ("mpeg4.mov", "mpeg4", "yuv420p"), ("mpeg4.avi", "mpeg4", "yuv420p"),
-    ("mjpeg.avi", "mjpeg", "yuvj420p"), ("raw.avi", "rawvideo", "yuv420p"), ("h264.mkv", "libx264", "yuv420p"),
-    ("ffv1.mkv", "ffv1", "yuv420p"), ("vp8.webm", "libvpx", "yuv420p"), ("vp9.webm", "libvpx-vp9", "yuv420p"),
-)  # fmt: skip
+    ("h264.mp4", "libx264", "yuv420p"),
+    ("mpeg4.mov", "mpeg4", "yuv420p"),
+    ("mpeg4.avi", "mpeg4", "yuv420p"),
+    ("mjpeg.avi", "mjpeg", "yuvj420p"),
+    ("raw.avi", "rawvideo", "yuv420p"),
+    ("h264.mkv", "libx264", "yuv420p"),
+    ("ffv1.mkv", "ffv1", "yuv420p"),
+    ("vp8.webm", "libvpx", "yuv420p"),
+    ("vp9.webm", "libvpx-vp9", "yuv420p"),
+)
 
 
 def write_videos(folder: Path) -> list[str]:
@@ -84,10 +90,15 @@ def write_videos(folder: Path) -> list[str]:
 
 
 IMAGES = {
-    "plain.jpg": ("RGB", "JPEG", {}), "progressive.jpg": ("RGB", "JPEG", {"progressive": True}), "grey.jpg": ("L", "JPEG", {}),
-    "cmyk.jpg": ("CMYK", "JPEG", {}), "colour.png": ("RGB", "PNG", {}), "grey.png": ("L", "PNG", {}),
-    "palette.png": ("P", "PNG", {}), "alpha.png": ("RGBA", "PNG", {}),
-}  # fmt: skip
+    "plain.jpg": ("RGB", "JPEG", {}),
+    "progressive.jpg": ("RGB", "JPEG", {"progressive": True}),
+    "grey.jpg": ("L", "JPEG", {}),
+    "cmyk.jpg": ("CMYK", "JPEG", {}),
+    "colour.png": ("RGB", "PNG", {}),
+    "grey.png": ("L", "PNG", {}),
+    "palette.png": ("P", "PNG", {}),
+    "alpha.png": ("RGBA", "PNG", {}),
+}
 
 
 def write_images(folder: Path) -> list[str]:

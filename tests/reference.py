@@ -32,21 +32,26 @@ TINY = (
     "--set frames=16 --set snippet_starts=[0] --set crop=28 --set width=0.0625 --set tree_width=16"
     " --set batch=6"
 )
+RESIZED = "--set resize=[32,32]"
 STATED = "--set resize=[32,32] --set temporal_shift=1"
 TIMES = ("seconds", "device", "notebook", "table_sha256")  # of metrics.json: not of the method
 
 # name: what is prepared, from RAW (official layouts) or DIVES into OUT
 PREPARED = {
     "dives": f"make_dives.py --out OUT {DIVES} --seed 0",
-    "dives-all": "make_dives.py --out OUT --train 3 --val 1 --test 2 --frames 36 --size 72 --numbers all --workers 1 --seed 7",
+    "dives-all": "make_dives.py --out OUT --train 3 --val 1 --test 2 --frames 36 --size 72 --seed 7"
+                 " --numbers all --workers 1",
     "mtl-aqa": "prepare_mtl_aqa.py --raw RAW/mtl-aqa --out OUT",
-    "mtl-aqa-events": "prepare_mtl_aqa.py --raw RAW/mtl-aqa --out OUT --split events --pair-by group",
+    "mtl-aqa-events": "prepare_mtl_aqa.py --raw RAW/mtl-aqa --out OUT --split events"
+                      " --pair-by group",
     "aqa7": "prepare_aqa7.py --raw RAW/aqa-7 --out OUT --range paper",
     "jigsaws": "prepare_jigsaws.py --raw RAW/jigsaws --splits RAW/splits.pkl --out OUT",
-    "jigsaws-users": "prepare_jigsaws.py --raw RAW/jigsaws --folds user --camera right --task Suturing --out OUT",
+    "jigsaws-users": "prepare_jigsaws.py --raw RAW/jigsaws --folds user --camera right --out OUT"
+                     " --task Suturing",
     "finediving": "prepare_finediving.py --raw RAW/finediving --out OUT",
     "videos": "prepare_videos.py --videos RAW/videos --scores RAW/videos/scores.csv --out OUT",
-    "features": "prepare_features.py --features RAW/npy --labels RAW --score TES --steps 8 --out OUT",
+    "features": "prepare_features.py --features RAW/npy --labels RAW --score TES --steps 8"
+                " --out OUT",
 }  # fmt: skip
 # name: (dataset under PREPARED, options of train)
 TRAINED = {
@@ -57,12 +62,14 @@ TRAINED = {
     "paper": ("mtl-aqa", f"--recipe paper --with-difficulty {SMALL} {TINY} {STATED}"),
     "gpu": ("finediving", f"--recipe gpu {SMALL} {TINY} {STATED} --set checkpointing=true"),
     "direct": ("dives", f"--recipe smoke {SMALL} --set head=direct --set pairing=two"),
-    "odd": ("dives", f"--recipe smoke {SMALL} --set pair_by=group --set intervals=equal --set decoding=most_probable "
-            "--set exemplar_score=false --set accumulate=2 --set refit=true --set epochs=4"),
-    "percent": ("aqa7/aqa7-diving", f"--recipe smoke {SMALL} --set target_unit=percent --set resize=[32,32]"),
-    "folds": ("jigsaws/jigsaws-suturing", f"--recipe smoke {SMALL} --set resize=[32,32] --set epochs=1"),
+    "odd": ("dives", f"--recipe smoke {SMALL} --set pair_by=group --set intervals=equal"
+            " --set decoding=most_probable --set exemplar_score=false --set accumulate=2"
+            " --set refit=true --set epochs=4"),
+    "percent": ("aqa7/aqa7-diving", f"--recipe smoke {SMALL} --set target_unit=percent {RESIZED}"),
+    "folds": ("jigsaws/jigsaws-suturing", f"--recipe smoke {SMALL} {RESIZED} --set epochs=1"),
     "features-core": ("features", "--recipe features --set epochs=3"),
-    "features-mlp": ("features", "--recipe features --system mlp --set epochs=3 --set least_steps=20"),
+    "features-mlp": ("features", "--recipe features --system mlp --set epochs=3"
+                     " --set least_steps=20"),
 }  # fmt: skip
 ASKED = {
     "evaluate": "evaluate OUT/core-dd --split train --exemplars all --json",

@@ -33,9 +33,11 @@ if name == "pip" and "uv" in sys.argv:  # what pip would install
     Path("uv", "__main__.py").write_text(Path(__file__).read_text())
     info = Path(sysconfig.get_path("purelib"), "uv-0.dist-info")
     info.mkdir(exist_ok=True)
-    for file in ("METADATA", "WHEEL", "INSTALLER", "RECORD"):
+    files = ("METADATA", "WHEEL", "INSTALLER", "RECORD")
+    for file in files:
         (info / file).touch()
-    (info / "RECORD").write_text("".join(f"uv-0.dist-info/{file},,\\n" for file in ("METADATA", "WHEEL", "INSTALLER", "RECORD")))
+    lines = [f"uv-0.dist-info/{file},,\\n" for file in files]
+    (info / "RECORD").write_text("".join(lines))
 if Path("no-network").exists() and name == "uv" and "install" in sys.argv:
     sys.exit("could not resolve host")
 """

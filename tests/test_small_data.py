@@ -18,10 +18,19 @@ from corelib.task import Task
 from corelib.training import plan_epoch
 
 INFO = {
-    "name": "bank", "title": "Bank", "source": "test", "licence": "none", "citation": "none",
-    "score_range": [0, 100], "protocol": "fixed", "pairing_key": None, "divided_by_difficulty": False,
-    "frame_rate": None, "frame_size": None, "left_out": [],
-}  # fmt: skip
+    "name": "bank",
+    "title": "Bank",
+    "source": "test",
+    "licence": "none",
+    "citation": "none",
+    "score_range": [0, 100],
+    "protocol": "fixed",
+    "pairing_key": None,
+    "divided_by_difficulty": False,
+    "frame_rate": None,
+    "frame_size": None,
+    "left_out": [],
+}
 SMALL = {"tree_width": 8, "projection": 8, "epochs": 1}
 
 

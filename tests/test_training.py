@@ -51,9 +51,23 @@ FILES = {
     "environment.json",
 }
 ROW = {
-    "dataset", "system", "with_difficulty", "recipe", "seed", "split", "spearman", "rl2_x100", "score_range", "n_train",
-    "n_test", "epoch", "selected_on", "seconds", "device", "notebook",
-}  # fmt: skip
+    "dataset",
+    "system",
+    "with_difficulty",
+    "recipe",
+    "seed",
+    "split",
+    "spearman",
+    "rl2_x100",
+    "score_range",
+    "n_train",
+    "n_test",
+    "epoch",
+    "selected_on",
+    "seconds",
+    "device",
+    "notebook",
+}
 
 
 @pytest.fixture(scope="module")

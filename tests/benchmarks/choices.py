@@ -58,8 +58,8 @@ def main(choice: str, dataset: str, seeds: str, runs: Path, out: Path) -> None:
     print(machine_line())
     table, histories = SampleTable.load(dataset), {}
     print(
-        f"{'CoRe (w/ DD), laptop, ' + table.name:46}{'test rho':>18}{'R-l2 x100':>16}{'seconds':>9}{'clips':>9}"
-        "   rho of each seed"
+        f"{'CoRe (w/ DD), laptop, ' + table.name:46}{'test rho':>18}{'R-l2 x100':>16}"
+        f"{'seconds':>9}{'clips':>9}   rho of each seed"
     )
     for name, changes in WAYS[choice].items():
         trained = [

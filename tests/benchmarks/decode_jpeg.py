@@ -32,10 +32,19 @@ from corelib.recipe import named
 
 FRAMES, HEIGHT, WIDTH = 103, 256, 455
 CARD = {
-    "name": "grain", "title": "Procedural grain", "source": "tests/benchmarks/decode_jpeg.py", "licence": "none needed",
-    "citation": "none", "score_range": [0, 1], "protocol": "fixed", "pairing_key": None, "divided_by_difficulty": False,
-    "frame_rate": None, "frame_size": [HEIGHT, WIDTH], "left_out": [],
-}  # fmt: skip
+    "name": "grain",
+    "title": "Procedural grain",
+    "source": "tests/benchmarks/decode_jpeg.py",
+    "licence": "none needed",
+    "citation": "none",
+    "score_range": [0, 1],
+    "protocol": "fixed",
+    "pairing_key": None,
+    "divided_by_difficulty": False,
+    "frame_rate": None,
+    "frame_size": [HEIGHT, WIDTH],
+    "left_out": [],
+}
 
 
 def grain(seed: int) -> np.ndarray:

@@ -96,16 +96,14 @@ def main(rounds: int, compiled: bool, folder: str | None) -> None:
             ways["lean, bfloat16, compiled"] = lambda: fastest(snippets.bfloat16()).float()
         features = {name: way() for name, way in ways.items()}
         seconds = medians(ways, rounds)
-        print(
-            f"\n{title}\n{'':28}{'clips/s':>9}{'times plain':>13}{'relative difference':>21}{'cosine':>10}"
-        )
+        head = f"{'':28}{'clips/s':>9}{'times plain':>13}{'relative difference':>21}{'cosine':>10}"
+        print(f"\n{title}\n{head}")
         reference = features["plain, float32"]
         for name, taken in seconds.items():
             apart = ((features[name] - reference).norm() / reference.norm()).item()
             cosine = torch.cosine_similarity(features[name], reference).min().item()
-            print(
-                f"{name:28}{len(clips) / taken:9.2f}{seconds['plain, float32'] / taken:13.2f}{apart:21.1e}{cosine:10.5f}"
-            )
+            rate, times = len(clips) / taken, seconds["plain, float32"] / taken
+            print(f"{name:28}{rate:9.2f}{times:13.2f}{apart:21.1e}{cosine:10.5f}")
     if folder:
         run = Run.load(folder)
         print(f"\n{run.folder.name}")

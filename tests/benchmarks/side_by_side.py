@@ -21,10 +21,19 @@ from corelib.recipe import Recipe
 from corelib.runs.records import machine
 
 CARD = {
-    "name": "simulated", "title": "Simulated scores", "source": "tests/benchmarks/side_by_side.py", "licence": "none needed",
-    "citation": "none", "score_range": [0, 110], "protocol": "fixed", "pairing_key": "difficulty", "divided_by_difficulty": True,
-    "frame_rate": None, "frame_size": None, "left_out": [],
-}  # fmt: skip
+    "name": "simulated",
+    "title": "Simulated scores",
+    "source": "tests/benchmarks/side_by_side.py",
+    "licence": "none needed",
+    "citation": "none",
+    "score_range": [0, 110],
+    "protocol": "fixed",
+    "pairing_key": "difficulty",
+    "divided_by_difficulty": True,
+    "frame_rate": None,
+    "frame_size": None,
+    "left_out": [],
+}
 
 
 def machine_line(device: torch.device = torch.device("cpu")) -> str:
@@ -62,7 +71,7 @@ def medians(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, flo
     """Seconds of each way, the median of `rounds`; the ways take turns, so that a busy minute falls
     on all of them."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
-    for name, way in ways.items():
+    for way in ways.values():
         way()  # the first call lays out memory and plans convolutions
     for _ in range(rounds):
         for name, way in ways.items():

@@ -143,9 +143,8 @@ def main(size: str, device: str, steps: int, compiled: bool) -> None:
         # what the mathematics asks for, without what checkpointing computes again
         operations = operations if way.checkpointing or way.compile else found["operations"]
         share = operations * found["videos"] / rate
-        print(
-            f"{name:28}{found['pairs']:9.1f}{found['clips']:9.1f}{found['clips'] / first:7.2f}{found['memory']:9.2f}{share:9.1%}"
-        )
+        pairs, clips, memory = (found[key] for key in ("pairs", "clips", "memory"))
+        print(f"{name:28}{pairs:9.1f}{clips:9.1f}{clips / first:7.2f}{memory:9.2f}{share:9.1%}")
 
 
 if __name__ == "__main__":

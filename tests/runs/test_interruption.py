@@ -19,7 +19,6 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from corelib import training
 from corelib.__main__ import main
 from corelib.data import clips
 from corelib.data.banks import write_bank
@@ -28,6 +27,7 @@ from corelib.data.samples import DatasetError, SampleTable, new_dataset, write_t
 from corelib.machine import files
 from corelib.machine.files import NoSpaceError, new_folder, only_one
 from corelib.recipe import named
+from corelib.runs import fit as run_fit
 from corelib.runs.fit import fit
 from corelib.runs.records import RunError
 from data_scripts.dives.dataset import find_or_make_dives, make_dives
@@ -45,22 +45,59 @@ FILES = {
 # Each process is killed at one of these and the next one goes on: before the first checkpoint, in a
 # step, while a file is written, before and after it gets its name, between the files of a
 # checkpoint, between epochs, in an evaluation.
-MOMENTS = {"videos": [
-    ("half", "recipe.json"), ("behind", "backward:1"), ("behind", "backward:2"), ("before", "evaluate:1"),
-    ("half", "last.pt"), ("whole", "last.pt"), ("named", "last.pt"),
-    ("half", "best.safetensors"), ("named", "best.safetensors"), ("half", "history.csv"), ("named", "history.csv"),
-    ("behind", "backward:3"), ("half", "last.pt"), ("named", "last.pt"), ("whole", "history.csv"),
-    ("behind", "evaluate:1"), ("whole", "last.pt"), ("named", "last.pt"),
-    ("before", "evaluate:1"), ("half", "predictions.csv"), ("named", "predictions.csv"), ("half", "metrics.json"), ("whole", "metrics.json"),
-], "refitted features": [  # first the run in the folder `choice`, then the one that refits
-    ("behind", "backward:2"), ("named", "last.pt"), ("named", "history.csv"), ("half", "metrics.json"), ("named", "metrics.json"),
-    ("behind", "backward:2"), ("half", "last.pt"), ("named", "last.pt"), ("whole", "history.csv"), ("named", "last.pt"),
-    ("half", "last.pt"), ("named", "last.pt"), ("before", "evaluate:1"), ("whole", "predictions.csv"), ("half", "metrics.json"),
-]}  # fmt: skip
+MOMENTS = {
+    "videos": [
+        ("half", "recipe.json"),
+        ("behind", "backward:1"),
+        ("behind", "backward:2"),
+        ("before", "evaluate:1"),
+        ("half", "last.pt"),
+        ("whole", "last.pt"),
+        ("named", "last.pt"),
+        ("half", "best.safetensors"),
+        ("named", "best.safetensors"),
+        ("half", "history.csv"),
+        ("named", "history.csv"),
+        ("behind", "backward:3"),
+        ("half", "last.pt"),
+        ("named", "last.pt"),
+        ("whole", "history.csv"),
+        ("behind", "evaluate:1"),
+        ("whole", "last.pt"),
+        ("named", "last.pt"),
+        ("before", "evaluate:1"),
+        ("half", "predictions.csv"),
+        ("named", "predictions.csv"),
+        ("half", "metrics.json"),
+        ("whole", "metrics.json"),
+    ],
+    "refitted features": [  # first the run in the folder `choice`, then the one that refits
+        ("behind", "backward:2"),
+        ("named", "last.pt"),
+        ("named", "history.csv"),
+        ("half", "metrics.json"),
+        ("named", "metrics.json"),
+        ("behind", "backward:2"),
+        ("half", "last.pt"),
+        ("named", "last.pt"),
+        ("whole", "history.csv"),
+        ("named", "last.pt"),
+        ("half", "last.pt"),
+        ("named", "last.pt"),
+        ("before", "evaluate:1"),
+        ("whole", "predictions.csv"),
+        ("half", "metrics.json"),
+    ],
+}
 PREPARATION = [
-    ("half", "features.safetensors"), ("half", "samples.csv"), ("named", "samples.csv"), ("aside", "v1.5"), ("whole", "v1.5"),
-    ("named", "v1.5"), ("half", "dataset.json"),
-]  # fmt: skip
+    ("half", "features.safetensors"),
+    ("half", "samples.csv"),
+    ("named", "samples.csv"),
+    ("aside", "v1.5"),
+    ("whole", "v1.5"),
+    ("named", "v1.5"),
+    ("half", "dataset.json"),
+]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
@@ -288,7 +325,7 @@ def test_a_training_started_anew_and_interrupted_does_not_pass_for_the_finished_
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "train_epoch", interrupted)
+    monkeypatch.setattr(run_fit, "train_epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fit(features, recipe, tmp_path / "run", device="cpu", progress=False, resume=False)
     monkeypatch.undo()

@@ -20,9 +20,19 @@ from corelib.runs.soundness import training_doubts
 from corelib.task import Task
 
 INFO = {
-    "name": "bank", "title": "Bank", "source": "test", "licence": "none", "citation": "none", "score_range": [0, 100], "protocol": "fixed",
-    "pairing_key": None, "divided_by_difficulty": False, "frame_rate": None, "frame_size": None, "left_out": [],
-}  # fmt: skip
+    "name": "bank",
+    "title": "Bank",
+    "source": "test",
+    "licence": "none",
+    "citation": "none",
+    "score_range": [0, 100],
+    "protocol": "fixed",
+    "pairing_key": None,
+    "divided_by_difficulty": False,
+    "frame_rate": None,
+    "frame_size": None,
+    "left_out": [],
+}
 
 
 @pytest.fixture(scope="module")

@@ -191,9 +191,12 @@ def test_the_dataset_that_a_recipe_names_is_one_with_the_checksum_that_it_names(
 
 
 WEIGHTS = {
-    "a header of exabytes": (2**62).to_bytes(8, "little") + b"{}", "nothing": b"", "text": b"id,score\n1,2\n",
-    "other tensors": safetensors.torch.save({"a": torch.zeros(3)}), "a pickle": b"\x80\x04cos\nsystem\n.",
-}  # fmt: skip
+    "a header of exabytes": (2**62).to_bytes(8, "little") + b"{}",
+    "nothing": b"",
+    "text": b"id,score\n1,2\n",
+    "other tensors": safetensors.torch.save({"a": torch.zeros(3)}),
+    "a pickle": b"\x80\x04cos\nsystem\n.",
+}
 
 
 @pytest.mark.parametrize("kind", WEIGHTS)
