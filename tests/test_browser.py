@@ -184,7 +184,8 @@ def move(browser, description, key, times=1):
     """Press a key on the slider with this description."""
     handle = browser.find_element(
         By.XPATH,
-        f"//div[contains(@class,'widget-slider')][.//label[text()='{description}']]//div[contains(@class,'noUi-handle')]",
+        f"//div[contains(@class,'widget-slider')][.//label[text()='{description}']]"
+        "//div[contains(@class,'noUi-handle')]",
     )
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", handle)
     handle.click()

@@ -189,8 +189,8 @@ def test_labels_that_are_no_text_are_listed(raw, tmp_path, refusal):
 # --------------------------------------------------------------------------- a table of scores
 
 SCORES = (
-    "id;score;split;group;difficulty;j1;j2;coach\na;60,5;train;x;2,5;7;8,5;Li\nb;70,5;train;x;3,0;7;8;Wu\nc"
-    " d;80,5;test;y;3,5;9;9;Li\n"
+    "id;score;split;group;difficulty;j1;j2;coach\n"
+    "a;60,5;train;x;2,5;7;8,5;Li\nb;70,5;train;x;3,0;7;8;Wu\nc d;80,5;test;y;3,5;9;9;Li\n"
 )
 NAMES = ("a", "b", "c d")
 
