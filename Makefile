@@ -6,18 +6,19 @@ PROFILE ?= laptop
 LAB_OPTIONS ?=
 
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup run test lab lock python clean
+.PHONY: help setup run test check lab lock python clean
 
 help:
 	@echo "make run [PROFILE=smoke|laptop|gpu]   set up, execute the whole course, print the results table"
 	@echo "make test                             set up, pass the tests"
+	@echo "make check                            set up, look at format, imports and sizes"
 	@echo "make lab                              set up, open the notebooks in JupyterLab (localhost only)"
 	@echo "make lock                             compile requirements.lock from pyproject.toml"
 	@echo "make clean                            remove .venv and caches; datasets/ and runs/ stay"
 	@echo "LAB_OPTIONS=... is handed on to JupyterLab (as root, in a container: LAB_OPTIONS=--allow-root)."
 	@echo "PYTHON=python3.12 names another interpreter for the set-up."
 
-setup test lock: python
+setup test check lock: python
 	@"$(PYTHON)" kit.py $@
 
 run: python

@@ -2,6 +2,7 @@
 
     python kit.py run [--profile smoke|laptop|seeds|gpu]    execute the course, print the results
     python kit.py test                                      pass the tests
+    python kit.py check                                     look at format, imports and sizes
     python kit.py lab                                       open the notebooks in JupyterLab
     python kit.py setup                                     set up alone; the others begin with it
     python kit.py lock                                      compile requirements.lock
@@ -45,6 +46,7 @@ ARGUMENTS = {
     "run": ["-m", "corelib", "course", "run"],
     # Most tests wait for one process on one core: two at a time, each file's in one process.
     "test": ["-m", "pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"],
+    "check": [os.path.join("tests", "house.py")],
     "lab": ["-m", "jupyterlab", "--ServerApp.ip=127.0.0.1",
             "--LabApp.default_url=/lab/tree/notebooks"],
     "lock": ["-m", "uv", "pip", "compile", "-q", "--universal", "--python-version", "3.11",

@@ -1,8 +1,9 @@
 """How the house stands: rooms and lines, floors and arrows, circles, the longest of everything.
 
-    python tests/house.py
+    python tests/house.py        (make check)
 
-Lines are counted as ruff formats them, at 100 columns. test_house.py asserts what this prints.
+Format, style and imports are checked by ruff and import-linter; exit code 1 where one of them is
+not content. Lines are counted as ruff formats them, at 100 columns; test_house.py asserts them.
 """
 
 from __future__ import annotations
@@ -119,8 +120,11 @@ def excused(paths: list[Path]) -> int:
     return sum(path.read_text(encoding="utf-8").count("# fmt: " + "skip") for path in paths)
 
 
-def main() -> None:
-    subprocess.run([sys.executable, "-m", "ruff", "format", "--check", "-q", TREE], check=False)
+def main() -> int:
+    linter = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    ruff = [sys.executable, "-m", "ruff"]
+    checks = ([*ruff, "format", "--check", "."], [*ruff, "check", "."], linter)
+    codes = [subprocess.run(check, cwd=TREE, check=False).returncode for check in checks]
     graph, core = arrows("corelib", "data_scripts"), sources("corelib")
     print(f"{'lesson':14}{len(LESSON):4} files {lines(lesson()):6} lines")
     for room in ("course", "figures", "runs", "data", "machine"):
@@ -141,6 +145,7 @@ def main() -> None:
     print("upward or across:", ", ".join(upward(graph)) or "none")
     words = len((TREE / "README.md").read_text(encoding="utf-8").split())
     print(f"README.md: {words} words")
+    return int(any(codes))
 
 
 def lesson() -> list[Path]:
@@ -148,4 +153,4 @@ def lesson() -> list[Path]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

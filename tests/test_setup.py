@@ -219,10 +219,11 @@ def test_ci_passes_the_tests_on_two_pythons_and_fails_where_one_does(tmp_path, f
     ended = ci(tmp_path, "run", {"bin/make": first, "shared/tools/on-python313": second})
     assert ended.returncode == code, ended.stderr
     assert (
-        "make asked: test" in ended.stdout
+        "make asked: test\nmake asked: check" in ended.stdout
         and "on-python313 asked: . .ci/second-python" in ended.stdout
     )
-    assert f"exit codes: make test {first}; the second Python {second}" in ended.stdout
+    told = f"exit codes: make test {first}; make check {first}; the second Python {second}"
+    assert told in ended.stdout
 
 
 @on_posix
