@@ -88,8 +88,8 @@ def test_it_opens_with_its_title_its_question_and_a_picture_of_its_own_folder(pa
     text, name = re.fullmatch(r"!\[([^]]+)\]\(([^)]+)\)", picture).groups()
     assert len(text) > 20, "what is to be seen, for those who cannot see it"
     assert name == f"pictures/{path.stem}.png"  # inside the folder: copies and pages take it along
-    shown = Image.open(path.parent / name)
-    assert shown.format == "PNG" and 600 <= shown.width <= 1600 and shown.height <= 900
+    with Image.open(path.parent / name) as shown:
+        assert shown.format == "PNG" and 600 <= shown.width <= 1600 and shown.height <= 900
     assert see.startswith("See ")
     assert "You will be able to:" in opening.source and "You need:" in opening.source
 
