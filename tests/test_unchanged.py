@@ -5,6 +5,9 @@ import pytest
 
 from tests import unchanged
 
+# trainings of a few steps, whose predictions are nearly constant
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
