@@ -14,18 +14,10 @@ import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import grimp
+
 TREE = Path(__file__).resolve().parents[1]
 LESSON = tuple("training evaluation task models tree pairs i3d features metrics recipe".split())
-# From the roof down. A room imports what stands on floors below it, and within its own room.
-FLOORS = (
-    ("__main__",),
-    ("doctor",),
-    ("course",),
-    ("runs", "figures"),
-    LESSON,
-    ("data",),
-    ("machine",),
-)
 
 
 def sources(*folders: str) -> list[Path]:
@@ -33,27 +25,10 @@ def sources(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (TREE / folder).rglob("*.py"))
 
 
-def module_of(path: Path) -> str:
-    parts = path.relative_to(TREE).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def imports(path: Path, known: set[str]) -> set[str]:
-    """The kit's modules that a file imports, those within functions included."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            below = {f"{node.module}.{name.name}" for name in node.names} & known
-            found |= below or ({node.module} & known)
-        elif isinstance(node, ast.Import):
-            found |= {name.name for name in node.names} & known
-    return found - {module_of(path)}
-
-
-def arrows(*packages: str) -> dict[str, set[str]]:
-    """{module: modules it imports}."""
-    files = {module_of(path): path for path in sources(*packages)}
-    return {module: imports(path, set(files)) for module, path in files.items()}
+def arrows() -> dict[str, set[str]]:
+    """{module: modules of the kit that it imports}, imports within functions included."""
+    graph = grimp.build_graph("corelib", "data_scripts", cache_dir=None)
+    return {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
 
 
 def circle(graph: dict[str, set[str]]) -> list[str]:
@@ -65,26 +40,9 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
     return []
 
 
-def floor_of(module: str) -> int:
-    """The floor of a module of corelib, 0 the roof; the package itself is the ground."""
-    room = (module.split(".") + [""])[1]
-    return next((level for level, rooms in enumerate(FLOORS) if room in rooms), len(FLOORS))
-
-
-def upward(graph: dict[str, set[str]]) -> list[str]:
-    """Arrows that do not lead downwards: from corelib up, to data_scripts, or across a floor."""
-    wrong = []
-    for module, targets in graph.items():
-        for target in targets:
-            if module.startswith("corelib") and target.startswith("data_scripts"):
-                wrong.append(f"{module} -> {target}")
-            if not (module.startswith("corelib") and target.startswith("corelib")):
-                continue
-            rooms, level = [name.split(".")[1:2] for name in (module, target)], floor_of(module)
-            beside = level == floor_of(target) and rooms[0] != rooms[1] and FLOORS[level] != LESSON
-            if floor_of(target) < level or beside:
-                wrong.append(f"{module} -> {target}")
-    return sorted(wrong)
+def linter() -> list[str]:
+    """The command that holds imports to the contracts of pyproject.toml."""
+    return [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
 
 
 def lines(paths: list[Path]) -> int:
@@ -121,11 +79,10 @@ def excused(paths: list[Path]) -> int:
 
 
 def main() -> int:
-    linter = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     ruff = [sys.executable, "-m", "ruff"]
-    checks = ([*ruff, "format", "--check", "."], [*ruff, "check", "."], linter)
+    checks = ([*ruff, "format", "--check", "."], [*ruff, "check", "."], linter())
     codes = [subprocess.run(check, cwd=TREE, check=False).returncode for check in checks]
-    graph, core = arrows("corelib", "data_scripts"), sources("corelib")
+    graph, core = arrows(), sources("corelib")
     print(f"{'lesson':14}{len(LESSON):4} files {lines(lesson()):6} lines")
     for room in ("course", "figures", "runs", "data", "machine"):
         files = sources(f"corelib/{room}")
@@ -142,7 +99,6 @@ def main() -> int:
     everything = sources("corelib", "data_scripts", "tests") + [TREE / "kit.py"]
     print(f"{len(wide(everything))} lines above 100 columns; {excused(ours)} tables not formatted")
     print(f"{sum(map(len, graph.values()))} arrows; circle: {' -> '.join(circle(graph)) or 'none'}")
-    print("upward or across:", ", ".join(upward(graph)) or "none")
     words = len((TREE / "README.md").read_text(encoding="utf-8").split())
     print(f"README.md: {words} words")
     return int(any(codes))

@@ -1,26 +1,19 @@
 """The shape of the house: no circle, arrows downwards, files and functions that can be read."""
 
-import pytest
+import subprocess
 
 from tests import house
 
 OURS = house.sources("corelib", "data_scripts")
 
 
-@pytest.fixture(scope="module")
-def graph():
-    return house.arrows("corelib", "data_scripts")
+def test_there_is_no_circle():
+    assert house.circle({"a": {"b"}, "b": {"a"}}) and house.circle(house.arrows()) == []
 
 
-def test_there_is_no_circle(graph):
-    assert house.circle({"a": {"b"}, "b": {"a"}}) and house.circle(graph) == []
-
-
-def test_arrows_lead_downwards(graph):
-    assert house.upward({"corelib.data.clips": {"corelib.recipe"}, "corelib.recipe": set()})
-    assert house.upward({"corelib.runs.fit": {"corelib.figures.plots"}})
-    assert house.upward({"corelib.tree": {"data_scripts.make_dives"}})
-    assert house.upward(graph) == []
+def test_imports_keep_the_contracts():
+    done = subprocess.run(house.linter(), cwd=house.TREE, capture_output=True, text=True)
+    assert done.returncode == 0 and "0 broken" in done.stdout, done.stdout
 
 
 def test_the_lesson_is_ten_files_that_can_be_read_in_an_evening():
