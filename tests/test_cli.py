@@ -12,6 +12,7 @@ from corelib.__main__ import main
 from corelib.data.preparation import derive_dataset
 from corelib.data.samples import SampleTable
 from data_scripts.dives.dataset import make_dives
+from tests.contract import RUN_FILES
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +37,7 @@ def trained(tmp_path_factory):
 def test_train_prints_one_document_and_writes_the_run(trained):
     _, out, document = trained
     assert [row["selected_on"] for row in document["metrics"]] == ["val", "last"]
-    names = {
-        "recipe.json",
-        "history.csv",
-        "last.pt",
-        "best.safetensors",
-        "predictions.csv",
-        "metrics.json",
-        "environment.json",
-    }
-    assert names <= {file.name for file in out.iterdir()}
+    assert RUN_FILES <= {file.name for file in out.iterdir()}
 
 
 def test_a_run_is_evaluated_from_its_folder_to_the_last_digit(trained):

@@ -23,6 +23,7 @@ from corelib.recipe import RecipeError, named
 from corelib.runs.fit import fit
 from corelib.runs.frozen import freeze_features
 from corelib.task import Task, group_labels
+from tests.contract import card
 from tests.doubts import few_steps
 
 
@@ -41,20 +42,9 @@ def table(tmp_path_factory):
             "media": [f"s{i:02d}" for i in range(n)],
         }
     )
-    info = {
-        "name": "invented",
-        "title": "Invented",
-        "source": "test",
-        "licence": "none",
-        "citation": "none",
-        "score_range": [0, 123],
-        "protocol": "fixed",
-        "pairing_key": "difficulty",
-        "divided_by_difficulty": True,
-        "frame_rate": None,
-        "frame_size": None,
-        "left_out": [],
-    }
+    info = card(
+        "invented", score_range=[0, 123], pairing_key="difficulty", divided_by_difficulty=True
+    )
     write_bank(
         tmp_path / "features.safetensors",
         rng.standard_normal((n, 4, 6)).astype(np.float32),

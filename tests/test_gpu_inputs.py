@@ -12,6 +12,7 @@ import pytest
 
 from corelib.data.samples import write_table
 from corelib.data.video import write_video
+from tests.contract import card
 
 READ = """
 import shutil, sys, threading
@@ -44,20 +45,7 @@ def full_size(tmp_path_factory):
     for number in range(2):
         coarse = np.random.default_rng(number).integers(0, 256, (103, 16, 16, 3), np.uint8)
         write_video(folder / f"{number}.mp4", coarse.repeat(16, axis=1).repeat(16, axis=2), 25)
-    info = {
-        "name": "d",
-        "title": "",
-        "source": "",
-        "licence": "",
-        "citation": "",
-        "score_range": [0, 10],
-        "protocol": "fixed",
-        "pairing_key": None,
-        "divided_by_difficulty": False,
-        "frame_rate": 25,
-        "frame_size": [256, 256],
-        "left_out": [],
-    }
+    info = card("d", score_range=[0, 10], frame_rate=25, frame_size=[256, 256])
     write_table(
         folder,
         info,

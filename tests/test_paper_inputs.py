@@ -10,6 +10,7 @@ from PIL import Image
 from corelib.data.clips import VideoClips
 from corelib.data.samples import SampleTable, write_table
 from corelib.recipe import named
+from tests.contract import card
 
 MEAN, DEVIATION = (np.array(v, np.float32) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 STARTS = (0, 10, 20, 30, 40, 50, 60, 70, 80, 86)
@@ -27,20 +28,7 @@ def competition(tmp_path_factory):
         squares.resize((455, 256), Image.Resampling.BICUBIC).save(
             folder / "01" / f"{number:08d}.jpg", quality=95
         )
-    info = {
-        "name": "d",
-        "title": "",
-        "source": "",
-        "licence": "",
-        "citation": "",
-        "score_range": [0, 110],
-        "protocol": "fixed",
-        "pairing_key": None,
-        "divided_by_difficulty": False,
-        "frame_rate": 25,
-        "frame_size": [256, 455],
-        "left_out": [],
-    }
+    info = card("d", score_range=[0, 110], frame_rate=25, frame_size=[256, 455])
     rows = {
         "id": ["a", "b"],
         "split": "train",

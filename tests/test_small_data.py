@@ -16,21 +16,9 @@ from corelib.runs.fit import fit
 from corelib.runs.soundness import check_losses
 from corelib.task import Task
 from corelib.training import plan_epoch
+from tests.contract import card
 
-INFO = {
-    "name": "bank",
-    "title": "Bank",
-    "source": "test",
-    "licence": "none",
-    "citation": "none",
-    "score_range": [0, 100],
-    "protocol": "fixed",
-    "pairing_key": None,
-    "divided_by_difficulty": False,
-    "frame_rate": None,
-    "frame_size": None,
-    "left_out": [],
-}
+INFO = card()
 SMALL = {"tree_width": 8, "projection": 8, "epochs": 1}
 
 

@@ -37,19 +37,11 @@ from corelib.training import (
     train_epoch,
 )
 from data_scripts.dives.dataset import make_dives
+from tests.contract import RUN_FILES
 from tests.doubts import few_dives, few_steps
 
 pytestmark = [few_steps, few_dives]
 SYSTEMS = [("core", False), ("core", True), ("mlp", False), ("mlp", True)]
-FILES = {
-    "recipe.json",
-    "history.csv",
-    "last.pt",
-    "best.safetensors",
-    "predictions.csv",
-    "metrics.json",
-    "environment.json",
-}
 ROW = {
     "dataset",
     "system",
@@ -117,7 +109,7 @@ def assert_equal_runs(first, second):
 @pytest.mark.parametrize("key", SYSTEMS)
 def test_a_run_writes_all_its_files(dives, runs, key):
     run = runs[key]
-    assert {path.name for path in run.folder.iterdir()} == FILES
+    assert {path.name for path in run.folder.iterdir()} == RUN_FILES
     chosen, last = run.metrics
     assert set(chosen) >= ROW and set(last) >= ROW
     assert (chosen["system"], chosen["with_difficulty"]) == key

@@ -27,6 +27,7 @@ from corelib.data.clips import (
 from corelib.data.samples import DatasetError, SampleTable, write_table
 from corelib.data.video import VideoError, write_video
 from corelib.recipe import named
+from tests.contract import card
 
 
 def test_frame_numbers_by_hand():
@@ -141,20 +142,7 @@ RECIPE = named("smoke")
 
 
 def prepared(folder, shades=(40, 200)):
-    info = {
-        "name": "tiny",
-        "title": "",
-        "source": "",
-        "licence": "",
-        "citation": "",
-        "score_range": [0, 10],
-        "protocol": "fixed",
-        "pairing_key": None,
-        "divided_by_difficulty": False,
-        "frame_rate": 25,
-        "frame_size": [32, 32],
-        "left_out": [],
-    }
+    info = card("tiny", score_range=[0, 10], frame_rate=25, frame_size=[32, 32])
     folder.mkdir()
     for number, shade in enumerate(shades):
         write_video(folder / f"{number}.mp4", np.full((20, 32, 32, 3), shade, np.uint8), 25)

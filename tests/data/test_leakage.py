@@ -15,13 +15,9 @@ from hypothesis import strategies as st
 from corelib.data.banks import write_bank
 from corelib.data.leakage import find_known, find_leaks, refuse_leaks
 from corelib.data.samples import DatasetError, SampleTable, new_dataset, write_table
+from tests.contract import card
 
-INFO = {
-    "name": "tiny", "title": "Tiny", "source": "made up", "licence": "MIT", "citation": "none",
-    "score_range": [0, 100],
-    "protocol": "fixed", "pairing_key": None, "divided_by_difficulty": False, "frame_rate": 25,
-    "frame_size": None, "left_out": [],
-}  # fmt: skip
+INFO = card("tiny", frame_rate=25)
 
 
 def rows(**columns):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import scipy.io
 import scipy.sparse
-from click.testing import CliRunner
 
 from corelib.data.samples import SampleTable
 from corelib.data.video import read_video, write_video
@@ -17,23 +16,6 @@ from tests.official_layouts import AQA7_CLASSES, write_aqa7_list
 from tests.payloads import payloads
 
 FOLDERS = [f"aqa7-{name.replace('_', '-')}" for name in AQA7_CLASSES]
-
-
-@pytest.fixture(scope="module")
-def script(data_script):
-    return data_script("prepare_aqa7")
-
-
-@pytest.fixture(scope="module")
-def prepare(script):
-    """prepare(raw, out, option, ...) -> the result of the command: exit_code, stdout, stderr."""
-
-    def run(raw, out, *more):
-        return CliRunner().invoke(
-            script.main, [str(part) for part in ("--raw", raw, "--out", out, *more)]
-        )
-
-    return run
 
 
 @pytest.fixture

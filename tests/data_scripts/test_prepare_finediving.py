@@ -4,9 +4,6 @@ prepared dataset."""
 import json
 import pickle
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,28 +22,15 @@ from tests.official_layouts import (
     write_finediving_pickles,
 )
 
-SCRIPT = Path(__file__).parents[2] / "data_scripts" / "prepare_finediving.py"
-
-
-@pytest.fixture(scope="module")
-def script(data_script):
-    return data_script("prepare_finediving")
-
-
-def prepare(raw, out, *more):
-    command = [sys.executable, SCRIPT, "--raw", raw, "--out", out, *more]
-    return subprocess.run(list(map(str, command)), capture_output=True, text=True)
-
-
 # The real dive
 
 
 @pytest.fixture(scope="module")
-def real(aqa_data, tmp_path_factory):
+def real(prepare, aqa_data, tmp_path_factory):
     out = tmp_path_factory.mktemp("real") / "finediving"
     sample = aqa_data / "finediving_sample"
     result = prepare(sample, out, "--annotations", sample / "annotation.json", "--all", "train")
-    assert result.returncode == 0, result.stderr
+    assert result.exit_code == 0, result.stderr
     assert (
         "1 train, 0 test dives" in result.stdout
         and "flagged, not dropped: 0 dives, score off the rule" in result.stdout
@@ -101,10 +85,10 @@ def official(tmp_path_factory, small_dives):
 
 
 @pytest.fixture(scope="module")
-def prepared(official, tmp_path_factory):
+def prepared(prepare, official, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "finediving"
     result = prepare(official[0], out)
-    assert result.returncode == 0, result.stderr
+    assert result.exit_code == 0, result.stderr
     assert (
         "20 train, 8 test dives of 2 events, 3 dive numbers" in result.stdout
         and "no split files" not in result.stdout
@@ -158,7 +142,7 @@ def test_a_training_pairs_by_the_dive_number(prepared, tmp_path, system):
 # Splits
 
 
-def test_a_split_is_drawn_where_none_is_given_and_says_so(official, tmp_path, script):
+def test_a_split_is_drawn_where_none_is_given_and_says_so(prepare, official, tmp_path, script):
     raw, annotations, _ = official
     path = raw / "Annotations" / FINEDIVING_PICKLES[0]
     result = prepare(
@@ -172,7 +156,7 @@ def test_a_split_is_drawn_where_none_is_given_and_says_so(official, tmp_path, sc
         1,
     )
     assert (
-        result.returncode == 0
+        result.exit_code == 0
         and "the split is not the official one, it was drawn with seed 1" in result.stdout
     ), result.stderr
     table = SampleTable.load(tmp_path / "out")
@@ -191,13 +175,13 @@ def test_a_split_is_drawn_where_none_is_given_and_says_so(official, tmp_path, sc
     assert (
         prepare(
             raw, tmp_path / "half", "--train", raw / "Annotations" / FINEDIVING_PICKLES[1]
-        ).returncode
+        ).exit_code
         == 2
     )
 
 
-def test_all_dives_may_be_learnt_from(official, tmp_path):
-    assert prepare(official[0], tmp_path / "out", "--all", "train").returncode == 0
+def test_all_dives_may_be_learnt_from(prepare, official, tmp_path):
+    assert prepare(official[0], tmp_path / "out", "--all", "train").exit_code == 0
     table = SampleTable.load(tmp_path / "out")
     assert len(table.rows("train")) == 28 and table.info["split"] == "none: all are learnt from"
 
@@ -228,7 +212,7 @@ def test_annotations_may_be_json(official, prepared, tmp_path, script):
 # Bad input
 
 
-def broken(official, tmp_path, change, *more):
+def broken(prepare, official, tmp_path, change, *more):
     """A copy of the annotations with something changed, beside the same frames."""
     raw, annotations, splits = official
     annotations = {key: dict(dive) for key, dive in annotations.items()}
@@ -239,7 +223,7 @@ def broken(official, tmp_path, change, *more):
     return prepare(folder.parent, tmp_path / "out", "--frames", raw, *more)
 
 
-def test_all_wrong_annotations_are_listed_at_once(official, tmp_path):
+def test_all_wrong_annotations_are_listed_at_once(prepare, official, tmp_path):
     first, second = FINEDIVING_EVENTS
 
     def change(annotations, splits):
@@ -261,8 +245,8 @@ def test_all_wrong_annotations_are_listed_at_once(official, tmp_path):
             else splits["test"].remove((first, 7))
         )
 
-    result = broken(official, tmp_path, change)
-    assert result.returncode == 2 and not (tmp_path / "out").exists()
+    result = broken(prepare, official, tmp_path, change)
+    assert result.exit_code == 2 and not (tmp_path / "out").exists()
     for text in (
         "14 problem(s)",
         "dive_score is 'sixty'",
@@ -283,7 +267,7 @@ def test_all_wrong_annotations_are_listed_at_once(official, tmp_path):
         assert text in result.stderr, text
 
 
-def test_folders_that_are_not_whole_are_listed_at_once(official, tmp_path):
+def test_folders_that_are_not_whole_are_listed_at_once(prepare, official, tmp_path):
     raw = tmp_path / "raw"
     shutil.copytree(official[0], raw)
     gone, empty, short, long = ((raw / FINEDIVING_EVENTS[0] / str(place)) for place in range(4))
@@ -299,7 +283,7 @@ def test_folders_that_are_not_whole_are_listed_at_once(official, tmp_path):
         {"train": official[2]["train"] + [("absent", 0)], "test": official[2]["test"]},
     )
     result = prepare(raw, tmp_path / "out")
-    assert result.returncode == 2 and not (tmp_path / "out").exists()
+    assert result.exit_code == 2 and not (tmp_path / "out").exists()
     for text in (
         "4 problem(s)",
         "absent: no such folder; 1 annotated",
@@ -310,18 +294,20 @@ def test_folders_that_are_not_whole_are_listed_at_once(official, tmp_path):
         assert text in result.stderr, text
 
 
-def test_more_or_fewer_frames_than_annotated_are_flagged_when_wished(official, tmp_path, script):
+def test_more_or_fewer_frames_than_annotated_are_flagged_when_wished(
+    prepare, official, tmp_path, script
+):
     def change(annotations, splits):
         annotations[FINEDIVING_EVENTS[0], 0]["end_frame"] += 5
         annotations[FINEDIVING_EVENTS[0], 1]["end_frame"] -= 5
 
-    result = broken(official, tmp_path, change, "--keep-incomplete")
-    assert result.returncode == 0, result.stderr
+    result = broken(prepare, official, tmp_path, change, "--keep-incomplete")
+    assert result.exit_code == 0, result.stderr
     flags = SampleTable.load(tmp_path / "out").samples["flags"].dropna().tolist()
     assert flags == [script.FRAMES_MISSING, script.FRAMES_MORE]
 
 
-def test_what_cannot_be_right_is_flagged_and_kept(official, tmp_path, script):
+def test_what_cannot_be_right_is_flagged_and_kept(prepare, official, tmp_path, script):
     def change(annotations, splits):
         dives = [annotations[FINEDIVING_EVENTS[0], place] for place in range(5)]
         dives[0]["action_type"] = "100b"
@@ -334,8 +320,8 @@ def test_what_cannot_be_right_is_flagged_and_kept(official, tmp_path, script):
         dives[3] |= {"judge_scores": [7.5, 7.5, 7.0], "difficulty": 3.0, "dive_score": 67.5}
         dives[4]["judge_scores"] = [7.0] * 11
 
-    result = broken(official, tmp_path, change)
-    assert result.returncode == 0, result.stderr
+    result = broken(prepare, official, tmp_path, change)
+    assert result.exit_code == 0, result.stderr
     table = SampleTable.load(tmp_path / "out")
     flags = [text if isinstance(text, str) else "" for text in table.samples["flags"][:6]]
     assert flags == [script.NO_NUMBER, script.OFF_RULE, "", script.OFF_RULE, script.NO_RULE, ""]
@@ -343,7 +329,7 @@ def test_what_cannot_be_right_is_flagged_and_kept(official, tmp_path, script):
     assert f"2 dives, {script.OFF_RULE}" in result.stdout and table.samples["group"][0] == "100B"
 
 
-def test_a_pickle_that_wants_more_than_numbers_is_refused(official, tmp_path, script):
+def test_a_pickle_that_wants_more_than_numbers_is_refused(prepare, official, tmp_path, script):
     path = tmp_path / "Annotations" / FINEDIVING_PICKLES[0]
     path.parent.mkdir()
     path.write_bytes(b"cposix\nsystem\n(S'echo opened'\ntR.")
@@ -354,4 +340,4 @@ def test_a_pickle_that_wants_more_than_numbers_is_refused(official, tmp_path, sc
         script.read_finediving(path)
     path.unlink()
     result = prepare(tmp_path, tmp_path / "out")
-    assert result.returncode == 2 and f"{FINEDIVING_PICKLES[0]}: no such file" in result.stderr
+    assert result.exit_code == 2 and f"{FINEDIVING_PICKLES[0]}: no such file" in result.stderr

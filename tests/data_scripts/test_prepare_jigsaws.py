@@ -13,7 +13,6 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from corelib.data.samples import SampleTable
 from corelib.data.video import read_video, write_video
@@ -40,23 +39,6 @@ SMALL = {
     "width": 0.0625,
     "epochs": 1,
 }
-
-
-@pytest.fixture(scope="module")
-def script(data_script):
-    return data_script("prepare_jigsaws")
-
-
-@pytest.fixture(scope="module")
-def prepare(script):
-    """prepare(raw, out, option, ...) -> the result of the command: exit_code, stdout, stderr."""
-
-    def run(raw, out, *more):
-        return CliRunner().invoke(
-            script.main, [str(part) for part in ("--raw", raw, "--out", out, *more)]
-        )
-
-    return run
 
 
 def write_splits(path, splits):

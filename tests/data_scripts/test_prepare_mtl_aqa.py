@@ -4,10 +4,7 @@ prepared dataset."""
 import gzip
 import pickle
 import re
-import subprocess
-import sys
 from collections import OrderedDict
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,19 +20,6 @@ from corelib.tree import quantile_edges
 from data_scripts.dives.rules import parse_dive_number
 from tests.doubts import few_steps
 from tests.official_layouts import MTL_AQA_PICKLES, write_mtl_aqa_pickles
-
-SCRIPT = Path(__file__).parents[2] / "data_scripts" / "prepare_mtl_aqa.py"
-
-
-@pytest.fixture(scope="module")
-def script(data_script):
-    return data_script("prepare_mtl_aqa")
-
-
-def prepare(raw, out, *more):
-    command = [sys.executable, SCRIPT, "--raw", raw, "--out", out, *more]
-    return subprocess.run(list(map(str, command)), capture_output=True, text=True)
-
 
 # The real annotations
 
@@ -103,10 +87,10 @@ def official(official_mtl_aqa):
 
 
 @pytest.fixture(scope="module")
-def prepared(official, tmp_path_factory, script):
+def prepared(prepare, official, tmp_path_factory, script):
     out = tmp_path_factory.mktemp("out") / "mtl-aqa"
     result = prepare(official[0], out)
-    assert result.returncode == 0, result.stderr
+    assert result.exit_code == 0, result.stderr
     assert "20 train, 8 test dives of 2 events, 2 difficulties" in result.stdout
     assert f"0 dives, {script.OFF_RULE}" in result.stdout
     return SampleTable.load(out)
@@ -171,9 +155,9 @@ def test_the_protocol_of_the_paper_at_a_small_size(prepared, tmp_path, system):
         assert {train[name] for name in found.exemplars.split()} == {difficulty}
 
 
-def test_exemplars_may_share_the_dive_number(official, tmp_path):
+def test_exemplars_may_share_the_dive_number(prepare, official, tmp_path):
     assert (
-        prepare(official[0], tmp_path / "out", "--pair-by", "group", "--split", "events").returncode
+        prepare(official[0], tmp_path / "out", "--pair-by", "group", "--split", "events").exit_code
         == 0
     )
     table = SampleTable.load(tmp_path / "out")
@@ -184,7 +168,7 @@ def test_exemplars_may_share_the_dive_number(official, tmp_path):
 # Bad input
 
 
-def broken(official, tmp_path, change):
+def broken(prepare, official, tmp_path, change):
     """A copy of the annotations with something changed, beside the same frames."""
     raw, annotations, splits = official
     annotations = {key: dict(dive) for key, dive in annotations.items()}
@@ -194,7 +178,7 @@ def broken(official, tmp_path, change):
     return prepare(raw, tmp_path / "out", "--info", tmp_path / "info")
 
 
-def test_all_wrong_annotations_are_listed_at_once(official, tmp_path):
+def test_all_wrong_annotations_are_listed_at_once(prepare, official, tmp_path):
     def change(annotations, splits):
         annotations[1, 1]["final_score"] = "sixty"
         annotations[1, 2]["judge_scores"] = [7.0, 7.5]
@@ -202,8 +186,8 @@ def test_all_wrong_annotations_are_listed_at_once(official, tmp_path):
         splits["test"].append((99, 1))
         splits["train"].append(splits["test"][0])
 
-    result = broken(official, tmp_path, change)
-    assert result.returncode == 2 and not (tmp_path / "out").exists()
+    result = broken(prepare, official, tmp_path, change)
+    assert result.exit_code == 2 and not (tmp_path / "out").exists()
     for text in (
         "5 problem(s)",
         "(1, 1)",
@@ -261,15 +245,15 @@ def test_a_dive_that_is_named_otherwise_is_shown(official, tmp_path, script, key
         script.read_mtl_aqa(tmp_path / "info")
 
 
-def test_frames_that_are_not_there_are_listed_at_once(official, tmp_path):
+def test_frames_that_are_not_there_are_listed_at_once(prepare, official, tmp_path):
     def change(annotations, splits):
         annotations[1, 1]["end_frame"] = 100_000
         annotations[1, 2]["start_frame"] = annotations[1, 2]["end_frame"]
         annotations[7, 1] = annotations[1, 3]
         splits["train"].append((7, 1))
 
-    result = broken(official, tmp_path, change)
-    assert result.returncode == 2 and not (tmp_path / "out").exists()
+    result = broken(prepare, official, tmp_path, change)
+    assert result.exit_code == 2 and not (tmp_path / "out").exists()
     assert "3 problem(s)" in result.stderr and "id 01-001: frames 0 to 100000" in result.stderr
     assert (
         "id 01-002" in result.stderr
@@ -277,13 +261,13 @@ def test_frames_that_are_not_there_are_listed_at_once(official, tmp_path):
     )
 
 
-def test_what_cannot_be_right_is_flagged_and_kept(official, tmp_path, script):
+def test_what_cannot_be_right_is_flagged_and_kept(prepare, official, tmp_path, script):
     def change(annotations, splits):
         annotations[1, 1]["dive_number"] = "100B"
         annotations[1, 2]["final_score"] += 1
 
-    result = broken(official, tmp_path, change)
-    assert result.returncode == 0, result.stderr
+    result = broken(prepare, official, tmp_path, change)
+    assert result.exit_code == 0, result.stderr
     table = SampleTable.load(tmp_path / "out")
     flags = table.samples.set_index("id")["flags"].dropna().to_dict()
     assert flags == {"01-001": script.NO_NUMBER, "01-002": script.OFF_RULE}
@@ -291,11 +275,11 @@ def test_what_cannot_be_right_is_flagged_and_kept(official, tmp_path, script):
     assert "1 dives, impossible dive number" in result.stdout
 
 
-def test_a_pickle_that_wants_more_than_numbers_is_refused(official, tmp_path, script):
+def test_a_pickle_that_wants_more_than_numbers_is_refused(prepare, official, tmp_path, script):
     write_mtl_aqa_pickles(tmp_path / "info", *official[1:])
     (tmp_path / "info" / "train_split_0.pkl").write_bytes(b"cposix\nsystem\n(S'echo opened'\ntR.")
     with pytest.raises(DatasetError, match="posix.system"):
         script.read_mtl_aqa(tmp_path / "info")
     (tmp_path / "info" / "train_split_0.pkl").unlink()
     result = prepare(official[0], tmp_path / "out", "--info", tmp_path / "info")
-    assert result.returncode == 2 and "train_split_0.pkl: no such file" in result.stderr
+    assert result.exit_code == 2 and "train_split_0.pkl: no such file" in result.stderr

@@ -31,17 +31,9 @@ from corelib.runs import fit as run_fit
 from corelib.runs.fit import fit
 from corelib.runs.records import RunError
 from data_scripts.dives.dataset import find_or_make_dives, make_dives
+from tests.contract import RUN_FILES
 from tests.kills import KILLED
 
-FILES = {
-    "recipe.json",
-    "history.csv",
-    "last.pt",
-    "best.safetensors",
-    "predictions.csv",
-    "metrics.json",
-    "environment.json",
-}
 # Each process is killed at one of these and the next one goes on: before the first checkpoint, in a
 # step, while a file is written, before and after it gets its name, between the files of a
 # checkpoint, between epochs, in an evaluation.
@@ -282,7 +274,7 @@ def test_a_training_killed_at_any_moment_gives_what_one_left_alone_gives(killed,
     alone = contents(folder / "alone")
     for name in ("killed", "by the clock"):
         assert contents(folder / name) == alone
-        assert {path.name for path in (folder / name).iterdir()} == FILES | (
+        assert {path.name for path in (folder / name).iterdir()} == RUN_FILES | (
             {"choice"} if "refit" in kind else set()
         )
     assert {path.name for path in folder.iterdir()} == {"alone", "killed", "by the clock"}

@@ -21,6 +21,7 @@ from corelib.runs.run import Run
 from corelib.runs.score import find_group, score_video
 from corelib.runs.soundness import training_doubts
 from corelib.task import Task, group_labels
+from tests.contract import card
 
 SMOKE = named("smoke", epochs=1, exemplars=3)
 
@@ -59,20 +60,13 @@ def videos(tmp_path_factory):
             ]
             for _i, row in enumerate(rows):
                 film(folder / row[4], height, width)
-            info = {
-                "name": "films",
-                "title": "Films",
-                "source": "test",
-                "licence": "none",
-                "citation": "none",
-                "score_range": [0, 20],
-                "protocol": "fixed",
-                "pairing_key": "group",
-                "divided_by_difficulty": False,
-                "frame_rate": 25.0,
-                "frame_size": [height, width] if stated else None,
-                "left_out": [],
-            }
+            info = card(
+                "films",
+                score_range=[0, 20],
+                pairing_key="group",
+                frame_rate=25.0,
+                frame_size=[height, width] if stated else None,
+            )
             write_table(
                 folder, info, pd.DataFrame(rows, columns=["id", "split", "score", "group", "media"])
             )

@@ -18,21 +18,9 @@ from corelib.runs.fit import fit
 from corelib.runs.run import Run
 from corelib.runs.soundness import training_doubts
 from corelib.task import Task
+from tests.contract import card
 
-INFO = {
-    "name": "bank",
-    "title": "Bank",
-    "source": "test",
-    "licence": "none",
-    "citation": "none",
-    "score_range": [0, 100],
-    "protocol": "fixed",
-    "pairing_key": None,
-    "divided_by_difficulty": False,
-    "frame_rate": None,
-    "frame_size": None,
-    "left_out": [],
-}
+INFO = card()
 
 
 @pytest.fixture(scope="module")
