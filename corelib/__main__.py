@@ -246,7 +246,10 @@ def sweep(datasets, recipe, knobs, with_difficulty, seeds, systems, as_json, **h
 
 
 def _number(text: str) -> int | str:
-    return int(text) if text.removeprefix("-").isdecimal() else text
+    try:
+        return int(text)
+    except ValueError:
+        return text
 
 
 def _warn_of(rows: list[dict]) -> None:

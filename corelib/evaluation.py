@@ -235,10 +235,11 @@ def summarise(predictions: pd.DataFrame, *, intervals: bool = True) -> dict:
             warnings.simplefilter("ignore")  # resamples of a few samples can be constant
             measures = {"spearman": metrics.spearman, "rl2_x100": metrics.relative_l2}
             for name, measure in measures.items():
-                found = metrics.bootstrap_interval(measure, predicted, true)
-                summary[f"{name}_95"] = list(found)
-        if constant:
-            summary["spearman_95"] = [rho, rho]
+                if constant and measure is metrics.spearman:
+                    summary[f"{name}_95"] = [rho, rho]
+                else:
+                    found = metrics.bootstrap_interval(measure, predicted, true)
+                    summary[f"{name}_95"] = list(found)
     summary["warnings"] = [str(one.message) for one in undefined]
     summary["warnings"] += check_predictions(predicted, true)
     return summary

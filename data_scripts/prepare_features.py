@@ -19,6 +19,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from corelib.data.contract import is_folder_name
+from corelib.data.rows import BANK
 from corelib.data.samples import DatasetError, new_dataset, write_table
 from corelib.machine.messages import one_line
 from data_scripts.prepared.datasets import CardOptions, count_splits, describe, tell_columns
@@ -87,7 +88,7 @@ def prepare_features(
             )
             card = describe(samples, found, options)
             card |= {"split": found["split"], "table": f"{labels.name}, {found['how']}"}
-        held = _write_bank(folder / "features.safetensors", banks)
+        held = _write_bank(folder / BANK, banks)
         write_table(folder, card | {"steps": held["features"][1]}, samples)
     return samples, found | held
 

@@ -5,9 +5,9 @@ SCORES.csv    a line of column names, then one line a performance
 
 The options name the columns; a table with the columns video and score needs none. What is taken
 without them says readers/columns.py, and how the file is read readers/spreadsheets.py; both are
-printed. A video is named by its path below
-VIDEOS, its suffix may be left out. Frames are counted, so a variable frame rate does no harm. White
-space in an id becomes _, since a run lists ids separated by blanks. Every further column is kept.
+printed. A video is named by its path below VIDEOS, its suffix may be left out. Frames are counted,
+so a variable frame rate does no harm. White space in an id becomes _, since a run lists ids
+separated by blanks. Every further column is kept.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ MARK = "unfinished.json"
 
 
 def checksum(notebook: nbformat.NotebookNode, parameters: Mapping, machine: Mapping) -> str:
-    """Of what an execution depends on: cells (no outputs), parameters, corelib.runs.run.machine."""
+    """Of what an execution depends on: cells (no outputs), parameters, runs.records.machine."""
     cells = [(c.cell_type, c.source, c.metadata.get("tags", [])) for c in notebook.cells]
     content = json.dumps([cells, dict(parameters), dict(machine)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()

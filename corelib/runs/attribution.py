@@ -66,13 +66,12 @@ def scorer(run: Run, query: int, exemplars: np.ndarray) -> Callable[[Tensor], Te
     query      row of the table, for its difficulty
     exemplars  rows [M] that vote; a baseline looks at none
     """
-    factor, offset = run.table.target_unit(run.recipe.with_difficulty, run.recipe.target_unit)
+    factor, offset = run.task.factor, run.task.offset
     if not run.model.uses_exemplars:
         return lambda features: offset + factor[query] * run.model.predict(features)
     M, device = len(exemplars), run.device
     known = encode(run.model, run.source, exemplars, device=device, precision=run.recipe.precision)
-    targets = run.table.target(run.recipe.with_difficulty, run.recipe.target_unit)[exemplars]
-    targets = torch.as_tensor(targets, device=device)
+    targets = torch.as_tensor(run.task.targets[exemplars], device=device)
 
     def score(features: Tensor) -> Tensor:
         B = len(features)

@@ -160,8 +160,7 @@ class _Training:
     def run(self) -> None:
         """Every epoch that is not there yet; each is written when it is done."""
         recipe, out, writes = self.task.recipe, self.out, distributed.rank() == 0
-        step_of = TrainingStep(self.model, recipe, self.how.device)
-        step_of = distributed.join(step_of)
+        step_of = distributed.join(TrainingStep(self.model, recipe, self.how.device))
         if self.choice:
             self.seconds = float(self.choice.history["seconds"].iloc[-1])
         if self.how.resume and (out / "last.pt").is_file():

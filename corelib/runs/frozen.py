@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from corelib.data.banks import write_bank
+from corelib.data.rows import BANK
 from corelib.data.samples import SampleTable, new_dataset, write_table
 from corelib.evaluation import encode
 from corelib.runs.run import Run
@@ -33,7 +34,7 @@ def freeze_features(
     info = {key: value for key, value in table.info.items() if key != "raw_root"}
     with new_dataset(out, overwrite=True) as folder:
         ids = table.samples["id"].tolist()
-        write_bank(folder / "features.safetensors", features[:, None].cpu().numpy(), ids)
+        write_bank(folder / BANK, features[:, None].cpu().numpy(), ids)
         samples = table.samples.assign(media=table.samples["id"])
         write_table(folder, info | {"name": out.name} | origin, samples)
     return SampleTable.load(out)

@@ -30,8 +30,8 @@ from corelib.task import Task
 DELETE = "take it from a copy of the run, or delete the run's folder and train anew"
 ANEW = "train it anew: the same `train` command with --restart (in Python resume=False)"
 STATED = {"epoch", "selected_on", "spearman", "rl2_x100", "score_range", "n_test"}
-MEASURES = ("spearman", "rl2_x100", "residual_90", "epoch", "n_test", "seconds")
-RANGES = ("spearman_95", "rl2_x100_95", "score_range")
+MEASURES = ("spearman", "rl2_x100", "residual_90")  # null where they are undefined
+INTERVALS = ("spearman_95", "rl2_x100_95")  # [null, null] there
 
 
 class RunError(KitError, RuntimeError):
@@ -111,10 +111,10 @@ def read_metrics(path: Path) -> list[dict]:
         for row in rows:
             if missing := STATED - set(row):
                 raise KeyError(f"a row lacks {', '.join(sorted(missing))}")
-            row |= {key: math.nan for key in MEASURES[:3] if row.get(key, 0) is None}
-            row |= {key: [math.nan] * 2 for key in RANGES[:2] if row.get(key) == [None, None]}
-            numbers = [row.get(key, 0) for key in MEASURES]
-            for low, high in (row.get(key, [0, 0]) for key in RANGES):
+            row |= {key: math.nan for key in MEASURES if row.get(key, 0) is None}
+            row |= {key: [math.nan] * 2 for key in INTERVALS if row.get(key) == [None, None]}
+            numbers = [row.get(key, 0) for key in (*MEASURES, "epoch", "n_test", "seconds")]
+            for low, high in (row.get(key, [0, 0]) for key in (*INTERVALS, "score_range")):
                 numbers += [low, high]
             if not all(isinstance(number, int | float) for number in numbers):
                 raise TypeError("a measure is no number")
