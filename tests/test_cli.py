@@ -9,9 +9,9 @@ import torch
 from click.testing import CliRunner
 
 from corelib.__main__ import main
-from corelib.data.preparation import derive_dataset
 from corelib.data.samples import SampleTable
 from data_scripts.dives.dataset import make_dives
+from data_scripts.prepared.derived import derive_dataset
 from tests.contract import RUN_FILES
 
 

@@ -25,11 +25,3 @@ from corelib.figures.samples import (
     score_histogram,
     snippet_layout,
 )
-
-__all__ = [
-    "attributed_moments", "attribution_moment", "attribution_strip", "clip_grid", "cost_growth",
-    "error_views", "exemplar_vote", "fault_effects", "feature_map", "film_strip", "film_strips",
-    "inflate_kernel", "intervals", "judge_against_panel", "judges_agreement", "learning_curves",
-    "pair_differences", "progress_for_cost", "score_histogram", "score_scatter", "score_steps",
-    "snippet_layout", "spread_curves", "system_comparison", "tree",
-]  # fmt: skip

@@ -11,8 +11,8 @@ import click
 import numpy as np
 import pandas as pd
 
-from corelib.data.preparation import differing_files
 from corelib.data.samples import DatasetError, new_dataset, write_table
+from data_scripts.prepared.derived import differing_files
 
 NOT_STATED = "not stated"
 

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from corelib.data.banks import FeatureSteps, write_bank
-from corelib.data.preparation import derive_dataset
 from corelib.data.samples import DatasetError, SampleTable, write_table
 from corelib.data.video import read_video
+from data_scripts.prepared.derived import derive_dataset
 
 
 def test_copies_of_test_videos_are_read_from_where_the_videos_lie(small_dives, tmp_path):
