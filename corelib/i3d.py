@@ -232,10 +232,13 @@ class SnippetEncoder(nn.Module):
         self.out_features = i3d.out_features
 
     def forward(self, snippets: Tensor) -> Tensor:
-        B, S = snippets.shape[:2]
+        return self.each(snippets).mean(dim=1)  # [B, D]
+
+    def each(self, snippets: Tensor) -> Tensor:
+        """[B, S, 3, L, H, W] -> [B, S, D], before the mean."""
         clips = snippets.flatten(0, 1)  # [B * S, 3, L, H, W]
         features = self.i3d(clips.contiguous(memory_format=torch.channels_last_3d))  # [B * S, D]
-        return features.view(B, S, -1).mean(dim=1)  # [B, D]
+        return features.unflatten(0, snippets.shape[:2])
 
     @torch.no_grad()
     def lean(self, dtype: torch.dtype = torch.float32) -> SnippetEncoder:
