@@ -201,10 +201,17 @@ def features(dataset, weights, out, snippets, frames, size, **how) -> None:
     cut = {key: value for key, value in cut.items() if value is not None}
     check_installation()
     from corelib.data.samples import SampleTable
-    from corelib.runs.features import frozen_encoder, write_features
+    from corelib.runs.features import frozen_run, frozen_weights, write_features
+    from corelib.runs.run import Run
 
     table = SampleTable.load(dataset)
-    frozen = frozen_encoder(table, weights, how["device"], **cut)
+    if not weights.is_dir():
+        frozen = frozen_weights(table, weights, **cut)
+    elif cut:
+        wrong = f"a run's encoder looks as it was trained to; leave --{', --'.join(cut)} out"
+        raise click.UsageError(f"{weights}: {wrong}")
+    else:
+        frozen = frozen_run(Run.load(weights, table=table, device=how["device"]))
     made = write_features(table, frozen, out, progress=True, **how)
     count, (steps, width) = len(made.samples), made.info["feature_size"]
     click.echo(

@@ -16,18 +16,19 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from corelib.data.banks import write_bank
+from corelib.data.banks import FeatureSteps, write_bank
 from corelib.data.clips import VideoClips
+from corelib.data.loading import Inputs
 from corelib.data.rows import BANK
 from corelib.data.samples import SampleTable, new_dataset, write_table
 from corelib.data.video import count_frames, read_video
 from corelib.evaluation import INPUT_LIMIT
 from corelib.i3d import SnippetEncoder
 from corelib.machine.devices import pick_device, pick_precision
+from corelib.machine.digests import digest
 from corelib.machine.files import json_text, new_file, only_one, remove_unfinished, write_atomically
 from corelib.models import build_encoder
-from corelib.recipe import Recipe, RecipeError, named
-from corelib.runs.run import Run
+from corelib.recipe import Recipe, named
 
 BLOCK = 16  # videos encoded together into one file: what a kill can cost
 
@@ -73,30 +74,59 @@ def frozen_weights(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         encoder = build_encoder(recipe, None)
-    digest = hashlib.sha256(Path(weights).read_bytes()).hexdigest() if weights else None
     named_so = Path(weights).name if weights else "random numbers, seed 0"
-    origin = _origin(table, recipe, named_so, digest)
+    origin = _origin(table, recipe, named_so, digest(encoder.state_dict()))
     return Frozen(encoder, VideoClips(table, recipe, cache=False), origin)
 
 
-def frozen_run(run: Run) -> Frozen:
-    """The encoder of a run, which looks at the videos of run.table as in its training."""
-    digest = hashlib.sha256((run.folder / "best.safetensors").read_bytes()).hexdigest()
-    origin = _origin(run.table, run.recipe, run.folder.name, digest)
-    return Frozen(run.model.encoder, run.source, origin)
+def frozen_run(run) -> Frozen:
+    """The encoder of a run (runs.run.Run), which looks at run.table's videos as in its training."""
+    return frozen_in(run.model, run.table, run.recipe, run.source, run.folder.name)
 
 
-def frozen_encoder(table: SampleTable, weights: str | Path, device="auto", **cut) -> Frozen:
-    """Of a file of weights (`cut` as frozen_weights takes it), or of a run's folder."""
-    if not Path(weights).is_dir():
-        return frozen_weights(table, weights, **cut)
-    if cut:
-        wrong = f"a run's encoder looks as it was trained to; leave --{', --'.join(cut)} out"
-        raise RecipeError(f"{weights}: {wrong}")
-    return frozen_run(Run.load(weights, table=table, device=device))
+def frozen_in(model, table: SampleTable, recipe: Recipe, source: VideoClips, name: str) -> Frozen:
+    """The I3D of a model, called `name`, on the videos of a table as `source` reads them."""
+    i3d = model.encoder.i3d if recipe.encoder == "frozen" else model.encoder
+    return Frozen(i3d, source, _origin(table, recipe, name, digest(i3d.state_dict())))
 
 
-def _origin(table: SampleTable, recipe: Recipe, encoder: str, digest: str | None) -> dict:
+class FrozenInputs(Inputs):
+    """The inputs of a model whose I3D is frozen: the features of every video, encoded once.
+
+    A row is float32 [S, D]; a new video's frames become snippets, as VideoClips makes them.
+    """
+
+    def __init__(self, clips: VideoClips, bank: FeatureSteps):
+        self.clips, self.bank, self.item_shape = clips, bank, clips.item_shape
+
+    def __len__(self) -> int:
+        return len(self.bank)
+
+    def __getitem__(self, row: int) -> torch.Tensor:
+        return self.bank[row]
+
+    def to_inputs(self, raw, generator=None, place: int = 0) -> torch.Tensor:
+        return raw if raw.ndim == 3 else self.clips.to_inputs(raw)
+
+    def batches(self, parts, *, workers: int = 0, device="cpu"):
+        return self.bank.batches(parts, workers=workers, device=device)
+
+
+def frozen_inputs(
+    model, table: SampleTable, recipe: Recipe, source: VideoClips, device, **reading
+) -> FrozenInputs:
+    """Encode every video that was not yet, and keep the features in the dataset's folder `cache`.
+
+    reading  workers and progress, as write_features takes them
+    """
+    frozen = frozen_in(model, table, recipe, source, Path(recipe.weights).name)
+    key = hashlib.sha256(json_text([frozen.origin, recipe.precision]).encode()).hexdigest()[:8]
+    how = {"device": device, "precision": recipe.precision, **reading}
+    bank = write_features(table, frozen, table.folder / "cache" / f"features-{key}", **how)
+    return FrozenInputs(source, FeatureSteps(bank))
+
+
+def _origin(table: SampleTable, recipe: Recipe, encoder: str, sha256: str) -> dict:
     """What of a video the features tell; features of another origin are other features."""
     knobs = ("frames", "frame_choice", "resize", "crop", "snippet_length", "snippet_starts")
     looks = {knob: recipe.to_dict()[knob] for knob in (*knobs, "normalisation", "batchnorm_eps")}
@@ -104,7 +134,7 @@ def _origin(table: SampleTable, recipe: Recipe, encoder: str, digest: str | None
         "derived_from": table.name,
         "dataset_sha256": table.sha256,
         "encoder": encoder,
-        "encoder_sha256": digest,
+        "encoder_sha256": sha256,
         "encoded": looks | {"width": recipe.width},
     }
 
@@ -139,9 +169,8 @@ def write_features(
     with only_one(blocks, "encodes", wait=True):
         _open(blocks, origin)
         dtype = torch.bfloat16 if how["precision"] == "bf16" else torch.float32
-        lean = frozen.encoder.to(device).lean(dtype)
-        reading = {"device": device, "dtype": dtype, "workers": workers, "progress": progress}
-        _encode(frozen.source, lean, blocks, reading)
+        reading = {"device": device, "workers": workers, "progress": progress}
+        _encode(frozen.source, frozen.encoder.to(device).lean(dtype), blocks, reading)
         features = np.concatenate([np.load(path) for path in sorted(blocks.glob("*.npy"))])
         if averaged:
             features = features.mean(axis=1, keepdims=True)
@@ -181,7 +210,7 @@ def _encode(source: VideoClips, encoder: SnippetEncoder, blocks: Path, how: dict
         for path, part in wanted.items():
             features = []
             while sum(map(len, features)) < len(part):
-                snippets = source.to_inputs(next(raws)).to(how["dtype"])  # [B, S, 3, L, H, W]
+                snippets = source.to_inputs(next(raws))  # [B, S, 3, L, H, W]
                 features.append(encoder.each(snippets).float().cpu().numpy())  # [B, S, D]
                 bar.update(len(snippets))
             with new_file(path) as scratch:

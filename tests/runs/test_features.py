@@ -19,6 +19,8 @@ from corelib.runs import features
 from corelib.runs.features import frozen_weights, write_features
 from corelib.runs.fit import fit
 from corelib.runs.options import parse_snippets
+from corelib.runs.run import Run
+from corelib.runs.score import score_video
 from tests.doubts import few_steps
 
 CUT = {"snippets": (2, 8), "frames": 12, "size": 24}
@@ -185,3 +187,37 @@ def test_snippets_are_how_many_and_how_long(text):
     assert parse_snippets("5X16") == (5, 16) and parse_snippets(None) is None
     with pytest.raises(RecipeError, match="--snippets takes"):
         parse_snippets(text)
+
+
+# The recipe that trains on features of videos in one command
+
+SMALL = {"resize": (24, 24), "crop": 24, "frames": 12, "snippet_length": 8}
+SMALL |= {"snippet_starts": (0, 4), "projection": 8, "tree_width": 8, "epochs": 1}
+
+
+@few_steps
+def test_from_videos_to_a_score_with_a_frozen_encoder(small_dives, weights, tmp_path, monkeypatch):
+    recipe = named("frozen", weights=str(weights), with_difficulty=True, **SMALL)
+    run = fit(small_dives, recipe, tmp_path / "run", device="cpu", progress=False)
+    state = safetensors.torch.load_file(weights)
+    kept = run.model.encoder.i3d.i3d.state_dict()
+    assert all(torch.equal(kept[name], state[name]) for name in kept)
+    video = small_dives.root / small_dives.samples["media"][25]
+    with monkeypatch.context() as patch:
+        patch.setattr(features, "_encode", None)  # nothing is encoded again
+        again = Run.load(run.folder)
+        judged = again.evaluate()
+    pd.testing.assert_frame_equal(judged.predictions, run.predictions, check_dtype=False)
+    row = judged.predictions.set_index("id").loc[small_dives.samples["id"][25]]
+    difficulty = float(small_dives.samples["difficulty"][25])
+    exact = {"difficulty": difficulty, "exemplars": "all"}
+    scored = score_video(again, video, **exact)["score"]
+    every = again.evaluate(exemplars="all").predictions.set_index("id")
+    assert scored == pytest.approx(every["predicted"][row.name], abs=1e-3)
+
+
+@few_steps
+def test_frozen_random_numbers_are_doubted(small_dives, tmp_path):
+    recipe = named("frozen", width=1 / 16, system="mlp", **SMALL)
+    with pytest.warns(UserWarning, match="frozen and starts from random numbers"):
+        fit(small_dives, recipe, tmp_path / "run", device="cpu", progress=False)
