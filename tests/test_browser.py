@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 
+import nbformat
 import papermill
 import pytest
 
 from corelib.course.execute import list_notebooks, notebooks_folder
+from tests.needed_cells import with_needed_cells
 from tests.smoke_course import plan_notebook
 
 webdriver = pytest.importorskip(
@@ -134,15 +136,17 @@ def lab(tmp_path_factory):
 @pytest.fixture
 def opened(browser, lab, smoke_kit):
     """opened("06_tree") -> the browser with that notebook, at the smoke profile, run to its end in
-    JupyterLab."""
+    JupyterLab; opened("06_tree", "plots.tree(") with the cells that this call needs alone."""
 
-    def run(name):
+    def run(name, call=None):
         folder, address = lab
         changes = plan_notebook(smoke_kit, name)
         source, copy = list_notebooks(notebooks_folder())[name], folder / f"{name}.ipynb"
         shutil.copytree(source.parent / "pictures", folder / "pictures", dirs_exist_ok=True)
+        notebook = nbformat.read(source, as_version=4)
+        nbformat.write(with_needed_cells(notebook, call) if call else notebook, copy)
         papermill.execute_notebook(
-            source, copy, parameters=changes, prepare_only=True, progress_bar=False
+            copy, copy, parameters=changes, prepare_only=True, progress_bar=False
         )
         browser.get(address % f"{name}.ipynb")
         wait_for(
@@ -223,11 +227,15 @@ def test_be_the_judge_answers_a_mark_with_the_panels_and_a_new_figure(opened):
 
 
 @pytest.mark.parametrize(
-    ("name", "slider", "key"),
-    [("06_tree", "depth", "RIGHT"), ("07_train", "M", "LEFT"), ("08_evaluate", "frame", "LEFT")],
+    ("name", "widget", "slider", "key"),
+    [
+        ("06_tree", "intervals_by_depth", "depth", "RIGHT"),
+        ("07_train", "exemplar_bench", "M", "LEFT"),
+        ("08_evaluate", "scrub_attribution", "frame", "LEFT"),
+    ],
 )
-def test_a_slider_that_is_moved_changes_the_figure_beside_it(opened, name, slider, key):
-    browser = opened(name)
+def test_a_slider_that_is_moved_changes_the_figure_beside_it(opened, name, widget, slider, key):
+    browser = opened(name, f"{widget}(")
     before = wait_for(lambda: pictures(browser), "the widget's figures")
     move(browser, slider, Keys.__dict__[f"ARROW_{key}"])
     wait_for(lambda: pictures(browser) != before, "another figure")
