@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
 
 from corelib.course.execute import list_notebooks, notebooks_folder, run_course
 from tests.needed_cells import with_needed_cells
@@ -21,13 +22,22 @@ def run_smoke(folder: Path) -> Path:
 
 
 def run_trainings(folder: Path) -> Path:
-    """The same of the cells that train, evaluate and record, and of those that they need."""
+    """The same of the cells that train, evaluate and record, and of those that they need: one
+    notebook, as these four have the same set-up and parameters."""
     source = copy_notebooks(folder)
+    cells = []
     for name, path in list_notebooks(source).items():
         if name[:2] in TRAININGS:
-            notebook = nbformat.read(path, as_version=4)
-            nbformat.write(with_needed_cells(notebook, "find_or_train(", "record_results("), path)
-    return run_course("smoke", source=source, out=folder / "course", notebooks=TRAININGS).parent
+            whole = nbformat.read(path, as_version=4)
+            part = with_needed_cells(whole, "find_or_train(", "record_results(")
+            code = [cell for cell in part.cells if cell.cell_type == "code"]
+            cells = code[:2] + cells[2:] + code[2:]  # the last one's set-up and parameters
+        path.unlink()
+    together = nbformat.v4.new_notebook(cells=cells, metadata=part.metadata)
+    nbformat.write(together, source / "08_together.ipynb")
+    sections = yaml.safe_load((source / "profiles" / "smoke.yaml").read_text(encoding="utf-8"))
+    (source / "profiles" / "smoke.yaml").write_text(yaml.safe_dump({"all": sections["all"]}))
+    return run_course("smoke", source=source, out=folder / "course").parent
 
 
 @pytest.fixture(scope="module")
