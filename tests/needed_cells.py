@@ -3,7 +3,7 @@ read. Tests that are about those cells execute no others."""
 
 import ast
 
-from nbformat import NotebookNode
+from nbformat import NotebookNode, v4
 
 CHANGING = {"append", "extend", "update", "add"}  # methods that change what they are called on
 
@@ -107,3 +107,13 @@ def with_needed_cells(notebook: NotebookNode, *calls: str) -> NotebookNode:
         if place in needed or cell.cell_type != "code"
     ]
     return notebook
+
+
+def joined(notebooks: list[NotebookNode]) -> NotebookNode:
+    """One notebook of several with the same set-up and parameters, of which the last one's are
+    kept; its code alone."""
+    cells = []
+    for notebook in notebooks:
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        cells = code[:2] + cells[2:] + code[2:]
+    return v4.new_notebook(cells=cells, metadata=notebooks[-1].metadata)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from corelib.course.execute import list_notebooks, notebooks_folder, run_course
-from tests.needed_cells import with_needed_cells
+from tests.needed_cells import joined, with_needed_cells
 from tests.smoke_course import copy_notebooks
 
 TRAININGS = ["04", "06", "07", "08"]  # the notebooks that train and evaluate the dives' systems
@@ -25,16 +25,13 @@ def run_trainings(folder: Path) -> Path:
     """The same of the cells that train, evaluate and record, and of those that they need: one
     notebook, as these four have the same set-up and parameters."""
     source = copy_notebooks(folder)
-    cells = []
+    parts = []
     for name, path in list_notebooks(source).items():
         if name[:2] in TRAININGS:
             whole = nbformat.read(path, as_version=4)
-            part = with_needed_cells(whole, "find_or_train(", "record_results(")
-            code = [cell for cell in part.cells if cell.cell_type == "code"]
-            cells = code[:2] + cells[2:] + code[2:]  # the last one's set-up and parameters
+            parts.append(with_needed_cells(whole, "find_or_train(", "record_results("))
         path.unlink()
-    together = nbformat.v4.new_notebook(cells=cells, metadata=part.metadata)
-    nbformat.write(together, source / "08_together.ipynb")
+    nbformat.write(joined(parts), source / "08_together.ipynb")
     sections = yaml.safe_load((source / "profiles" / "smoke.yaml").read_text(encoding="utf-8"))
     (source / "profiles" / "smoke.yaml").write_text(yaml.safe_dump({"all": sections["all"]}))
     return run_course("smoke", source=source, out=folder / "course").parent
