@@ -258,14 +258,21 @@ def build_encoder(
     """I3D, from weights where the recipe names some, the projection of features, or both."""
     if recipe.encoder == "projection":
         return StepProjection(in_features, recipe.projection, stretches=recipe.stretches)
+    if recipe.encoder == "frozen":
+        with torch.random.fork_rng(devices=[]):  # the head starts as on features, at every seed
+            torch.manual_seed(0)
+            i3d = SnippetEncoder(_build_i3d(recipe))
+        head = StepProjection(i3d.out_features, recipe.projection, stretches=recipe.stretches)
+        return FrozenEncoder(i3d, head)
+    return SnippetEncoder(_build_i3d(recipe))
+
+
+def _build_i3d(recipe: Recipe) -> I3D:
     eps, again = recipe.batchnorm_eps, recipe.checkpointing
     i3d = I3D(width=recipe.width, eps=eps, checkpointing=again)
     if recipe.weights:
         load_weights(i3d, recipe.weights)
-    if recipe.encoder == "i3d":
-        return SnippetEncoder(i3d)
-    head = StepProjection(i3d.out_features, recipe.projection, stretches=recipe.stretches)
-    return FrozenEncoder(SnippetEncoder(i3d), head)
+    return i3d
 
 
 def freeze_batchnorm(model: nn.Module) -> None:

@@ -221,3 +221,16 @@ def test_frozen_random_numbers_are_doubted(small_dives, tmp_path):
     recipe = named("frozen", width=1 / 16, system="mlp", **SMALL)
     with pytest.warns(UserWarning, match="frozen and starts from random numbers"):
         fit(small_dives, recipe, tmp_path / "run", device="cpu", progress=False)
+
+
+@few_steps
+def test_the_head_learns_as_it_does_on_the_features_written_out(
+    bank, small_dives, weights, tmp_path
+):
+    alike = {"system": "mlp", "precision": "fp32", **SMALL}
+    frozen = named("frozen", weights=str(weights), **alike)
+    run = fit(small_dives, frozen, tmp_path / "videos", device="cpu", progress=False)
+    heads = {key: value for key, value in alike.items() if key not in ("crop", "resize")}
+    on_bank = named("features", **heads, stretches=frozen.stretches)
+    other = fit(bank, on_bank, tmp_path / "features", device="cpu", progress=False)
+    pd.testing.assert_frame_equal(run.predictions, other.predictions)
