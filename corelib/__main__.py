@@ -19,7 +19,7 @@ try:
     from corelib.doctor import doctor
     from corelib.machine.commands import Commands, Place, warn, workers_option
     from corelib.recipe import named, parse_exemplars
-    from corelib.runs.options import parse_knobs, parse_seeds
+    from corelib.runs.options import parse_knobs, parse_seeds, parse_snippets
 except ModuleNotFoundError as error:
     sys.exit(f"error: {describe_missing([error.name])}")
 
@@ -175,6 +175,49 @@ def score(run, videos, difficulty, group, exemplars, as_json) -> None:
             click.echo(f"    {result['paired_by']} {result['group']}")
         for vote in result["exemplars"]:
             click.echo(f"    against {vote['id']} ({vote['score']:.2f}): {vote['predicted']:.2f}")
+
+
+@main.command()
+@click.argument("dataset", type=PLACE)
+@option("--weights", required=True, type=PLACE, help="file of I3D weights, or the folder of a run")
+@option("--out", required=True, type=PLACE, help="folder of the dataset of features")
+@option("--snippets", metavar="SxL", help="S snippets of L frames from each video [default: 10x16]")
+@option(
+    "--frames",
+    type=click.IntRange(1, 10_000),
+    help="frames a video is cut to [default: the first one's, at most 103]",
+)
+@option("--size", type=click.IntRange(16, 1024), help="pixels of the square seen [default: 224]")
+@option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto")
+@device_option
+@workers_option
+def features(dataset, weights, out, snippets, frames, size, **how) -> None:
+    """Encode each video of DATASET once with a frozen I3D: a dataset of features.
+
+    A run's encoder looks at videos as it was trained to; --snippets, --frames and --size are for a
+    file of weights. Killed, the same command goes on where it was.
+    """
+    cut = {"snippets": parse_snippets(snippets), "frames": frames, "size": size}
+    cut = {key: value for key, value in cut.items() if value is not None}
+    check_installation()
+    from corelib.data.samples import SampleTable
+    from corelib.runs.features import frozen_run, frozen_weights, write_features
+    from corelib.runs.run import Run
+
+    table = SampleTable.load(dataset)
+    if not weights.is_dir():
+        frozen = frozen_weights(table, weights, **cut)
+    elif cut:
+        wrong = f"a run's encoder looks as it was trained to; leave --{', --'.join(cut)} out"
+        raise click.UsageError(f"{weights}: {wrong}")
+    else:
+        frozen = frozen_run(Run.load(weights, table=table, device=how["device"]))
+    made = write_features(table, frozen, out, progress=True, **how)
+    count, (steps, width) = len(made.samples), made.info["feature_size"]
+    click.echo(
+        f"{out}: {count} videos, {steps} x {width} features each, by {made.info['encoder']}\n"
+        f"train on them with: python -m corelib train {out} --recipe features"
+    )
 
 
 @main.command()

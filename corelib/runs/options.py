@@ -38,3 +38,14 @@ def parse_seeds(text: str) -> list[int]:
         right = f"at most {MOST_SEEDS} numbers from 0 to {RANGES['seed'][1]}"
         raise RecipeError(f"--seeds takes {right}, not {given}")
     return list(dict.fromkeys(seeds))
+
+
+def parse_snippets(text: str | None) -> tuple[int, int] | None:
+    """ "10x16" -> (10, 16): how many snippets, frames in each. Raises RecipeError for others."""
+    if text is None:
+        return None
+    count, _, length = text.lower().partition("x")
+    if not (count.isdecimal() and length.isdecimal() and 0 < int(count) <= 1000 >= int(length) > 0):
+        right = "how many and of how many frames, such as 10x16"
+        raise RecipeError(f"--snippets takes {right}, not {one_line(repr(text))}")
+    return int(count), int(length)
