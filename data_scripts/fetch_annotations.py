@@ -119,7 +119,7 @@ def missing_files(
     missing = {
         place: file
         for place, file in files.items()
-        if not (folder / place).is_file() or git_blob_sha1(folder / place) != file.blob
+        if not (folder / place).is_file() or git_blob_sha1(folder / place) != file.checksum
     }
     others = [str(folder / place) for place in missing if (folder / place).exists()]
     if others and not overwrite:

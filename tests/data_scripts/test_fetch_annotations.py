@@ -41,7 +41,7 @@ def published(script, monkeypatch, tmp_path):
         for place, file in script.DATASETS[name].files.items():
             path = folder / place.rpartition("/")[2]
             path.write_bytes(f"{name} {place}\n".encode() * 50)
-            files[place] = dataclasses.replace(file, blob=git_blob_sha1(path))
+            files[place] = dataclasses.replace(file, checksum=git_blob_sha1(path))
         entry = dataclasses.replace(script.DATASETS[name], files=files)
         monkeypatch.setitem(script.DATASETS, name, entry)
         return folder
@@ -196,7 +196,7 @@ def test_every_address_is_pinned_by_commit_and_content(script):
     files = [file for name in NAMES for file in script.DATASETS[name].files.values()]
     assert len(files) == 8
     for file in files:
-        assert len(file.commit) == len(file.blob) == 40 and file.commit in file.url
+        assert len(file.commit) == len(file.checksum) == 40 and file.commit in file.url
 
 
 # The real files
