@@ -8,8 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from corelib.i3d import SnippetEncoder
-
 
 class StepProjection(nn.Module):
     """A small encoder of precomputed features: [B, S, D_in] -> [B, stretches * projection].
@@ -33,13 +31,13 @@ class StepProjection(nn.Module):
 
 
 class FrozenEncoder(nn.Module):
-    """A pretrained I3D that learns no more, and a projection of its features that does.
+    """A pretrained I3D (a SnippetEncoder) that learns no more, and a projection that does.
 
     Snippets [B, S, 3, L, H, W], or their features [B, S, D] that were computed before, ->
     [B, stretches * projection]
     """
 
-    def __init__(self, i3d: SnippetEncoder, projection: StepProjection):
+    def __init__(self, i3d: nn.Module, projection: StepProjection):
         super().__init__()
         self.i3d, self.projection = i3d.requires_grad_(False), projection
         self.out_features = projection.out_features

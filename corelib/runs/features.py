@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from tqdm.auto import tqdm
 
 from corelib.data.banks import FeatureSteps, write_bank
 from corelib.data.clips import VideoClips
-from corelib.data.loading import Inputs
+from corelib.data.loading import Inputs, say
 from corelib.data.rows import BANK
 from corelib.data.samples import SampleTable, new_dataset, write_table
 from corelib.data.video import count_frames, read_video
@@ -204,9 +205,9 @@ def _encode(source: VideoClips, encoder: SnippetEncoder, blocks: Path, how: dict
     step = max(1, min(BLOCK, INPUT_LIMIT // size))
     parts = [part[at : at + step] for part in wanted.values() for at in range(0, len(part), step)]
     raws = source.batches(parts, workers=how["workers"], device=how["device"])
-    done, progress = len(every) - sum(map(len, parts)), how["progress"]
-    shown = {"desc": "encoding", "unit": "video", "disable": not progress or None}
-    with tqdm(total=len(every), initial=done, **shown) as bar:
+    first = done = len(every) - sum(map(len, parts))
+    started, shown = time.monotonic(), {"desc": "encoding", "unit": "video"}
+    with tqdm(total=len(every), initial=done, disable=not how["progress"] or None, **shown) as bar:
         for path, part in wanted.items():
             features = []
             while sum(map(len, features)) < len(part):
@@ -215,3 +216,8 @@ def _encode(source: VideoClips, encoder: SnippetEncoder, blocks: Path, how: dict
                 bar.update(len(snippets))
             with new_file(path) as scratch:
                 np.save(scratch, np.concatenate(features))
+            done += len(part)
+            if how["progress"] and bar.disable:  # a log shows no bar
+                pace = (time.monotonic() - started) / (done - first)
+                left = (len(every) - done) * pace / 60
+                say(f"encoded {done} of {len(every)} videos, about {left:.1f} min left")

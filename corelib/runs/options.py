@@ -3,11 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
+import click
+
+from corelib.machine.commands import Place
 from corelib.machine.messages import one_line
 from corelib.recipe import RANGES, RecipeError
 
 MOST_SEEDS = 1000
+
+
+PLACE = Place(path_type=Path)
+ALL_EXEMPLARS = "how many exemplars vote, or 'all' [default: the recipe's]"
+
+
+def option(*names: str, **stated):
+    """click.option that shows its default, where it has one."""
+    return click.option(*names, show_default="default" in stated, **stated)
+
+
+datasets_argument = click.argument("datasets", nargs=-1, required=True, type=PLACE)
+recipe_option = option(
+    "--recipe", default="laptop", help="smoke, laptop, gpu, paper, features or frozen"
+)
+knobs_option = option(
+    "--set",
+    "knobs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="change a knob of the recipe; may be repeated",
+)
+difficulty_option = option(
+    "--with-difficulty", is_flag=True, help="regress score / difficulty, as the paper's (w/ DD)"
+)
+device_option = option("--device", default="auto")
+exemplars_option = option("--exemplars", help=ALL_EXEMPLARS)
+json_option = option(
+    "--json", "as_json", is_flag=True, help="print one JSON document and nothing else"
+)
 
 
 def parse_knobs(knobs: Iterable[str], option: str = "--set") -> dict[str, str]:
@@ -49,3 +83,10 @@ def parse_snippets(text: str | None) -> tuple[int, int] | None:
         right = "how many and of how many frames, such as 10x16"
         raise RecipeError(f"--snippets takes {right}, not {one_line(repr(text))}")
     return int(count), int(length)
+
+
+def print_json(documents: list[dict]) -> None:
+    """One JSON document on standard output."""
+    from corelib.machine.files import json_text
+
+    click.echo(json_text(documents[0] if len(documents) == 1 else documents))

@@ -142,6 +142,16 @@ FIGURES = {
     "snippet_layout": lambda: plots.snippet_layout([0, 4, 9], 6, 16),
     "inflate_kernel": lambda: plots.inflate_kernel([[1, 0], [0, -2]], 3),
     "inflate_kernel of zeros": lambda: plots.inflate_kernel(np.zeros((7, 7)), 1),
+    "kernels_over_time": lambda: plots.kernels_over_time(
+        np.random.default_rng(0).normal(size=(12, 3, 4, 5, 5)), count=2
+    ),
+    "kernels_over_time of one that is zero": lambda: plots.kernels_over_time(
+        np.zeros((1, 3, 1, 1, 1))
+    ),
+    "neighbours": lambda: plots.neighbours(
+        list(film(2)), [list(film(3)), list(film(2))], [["a", "b", "c", "d"], ["e", "f", "g"]]
+    ),
+    "neighbours of one alone": lambda: plots.neighbours(list(film(1)), [[]], [["a"]]),
     "feature_map": lambda: plots.feature_map(
         np.random.default_rng(0).normal(size=(9, 5)), range(9)
     ),
