@@ -14,7 +14,7 @@ from data_scripts.readers.downloads import git_blob_sha1
 from data_scripts.readers.jigsaws_files import TASKS, read_labels, read_splits
 
 NAMES = ("mtl-aqa", "aqa-7", "jigsaws")
-# Real files, as FACTS' list of the projects' own addresses names them
+# {data set: its folder below CORE_AQA_DATA}
 REAL = {"mtl-aqa": "mtl_aqa", "aqa-7": "aqa7", "jigsaws": "jigsaws"}
 FIRST, SECOND = "consolidated_train_list.mat", "consolidated_test_list.mat"  # of AQA-7
 
