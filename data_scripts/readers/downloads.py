@@ -127,8 +127,11 @@ def describe_other(path: Path, wanted: str, expected: str, came: str) -> str:
     )
 
 
-def download(url: str, path: Path) -> None:
-    """Download `url` to `path`. Raises DownloadError with the reason and the way by hand."""
+def download(url: str, path: Path, *, by_hand: str = "name it with --from-file") -> None:
+    """Download `url` to `path`. Raises DownloadError with the reason and the way by hand.
+
+    by_hand  what to do with a file that was fetched in a browser
+    """
     import pooch
     import requests
 
@@ -144,7 +147,7 @@ def download(url: str, path: Path) -> None:
     except requests.RequestException as error:
         raise DownloadError(
             f"{url}: the download failed ({_reason(error)}); run this again, or fetch the file in a"
-            " browser, on any machine, and name it with --from-file"
+            f" browser, on any machine, and {by_hand}"
         ) from None
 
 
