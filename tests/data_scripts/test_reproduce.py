@@ -87,7 +87,9 @@ def command(reproduce, tmp_path_factory, small_dives):
         arguments += ["--workers", "0", "--device", "cpu", *knobs, *more]
         arguments += ["--datasets", place / "datasets", "--runs", place / "runs"]
         arguments += ["--json"] * document
-        said = in_a_process_of_its_own(arguments) if alone else in_this_process(reproduce, arguments)
+        said = (
+            in_a_process_of_its_own(arguments) if alone else in_this_process(reproduce, arguments)
+        )
         return (json.loads(said) if document else said), place
 
     return run
