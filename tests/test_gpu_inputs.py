@@ -39,7 +39,7 @@ assert inputs.shape == (1, 10, 3, 16, 224, 224)
 
 @pytest.fixture(scope="module")
 def full_size(tmp_path_factory):
-    """Two videos of 103 frames of 256 x 256 pixels, in which little moves: they are decoded often."""
+    """Two videos of 103 frames of 256 x 256 pixels; little moves, as they are decoded often."""
     folder = tmp_path_factory.mktemp("full") / "d"
     folder.mkdir()
     for number in range(2):
