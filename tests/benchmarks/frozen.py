@@ -11,7 +11,6 @@ notebooks/references/frozen.json, which notebook 07 draws.
 from __future__ import annotations
 
 import json
-import platform
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -112,7 +111,7 @@ def main(work, jobs):
     dives = SampleTable.load(work / f"dives{SIZES[0]}")
     stated = {
         "command": "tests/benchmarks/frozen.py",
-        "made_on": machine(pick_device("cpu")) | {"processor": platform.processor()},
+        "made_on": machine(pick_device("cpu")),
         "table_sha256": dives.table_sha256,
         "weights": SampleTable.load(work / f"Kinetics{SIZES[0]}").info["encoder_sha256"],
         "seeds": list(SEEDS),
