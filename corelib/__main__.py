@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from corelib.machine.installation import check_installation, describe_missing
 from corelib.machine.messages import tell_interruption
@@ -17,41 +16,29 @@ try:
     from corelib import __version__
     from corelib.course.cli import course
     from corelib.doctor import doctor
-    from corelib.machine.commands import Commands, Place, warn, workers_option
+    from corelib.machine.commands import Commands, warn, workers_option
     from corelib.recipe import named, parse_exemplars
-    from corelib.runs.options import parse_knobs, parse_seeds
+    from corelib.runs.cli import import_core
+    from corelib.runs.options import (
+        PLACE,
+        device_option,
+        difficulty_option,
+        json_option,
+        knobs_option,
+        option,
+        parse_knobs,
+        parse_seeds,
+    )
 except ModuleNotFoundError as error:
     sys.exit(f"error: {describe_missing([error.name])}")
 
 # What each command does is imported in it, once its options are read: torch alone takes seconds to
 # import, which --help and a typo would pay for.
 
-PLACE = Place(path_type=Path)
-ALL_EXEMPLARS = "how many exemplars vote, or 'all' [default: the recipe's]"
-
-
-def option(*names: str, **stated):
-    """click.option that shows its default, where it has one."""
-    return click.option(*names, show_default="default" in stated, **stated)
-
-
 datasets_argument = click.argument("datasets", nargs=-1, required=True, type=PLACE)
+ALL_EXEMPLARS = "how many exemplars vote, or 'all' [default: the recipe's]"
 recipe_option = option("--recipe", default="laptop", help="smoke, laptop, gpu, paper or features")
-knobs_option = option(
-    "--set",
-    "knobs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="change a knob of the recipe; may be repeated",
-)
-difficulty_option = option(
-    "--with-difficulty", is_flag=True, help="regress score / difficulty, as the paper's (w/ DD)"
-)
-device_option = option("--device", default="auto")
 exemplars_option = option("--exemplars", help=ALL_EXEMPLARS)
-json_option = option(
-    "--json", "as_json", is_flag=True, help="print one JSON document and nothing else"
-)
 
 
 @click.group(cls=Commands)
@@ -62,6 +49,7 @@ def main() -> None:
 
 main.add_command(course)
 main.add_command(doctor)
+main.add_command(import_core)
 
 
 @main.command()
@@ -136,7 +124,7 @@ def evaluate(runs, dataset, split, exemplars, device, workers, as_json) -> None:
     for folder in run_folders(runs):
         run = Run.load(folder, table=other, device=device)
         judged = run.evaluate(split, exemplars=asked, workers=workers, progress=not as_json)
-        doubts = run.doubts() if other else training_doubts(run.task)
+        doubts = run.origin_doubts + (run.doubts() if other else training_doubts(run.task))
         row = metrics_row(run.task, judged, split=split, device=run.device, doubts=doubts)
         voted = 0 if run.recipe.system == "mlp" else asked or run.recipe.exemplars
         rows.append(row | {"exemplars": voted})
@@ -170,6 +158,7 @@ def score(run, videos, difficulty, group, exemplars, as_json) -> None:
     for result in results:
         low, high = result["interval_90"]
         interval = f"90 % of validation errors lie within {low:.2f} .. {high:.2f}"
+        interval = interval if low <= high else "no validation errors, so no interval"
         click.echo(f"{result['video']}: {result['score']:.2f} ({interval})")
         if result["group"] is not None:
             click.echo(f"    {result['paired_by']} {result['group']}")

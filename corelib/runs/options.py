@@ -3,11 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
+import click
+
+from corelib.machine.commands import Place
 from corelib.machine.messages import one_line
 from corelib.recipe import RANGES, RecipeError
 
 MOST_SEEDS = 1000
+PLACE = Place(path_type=Path)
+
+
+def option(*names: str, **stated):
+    """click.option that shows its default, where it has one."""
+    return click.option(*names, show_default="default" in stated, **stated)
+
+
+knobs_option = option(
+    "--set",
+    "knobs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="change a knob of the recipe; may be repeated",
+)
+difficulty_option = option(
+    "--with-difficulty", is_flag=True, help="regress score / difficulty, as the paper's (w/ DD)"
+)
+device_option = option("--device", default="auto")
+json_option = option(
+    "--json", "as_json", is_flag=True, help="print one JSON document and nothing else"
+)
 
 
 def parse_knobs(knobs: Iterable[str], option: str = "--set") -> dict[str, str]:
