@@ -1,4 +1,4 @@
-"""The command line: python -m corelib train | evaluate | score | sweep | course | doctor."""
+"""The command line: python -m corelib train | evaluate | score | import-core | sweep | ..."""
 
 from __future__ import annotations
 

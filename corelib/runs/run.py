@@ -131,10 +131,12 @@ class Run:
             return {}
         with reading(path, "a statement where weights are from", DELETE):
             origin = json.loads(path.read_text(encoding="utf-8"))
-            if not all(isinstance(n, int | float | None) for n in origin["said"].values()):
+            said = origin["said"]
+            numbers = all(isinstance(number, int | float | None) for number in said.values())
+            if not numbers or said["epoch"] is None:
                 raise TypeError("what the checkpoint says is no number")
             texts = {key: one_line(origin[key]) for key in ("file", "note")}
-            return texts | {"said": origin["said"], "on_test": bool(origin["chosen_on_test"])}
+            return texts | {"said": said, "on_test": bool(origin["chosen_on_test"])}
 
     @property
     def origin_doubts(self) -> list[str]:

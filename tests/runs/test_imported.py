@@ -387,3 +387,13 @@ def test_a_folder_that_holds_something_else_is_left_alone(narrow, small_dives, t
     assert "holds last.pt" in refused(file, small_dives, out)
     (out / "last.pt").unlink()
     assert kept == {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"said": {"epoch": null}}', '{"said": 3}'])
+def test_a_damaged_statement_is_told_in_one_line(narrow, small_dives, tmp_path, content):
+    out = tmp_path / "run"
+    import_core(narrow(), small_dives, out, knobs=SMALL, device="cpu", evaluate=False)
+    (out / "imported.json").write_text(content)
+    done = CliRunner().invoke(main, ["evaluate", str(out), "--device", "cpu"])
+    assert done.exit_code == 2 and len(done.stderr.splitlines()) == 1
+    assert "imported.json: not a statement where weights are from" in done.stderr
