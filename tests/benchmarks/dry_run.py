@@ -44,12 +44,12 @@ ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"width": "0.0625", "resize": "[48,27]", "crop": "24"}  # of 1, [455,256] and 224
 # The script and its options, what docs/results.md adds to the recipe, whether difficulty is known
 PLANS = {
-    "mtl-aqa": ("prepare_mtl_aqa.py", ["--out", "datasets/mtl-aqa"], {}, (False, True)),
+    "mtl-aqa": ("prepare_mtl_aqa.py", ["--out", "datasets/mtl-aqa"], {}, True),
     "aqa-7": (
         "prepare_aqa7.py",
         ["--out", "datasets", "--range", "paper"],
         {"target_unit": "percent", "batch": "2", "temporal_shift": "0"},
-        (False,),
+        False,
     ),
     "jigsaws": (
         "prepare_jigsaws.py",
@@ -60,7 +60,7 @@ PLANS = {
             "snippet_starts": "[0,16,32,48,64,80,96,112,128,144]",
             "temporal_shift": "0",
         },
-        (False,),
+        False,
     ),
 }
 LINKS = 30_000  # names a file may have on every usual file system
@@ -195,8 +195,11 @@ def run(stage: str, arguments: list[str], work: Path) -> None:
     process.returncode = os.waitstatus_to_exitcode(status)
     if len(lines := said.splitlines()) > 12:  # of many runs the table alone
         said = "\n".join(x for x in lines if " epoch " not in x and not x.startswith("run:"))
-    seconds, peak = time.perf_counter() - started, used.ru_maxrss * 1024 / 1e9
-    print(f"{said}\n  {stage}: {seconds:.0f} s, peak {peak:.2f} GB\n", flush=True)
+    seconds, peak = time.perf_counter() - started, used.ru_maxrss * 1024 / 1e9  # Linux: in KiB
+    busy = used.ru_utime + used.ru_stime  # less than `seconds` where others use the machine
+    print(
+        f"{said}\n  {stage}: {seconds:.0f} s, {busy:.0f} s of CPU, peak {peak:.2f} GB\n", flush=True
+    )
     if process.returncode:
         sys.exit((work / f"{stage}.log").read_text()[-2000:])
 
@@ -235,21 +238,19 @@ def dry_run(benchmark: str, data: Path, work: Path, films: Films) -> None:
     LAY_OUT[benchmark](raw, data, films)
     files = sum(len(names) for *_, names in os.walk(raw))
     print(f"  laid out: {files} files, {time.perf_counter() - started:.0f} s\n", flush=True)
-    script, arguments, knobs, choices = PLANS[benchmark]
+    script, arguments, knobs, with_difficulty = PLANS[benchmark]
     run(f"{benchmark} prepare", [script, "--raw", f"raw/{benchmark}", *arguments], work)
     datasets = sorted(path.parent for path in (work / "datasets").glob("*/dataset.json"))
     changed = SMALL | {"epochs": "1", "weights": "weights.safetensors"} | knobs
     settings = [word for key, value in changed.items() for word in ("--set", f"{key}={value}")]
-    for with_difficulty in choices:
-        print("with difficulty" if with_difficulty else "without difficulty")
-        for folder in datasets:
-            tell_exemplars(folder, with_difficulty)
-        known, name = (["--with-difficulty"], " (w/ DD)") if with_difficulty else ([], "")
-        for system in ("mlp", "core"):
-            out = f"runs/{benchmark}-{system}{'-dd' if with_difficulty else ''}"
-            command = ["-m", "corelib", "train", *(f"datasets/{d.name}" for d in datasets)]
-            command += ["--system", system, "--recipe", "paper", *known, "--out", out, *settings]
-            run(f"{benchmark} {system}{name} train", command, work)
+    for folder in datasets:
+        tell_exemplars(folder, with_difficulty)
+    known = ["--with-difficulty"] if with_difficulty else []
+    for system in ("mlp", "core"):
+        command = ["-m", "corelib", "train", *(f"datasets/{folder.name}" for folder in datasets)]
+        command += ["--system", system, "--recipe", "paper", *known]
+        command += ["--out", f"runs/{benchmark}-{system}", *settings]
+        run(f"{benchmark} {system} train", command, work)
     runs = sorted(str(path.relative_to(work)) for path in (work / "runs").glob(f"{benchmark}-*"))
     run(f"{benchmark} evaluate", ["-m", "corelib", "evaluate", *runs], work)
 
