@@ -262,7 +262,7 @@ def _summary(row: dict) -> str:
     text += f", R-l2 x100 {row['rl2_x100']:.4f} over the range {low:g} .. {high:g}"
     text += f", {row['n_test']} samples"
     fallbacks = {name: n for name, n in (row.get("fallbacks") or {}).items() if n}
-    return text + (f", exemplars from other groups: {fallbacks}" if fallbacks else "")
+    return text + (f", queries without a full group of exemplars: {fallbacks}" if fallbacks else "")
 
 
 if __name__ == "__main__":
