@@ -1,4 +1,4 @@
-"""The command line: python -m corelib train | evaluate | score | import-core | sweep | ..."""
+"""The command line: python -m corelib train | evaluate | score | import-core | features ..."""
 
 from __future__ import annotations
 
@@ -18,27 +18,25 @@ try:
     from corelib.doctor import doctor
     from corelib.machine.commands import Commands, warn, workers_option
     from corelib.recipe import named, parse_exemplars
-    from corelib.runs.cli import import_core
+    from corelib.runs.cli import features, import_core, sweep
     from corelib.runs.options import (
         PLACE,
+        datasets_argument,
         device_option,
         difficulty_option,
+        exemplars_option,
         json_option,
         knobs_option,
         option,
         parse_knobs,
-        parse_seeds,
+        print_json,
+        recipe_option,
     )
 except ModuleNotFoundError as error:
     sys.exit(f"error: {describe_missing([error.name])}")
 
 # What each command does is imported in it, once its options are read: torch alone takes seconds to
 # import, which --help and a typo would pay for.
-
-datasets_argument = click.argument("datasets", nargs=-1, required=True, type=PLACE)
-ALL_EXEMPLARS = "how many exemplars vote, or 'all' [default: the recipe's]"
-recipe_option = option("--recipe", default="laptop", help="smoke, laptop, gpu, paper or features")
-exemplars_option = option("--exemplars", help=ALL_EXEMPLARS)
 
 
 @click.group(cls=Commands)
@@ -49,7 +47,9 @@ def main() -> None:
 
 main.add_command(course)
 main.add_command(doctor)
+main.add_command(features)
 main.add_command(import_core)
+main.add_command(sweep)
 
 
 @main.command()
@@ -87,7 +87,7 @@ def train(datasets, recipe, knobs, system, with_difficulty, seed, as_json, **how
         return
     _warn_of([row for run in trained for row in run.metrics])
     if as_json:
-        _print_json([{"run": str(run.folder), "metrics": run.metrics} for run in trained])
+        print_json([{"run": str(run.folder), "metrics": run.metrics} for run in trained])
         return
     for run in trained:
         click.echo(f"run: {run.folder}")
@@ -130,7 +130,7 @@ def evaluate(runs, dataset, split, exemplars, device, workers, as_json) -> None:
         rows.append(row | {"exemplars": voted})
     _warn_of(rows)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
         click.echo(_summary(rows[0]) if len(rows) == 1 else protocol_text(rows))
 
@@ -166,92 +166,11 @@ def score(run, videos, difficulty, group, exemplars, as_json) -> None:
             click.echo(f"    against {vote['id']} ({vote['score']:.2f}): {vote['predicted']:.2f}")
 
 
-@main.command()
-@datasets_argument
-@option("--seeds", default="0-4", help="numbers and ranges: 0-2,7")
-@option("--systems", default="core,mlp", help="core, mlp or both")
-@recipe_option
-@knobs_option
-@difficulty_option
-@option("--out", default="runs/sweep", type=PLACE, help="folder of runs, logs and table")
-@option("--executor", type=click.Choice(["local", "slurm"]), default="local")
-@option(
-    "--jobs",
-    type=click.IntRange(1, 1000),
-    default=1,
-    help="runs at a time on this machine; a cluster's queue decides for itself",
-)
-@device_option
-@workers_option
-@option(
-    "--minutes",
-    type=click.IntRange(1, 60 * 24 * 365),
-    default=60 * 12,
-    help="time limit of a run on the cluster",
-)
-@option(
-    "--slurm",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="an option of the cluster, as slurm_partition=gpu; may be repeated",
-)
-@option("--no-wait", is_flag=True, help="hand the runs in and return; call again to gather them")
-@json_option
-def sweep(datasets, recipe, knobs, with_difficulty, seeds, systems, as_json, **how) -> None:
-    """Train seeds x systems x DATASETs x folds as separate jobs, and gather one table.
-
-    Called again it starts what is missing or failed, and nothing that is there.
-    """
-    chosen = named(recipe, **{"with_difficulty": with_difficulty} | parse_knobs(knobs))
-    numbers = parse_seeds(seeds)
-    check_installation()
-    from corelib.data.samples import SampleTable
-    from corelib.runs.protocols import protocol_text
-    from corelib.runs.sweep import Jobs, plan_sweep, run_sweep
-
-    tables = [SampleTable.load(dataset) for dataset in datasets]
-    plans = plan_sweep(tables, chosen, seeds=numbers, systems=systems.split(","))
-    given = parse_knobs(how.pop("slurm"), "--slurm").items()
-    options = {key: _number(value) for key, value in given}
-    out, wait = how.pop("out"), not how.pop("no_wait")
-    found = run_sweep(plans, out, Jobs(options=options, **how), wait=wait)
-    if as_json:
-        failed = [vars(failure) for failure in found.failures]
-        table = str(found.table) if found.table else None
-        _print_json(
-            [{"rows": found.rows, "failed": failed, "waiting": found.waiting, "table": table}]
-        )
-    else:
-        if found.rows:
-            click.echo(f"{protocol_text(found.rows)}\ntable: {found.table}")
-        if found.waiting:
-            handed = f"{found.waiting} of {len(plans)} runs are handed in and not finished"
-            click.echo(f"{handed}; the same command gathers them")
-        for failure in found.failures:
-            said = f"failed: {failure.run}: {failure.reason} (log: {failure.log})"
-            click.echo(f"{said}; the same command tries it again", err=True)
-    if found.failures:
-        raise SystemExit(1)
-
-
-def _number(text: str) -> int | str:
-    try:
-        return int(text)
-    except ValueError:
-        return text
-
-
 def _warn_of(rows: list[dict]) -> None:
     """Say what stands in the rows of metrics.json and has not been said yet."""
     for row in rows:
         for sentence in row.get("warnings", []):
             warn(sentence)
-
-
-def _print_json(documents: list[dict]) -> None:
-    from corelib.machine.files import json_text
-
-    click.echo(json_text(documents[0] if len(documents) == 1 else documents))
 
 
 def _summary(row: dict) -> str:

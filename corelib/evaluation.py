@@ -16,7 +16,7 @@ from corelib import metrics
 from corelib.data.banks import FeatureSteps
 from corelib.data.clips import VideoClips
 from corelib.data.samples import DatasetError, SampleTable
-from corelib.i3d import SnippetEncoder
+from corelib.features import StepProjection
 from corelib.machine import distributed
 from corelib.machine.devices import pick_precision
 from corelib.machine.errors import KitError
@@ -60,7 +60,10 @@ def open_inputs(
         wrong = f"its encoder must be {right!r}, not {recipe.encoder!r}"
         advice = "for features use recipe 'features'"
         raise RecipeError(f"{table.name} holds {kind}: {wrong} ({advice})")
-    return FeatureSteps(table) if bank else VideoClips(table, recipe, progress=progress)
+    if bank:
+        return FeatureSteps(table)
+    cache = False if recipe.encoder == "frozen" else None  # every video is read once
+    return VideoClips(table, recipe, cache=cache, progress=progress)
 
 
 def lean_encoder(
@@ -71,12 +74,11 @@ def lean_encoder(
     precision  fp32 | bf16, of a video encoder's lean copy; a projection of features stays as it is
     compiled   torch.compile the copy: minutes before the first video, worth it for thousands
     """
-    if not isinstance(model.encoder, SnippetEncoder):
+    if isinstance(model.encoder, StepProjection):
         return lambda inputs: model.encode(inputs).float()
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    lean = model.encoder.lean(dtype)
+    lean = model.encoder.lean(torch.bfloat16 if precision == "bf16" else torch.float32)
     encode = torch.compile(lean) if compiled else lean
-    return lambda inputs: encode(inputs.to(dtype)).float()
+    return lambda inputs: encode(inputs).float()
 
 
 @torch.no_grad()

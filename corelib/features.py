@@ -1,7 +1,10 @@
-"""The encoder of precomputed features, in place of I3D where a dataset holds no videos."""
+"""Encoders that learn from features: computed before, or by an I3D that learns no more."""
 
 from __future__ import annotations
 
+import copy
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -25,3 +28,31 @@ class StepProjection(nn.Module):
         x = self.norm(steps).transpose(1, 2)  # [B, D_in, S]
         x = F.adaptive_avg_pool1d(x, self.stretches)  # [B, D_in, stretches]
         return self.project(x.transpose(1, 2)).flatten(1)  # [B, stretches * projection]
+
+
+class FrozenEncoder(nn.Module):
+    """A pretrained I3D (a SnippetEncoder) that learns no more, and a projection that does.
+
+    Snippets [B, S, 3, L, H, W], or their features [B, S, D] that were computed before, ->
+    [B, stretches * projection]
+    """
+
+    def __init__(self, i3d: nn.Module, projection: StepProjection):
+        super().__init__()
+        self.i3d, self.projection = i3d.requires_grad_(False), projection
+        self.out_features = projection.out_features
+
+    def train(self, mode: bool = True) -> FrozenEncoder:
+        super().train(mode)
+        self.i3d.eval()  # the stored statistics are Kinetics'
+        return self
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        steps = self.i3d.each(inputs) if inputs.ndim == 6 else inputs  # [B, S, D]
+        return self.projection(steps.float())
+
+    def lean(self, dtype: torch.dtype = torch.float32) -> FrozenEncoder:
+        """A copy for inference: the I3D as SnippetEncoder.lean makes it."""
+        lean = copy.copy(self)
+        lean._modules = self._modules | {"i3d": self.i3d.lean(dtype)}
+        return lean

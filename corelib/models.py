@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from corelib.data.weights import load_weights
-from corelib.features import StepProjection
+from corelib.features import FrozenEncoder, StepProjection
 from corelib.i3d import I3D, SnippetEncoder
 from corelib.pairs import PairDifferences
 from corelib.recipe import Recipe
@@ -252,15 +252,27 @@ def build_model(
         return CoRe(encoder, intervals, tree, decoding=r.decoding, loss=r.loss, **seen)
 
 
-def build_encoder(recipe: Recipe, in_features: int | None) -> SnippetEncoder | StepProjection:
-    """I3D, from weights where the recipe names some, or the projection of features."""
+def build_encoder(
+    recipe: Recipe, in_features: int | None
+) -> SnippetEncoder | StepProjection | FrozenEncoder:
+    """I3D, from weights where the recipe names some, the projection of features, or both."""
     if recipe.encoder == "projection":
         return StepProjection(in_features, recipe.projection, stretches=recipe.stretches)
+    if recipe.encoder == "frozen":
+        with torch.random.fork_rng(devices=[]):  # the head starts as on features, at every seed
+            torch.manual_seed(0)
+            i3d = SnippetEncoder(_build_i3d(recipe))
+        head = StepProjection(i3d.out_features, recipe.projection, stretches=recipe.stretches)
+        return FrozenEncoder(i3d, head)
+    return SnippetEncoder(_build_i3d(recipe))
+
+
+def _build_i3d(recipe: Recipe) -> I3D:
     eps, again = recipe.batchnorm_eps, recipe.checkpointing
     i3d = I3D(width=recipe.width, eps=eps, checkpointing=again)
     if recipe.weights:
         load_weights(i3d, recipe.weights)
-    return SnippetEncoder(i3d)
+    return i3d
 
 
 def freeze_batchnorm(model: nn.Module) -> None:

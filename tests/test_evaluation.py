@@ -20,8 +20,8 @@ from corelib.evaluation import PredictionError, encode, evaluate, open_inputs, v
 from corelib.models import build_model
 from corelib.pairs import Exemplars
 from corelib.recipe import RecipeError, named
+from corelib.runs.features import frozen_run, write_features
 from corelib.runs.fit import fit
-from corelib.runs.frozen import freeze_features
 from corelib.task import Task, group_labels
 from tests.contract import card
 from tests.doubts import few_steps
@@ -465,7 +465,7 @@ def test_an_unknown_pairing_column_is_refused(table):
 def test_frozen_features_are_the_encoders_and_made_once(tmp_path, small_dives):
     recipe = named("smoke", system="mlp", with_difficulty=True, epochs=1)
     run = fit(small_dives, recipe, tmp_path / "run", device="cpu", progress=False)
-    frozen = freeze_features(run, tmp_path / "frozen")
+    frozen = write_features(run.table, frozen_run(run), tmp_path / "frozen", averaged=True)
     assert frozen.name == "frozen" and frozen.info["encoder"] == "run"
     pd.testing.assert_frame_equal(
         frozen.samples.drop(columns="media"), small_dives.samples.drop(columns="media")
@@ -479,11 +479,15 @@ def test_frozen_features_are_the_encoders_and_made_once(tmp_path, small_dives):
     )
 
     written = (tmp_path / "frozen" / "features.safetensors").stat().st_mtime_ns
-    assert freeze_features(run, tmp_path / "frozen").sha256 == frozen.sha256
+    assert (
+        write_features(run.table, frozen_run(run), tmp_path / "frozen", averaged=True).sha256
+        == frozen.sha256
+    )
     assert (tmp_path / "frozen" / "features.safetensors").stat().st_mtime_ns == written
     other = fit(
         small_dives, recipe.replace(seed=1), tmp_path / "other", device="cpu", progress=False
     )
     assert (
-        freeze_features(other, tmp_path / "frozen").sha256 != frozen.sha256
+        write_features(other.table, frozen_run(other), tmp_path / "frozen", averaged=True).sha256
+        != frozen.sha256
     )  # made anew: other weights

@@ -39,12 +39,13 @@ assert inputs.shape == (1, 10, 3, 16, 224, 224)
 
 @pytest.fixture(scope="module")
 def full_size(tmp_path_factory):
-    """Two videos of 103 frames of 256 x 256 pixels."""
+    """Two videos of 103 frames of 256 x 256 pixels; little moves, as they are decoded often."""
     folder = tmp_path_factory.mktemp("full") / "d"
     folder.mkdir()
     for number in range(2):
-        coarse = np.random.default_rng(number).integers(0, 256, (103, 16, 16, 3), np.uint8)
-        write_video(folder / f"{number}.mp4", coarse.repeat(16, axis=1).repeat(16, axis=2), 25)
+        coarse = np.random.default_rng(number).integers(0, 256, (4, 16, 16, 3), np.uint8)
+        frames = coarse.repeat(26, axis=0)[:103].repeat(16, axis=1).repeat(16, axis=2)
+        write_video(folder / f"{number}.mp4", frames, 25)
     info = card("d", score_range=[0, 10], frame_rate=25, frame_size=[256, 256])
     write_table(
         folder,

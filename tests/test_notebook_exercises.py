@@ -12,6 +12,7 @@ from traitlets.config import Config
 from corelib.course import project_root
 from corelib.course.execute import NotebookError, list_notebooks, notebooks_folder, run_course
 from corelib.course.exercises import BEGIN, WRONG, OpenExercise, student_notebook
+from tests.needed_cells import needed_cells
 from tests.smoke_course import plan_notebook
 
 PATHS = list_notebooks(notebooks_folder())
@@ -96,10 +97,10 @@ def test_an_open_and_a_wrong_answer_are_turned_down_and_the_solution_passes(
     notebook, student = read(name), student_notebook(read(name))
     plan = plan_notebook(smoke_kit, name)
     parameters = "\n".join(f"{key} = {value!r}" for key, value in plan.items())
-    exercises = {solution: (number, check) for number, solution, check in exercises_of(notebook)}
-    for place, cell in enumerate(notebook.cells):
-        if cell.cell_type != "code":
-            continue
+    found = exercises_of(notebook)
+    exercises = {solution: (number, check) for number, solution, check in found}
+    for place in needed_cells(notebook, [place for _, *both in found for place in both]):
+        cell = notebook.cells[place]
         if place in exercises:
             number, check = exercises[place]
             for answer in (student.cells[place].source, cell.metadata[WRONG]):

@@ -4,19 +4,37 @@ once more."""
 import json
 from pathlib import Path
 
+import nbformat
 import pytest
+import yaml
 
 from corelib.course.execute import list_notebooks, notebooks_folder, run_course
+from tests.needed_cells import joined, with_needed_cells
 from tests.smoke_course import copy_notebooks
 
 TRAININGS = ["04", "06", "07", "08"]  # the notebooks that train and evaluate the dives' systems
 
 
-def run_smoke(folder: Path, notebooks: list[str] | None = None) -> Path:
+def run_smoke(folder: Path) -> Path:
     """Execute the course from scratch, with dives and runs of its own below `folder`; returns the
     folder of its pages."""
+    return run_course("smoke", source=copy_notebooks(folder), out=folder / "course").parent
+
+
+def run_trainings(folder: Path) -> Path:
+    """The same of the cells that train, evaluate and record, and of those that they need: one
+    notebook, as these four have the same set-up and parameters."""
     source = copy_notebooks(folder)
-    return run_course("smoke", source=source, out=folder / "course", notebooks=notebooks).parent
+    parts = []
+    for name, path in list_notebooks(source).items():
+        if name[:2] in TRAININGS:
+            whole = nbformat.read(path, as_version=4)
+            parts.append(with_needed_cells(whole, "find_or_train(", "record_results("))
+        path.unlink()
+    nbformat.write(joined(parts), source / "08_together.ipynb")
+    sections = yaml.safe_load((source / "profiles" / "smoke.yaml").read_text(encoding="utf-8"))
+    (source / "profiles" / "smoke.yaml").write_text(yaml.safe_dump({"all": sections["all"]}))
+    return run_course("smoke", source=source, out=folder / "course").parent
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +62,7 @@ def test_the_course_runs_at_smoke(executed):
 def test_a_second_run_gives_the_same_metrics_predictions_and_weights_bit_for_bit(
     executed, tmp_path
 ):
-    again = run_smoke(tmp_path / "second", TRAININGS)
+    again = run_trainings(tmp_path / "second")
     first, second = executed.parent / "runs", again.parent / "runs"
     runs = sorted(path.parent.relative_to(second) for path in second.rglob("predictions.csv"))
     assert len(runs) >= 4  # both systems, with difficulty and without

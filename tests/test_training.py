@@ -62,14 +62,19 @@ ROW = {
 }
 
 
+# Of the dives below; two dive numbers, so that none is alone in its group.
+TRAIN, VAL, TEST = 12, 4, 6
+
+
 @pytest.fixture(scope="module")
 def dives(tmp_path_factory):
+    counts = {"train": TRAIN, "val": VAL, "test": TEST, "dive_numbers": ["103B", "407C"]}
     folder = tmp_path_factory.mktemp("dives") / "dives"
-    return make_dives(folder, train=24, val=6, test=8, frames=16, size=32, workers=1)
+    return make_dives(folder, **counts, frames=16, size=32, workers=1)
 
 
 def train(table, out, **changes):
-    recipe = named("smoke", **{"batch": 8} | changes)
+    recipe = named("smoke", **{"batch": 6} | changes)
     return fit(table, recipe, out, device="cpu", progress=False)
 
 
@@ -114,13 +119,11 @@ def test_a_run_writes_all_its_files(dives, runs, key):
     assert set(chosen) >= ROW and set(last) >= ROW
     assert (chosen["system"], chosen["with_difficulty"]) == key
     assert (chosen["selected_on"], last["selected_on"], last["epoch"]) == ("val", "last", 1)
-    assert (chosen["n_train"], chosen["n_test"], chosen["split"]) == (24, 8, "test")
-    assert chosen["score_range"] == [
-        dives.samples["score"][30:].min(),
-        dives.samples["score"][30:].max(),
-    ]
-    assert run.predictions["id"].tolist() == dives.samples["id"][30:].tolist()
-    assert run.predictions["true"].tolist() == dives.samples["score"][30:].tolist()
+    assert (chosen["n_train"], chosen["n_test"], chosen["split"]) == (TRAIN, TEST, "test")
+    tested = dives.samples[TRAIN + VAL :]
+    assert chosen["score_range"] == [tested["score"].min(), tested["score"].max()]
+    assert run.predictions["id"].tolist() == tested["id"].tolist()
+    assert run.predictions["true"].tolist() == tested["score"].tolist()
     assert np.isfinite(run.predictions[["predicted", "spread"]]).all(axis=None)
     assert run.history["epoch"].tolist() == [0, 1]
 
@@ -165,7 +168,7 @@ def test_two_trainings_are_equal_to_the_last_bit(dives, runs, tmp_path, key):
 
 
 def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(dives, tmp_path, monkeypatch):
-    changes = {"epochs": 3, "dropout": 0.2, "batch": 8}
+    changes = {"epochs": 3, "dropout": 0.2}
     whole = train(dives, tmp_path / "whole", **changes)
     original, calls = run_fit.open_inputs, []
 
@@ -176,7 +179,7 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(dives, tmp_p
         def counted(raw, generator=None, place=0):
             calls.append(generator)
             if (
-                sum(g is not None for g in calls) == 10
+                sum(g is not None for g in calls) == 6
             ):  # in the middle of the second of three epochs
                 raise KeyboardInterrupt
             return to_inputs(raw, generator, place)
@@ -291,11 +294,11 @@ def rows_of(table, recipe):
 
 def test_training_rows_are_disjoint_from_the_test_split(dives):
     fitted, chosen_on = rows_of(dives, named("smoke"))
-    assert (len(fitted), len(chosen_on)) == (24, 6)
-    samples = dives.samples.assign(split=["train"] * 30 + ["test"] * 8)
+    assert (len(fitted), len(chosen_on)) == (TRAIN, VAL)
+    samples = dives.samples.assign(split=["train"] * (TRAIN + VAL) + ["test"] * TEST)
     without = SampleTable(dives.folder, dives.info, samples, dives.sha256)
     fitted, chosen_on = rows_of(without, named("smoke", validation_fraction=0.2))
-    assert len(chosen_on) == 6 and sorted([*fitted, *chosen_on]) == list(range(30))
+    assert len(chosen_on) == 3 and sorted([*fitted, *chosen_on]) == list(range(TRAIN + VAL))
 
 
 def test_an_epoch_of_either_pairing_draws_every_video_twice_and_of_the_baseline_once(dives):
@@ -368,7 +371,7 @@ def test_the_chosen_weights_are_those_of_the_best_validation_epoch(dives, tmp_pa
 def test_workers_resumes_and_others_random_numbers_change_nothing(
     dives, tmp_path, monkeypatch, system
 ):
-    recipe = named("smoke", system=system, dropout=0.4, epochs=2, batch=8)
+    recipe = named("smoke", system=system, dropout=0.4, epochs=2, batch=6)
     alone = fit(dives, recipe, tmp_path / "alone", device="cpu", progress=False)
     draw, original = torch.rand, clips.VideoClips.fetch
     monkeypatch.setattr(
@@ -419,7 +422,7 @@ def test_bf16_and_compiled_encoding_are_stated_and_close(dives, runs, tmp_path):
     assert plain.metrics[0]["precision"] == "fp32"
     run = fit(
         dives,
-        named("smoke", with_difficulty=True, precision="bf16", epochs=1, batch=8),
+        named("smoke", with_difficulty=True, precision="bf16", epochs=1, passes=1),
         tmp_path / "run",
         device="cpu",
         progress=False,
@@ -438,8 +441,8 @@ def test_bf16_and_compiled_encoding_are_stated_and_close(dives, runs, tmp_path):
 def one_epoch(table, recipe, plan, model=None, *, step=TrainingStep, lr=0.1, scale=1.0):
     source = open_inputs(table, recipe, progress=False)
     task = Task.of(table, recipe)
-    targets, in_features = task.targets[:24], source.in_features
-    model = model or build_model(recipe, targets, np.zeros(24), in_features=in_features)
+    targets, in_features = task.targets[:TRAIN], source.in_features
+    model = model or build_model(recipe, targets, np.zeros(TRAIN), in_features=in_features)
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     how = Optimization(optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0))
     step, scaled = (
@@ -462,7 +465,7 @@ def test_accumulated_gradients_equal_one_big_batch(dives):
         [PairBatch(np.arange(4), none), PairBatch(np.arange(4, 8), none)],
     )
     assert losses == pytest.approx(loss, rel=1e-5)
-    start = build_model(plain, dives.target(False)[:24], np.zeros(24)).state_dict()
+    start = build_model(plain, dives.target(False)[:TRAIN], np.zeros(TRAIN)).state_dict()
     moved = 0.0
     for name, value in big.state_dict().items():
         torch.testing.assert_close(parts.state_dict()[name], value, rtol=1e-4, atol=1e-6)
@@ -482,7 +485,7 @@ NONE = np.empty((0, 2), int)
 
 def test_a_loss_that_is_not_finite_stops_the_epoch(dives):
     recipe = named("smoke", system="mlp")
-    model = build_model(recipe, dives.target(False)[:24], np.zeros(24))
+    model = build_model(recipe, dives.target(False)[:TRAIN], np.zeros(TRAIN))
     with torch.no_grad():
         model.mlp[1].bias.fill_(float("nan"))
     batch = [PairBatch(np.array([3, 4]), NONE)]
@@ -506,7 +509,7 @@ class Poisoned(TrainingStep):
 @pytest.mark.parametrize("clip", [0.0, 1.0])
 def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(dives, clip):
     recipe = named("smoke", system="mlp", clip_gradient=clip, accumulate=2, batchnorm="frozen")
-    model = build_model(recipe, dives.target(False)[:24], np.zeros(24))
+    model = build_model(recipe, dives.target(False)[:TRAIN], np.zeros(TRAIN))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     plan = [PairBatch(np.array(rows), NONE) for rows in ([3, 4], [8, 6], [1, 2])]
     with pytest.raises(
@@ -536,7 +539,7 @@ def features(dives, tmp_path_factory):
     """The dives with a feature bank in place of videos: 5 steps of 6 numbers, one of them the
     score."""
     folder = tmp_path_factory.mktemp("features")
-    bank = np.random.default_rng(0).normal(size=(38, 5, 6)).astype(np.float32)
+    bank = np.random.default_rng(0).normal(size=(TRAIN + VAL + TEST, 5, 6)).astype(np.float32)
     bank[:, :, 0] = dives.samples["score"].to_numpy()[:, None] / 30
     write_bank(folder / "features.safetensors", bank, dives.samples["id"].tolist())
     write_table(
@@ -554,7 +557,7 @@ def test_an_exploding_training_keeps_the_last_good_checkpoint(features, tmp_path
         system=system,
         learning_rate=1e6,
         epochs=20,
-        batch=24,
+        batch=TRAIN,
         validate_every=1,
         clip_gradient=0.0,
         refit=False,
@@ -564,7 +567,7 @@ def test_an_exploding_training_keeps_the_last_good_checkpoint(features, tmp_path
     epoch = int(re.search(r"epoch (\d+)", str(error.value))[1])
     assert f"hold what was good up to epoch {epoch - 1}" in str(error.value)
     assert set(re.search(r"samples ([^;]+);", str(error.value))[1].split(", ")) <= set(
-        features.samples["id"][:24]
+        features.samples["id"][:TRAIN]
     )
     saved = (out / "last.pt").read_bytes()
     state = torch.load(out / "last.pt", weights_only=True)
@@ -607,7 +610,7 @@ def test_weights_that_predict_no_numbers_are_not_kept(features, tmp_path):
         "features",
         system="mlp",
         learning_rate=1e20,
-        batch=24,
+        batch=TRAIN,
         epochs=2,
         validate_every=1,
         refit=False,
@@ -615,7 +618,7 @@ def test_weights_that_predict_no_numbers_are_not_kept(features, tmp_path):
     with pytest.raises(
         TrainingError,
         match=(
-            r"after epoch 0 the predictions of 6 sample\(s\) are not finite: dive-00025, .*; there"
+            r"after epoch 0 the predictions of 4 sample\(s\) are not finite: dive-00013, .*; there"
             r" is no checkpoint yet"
         ),
     ):

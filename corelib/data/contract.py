@@ -20,7 +20,7 @@ INFO_KEYS = (
 )  # fmt: skip
 TEXTS = (
     "title", "source", "licence", "citation", "split", "table", "folds", "camera", "score_column",
-    "percent_range_from", "change", "derived_from", "derived_from_sha256", "encoder",
+    "percent_range_from", "score_scale", "change", "derived_from", "derived_from_sha256", "encoder",
     "encoder_sha256", "dataset_sha256",
 )  # fmt: skip
 LONGEST_NAME = 100

@@ -64,8 +64,12 @@ def load_weights(i3d: nn.Module, path: str | Path) -> None:
     that lists every tensor that is missing, unknown, of another shape or type, or not finite; `i3d`
     is then left as it was.
     """
-    path = Path(path)
-    found, wanted = _read(path), i3d.state_dict()
+    fit_weights(i3d, _read(Path(path)), path)
+
+
+def fit_weights(i3d: nn.Module, found: Mapping[str, Tensor], path: str | Path) -> None:
+    """Load tensors read from `path`, under any release's names, as `load_weights` says."""
+    wanted = i3d.state_dict()
     own = _own_names(path, found, {*wanted, *_HEAD})
     if not i3d.num_classes:
         own = {name: given for name, given in own.items() if name not in _HEAD}
@@ -166,7 +170,7 @@ def _below(content: Mapping, front: str = "") -> dict[str, Tensor]:
     return found
 
 
-def _own_names(path: Path, found: Mapping[str, Tensor], known: set[str]) -> dict[str, str]:
+def _own_names(path: str | Path, found: Mapping[str, Tensor], known: set[str]) -> dict[str, str]:
     """{name here: name in the file} of all tensors with the same in front as the encoder's."""
     fronts = Counter()
     for given in found:

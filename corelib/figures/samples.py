@@ -1,4 +1,4 @@
-"""Figures of what goes in: films, scores, clips, snippets, kernels and features."""
+"""Figures of what goes in: films, scores, clips and snippets."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from corelib.figures.style import (
     BESIDE,
     BLACK,
     BLUE,
-    GREEN,
     PALE,
     SKY,
     VERMILLION,
@@ -177,65 +175,4 @@ def snippet_layout(starts: ArrayLike, length: int, frames: int, *, title: str = 
     bottom.bar(np.arange(frames) + 0.5, uses, width=1, color=PALE)
     bottom.bar(unseen + 0.5, max(uses.max(), 1), width=1, color=VERMILLION)
     bottom.set(xlabel="frame", ylabel="times\nused", xlim=(0, frames), yticks=range(uses.max() + 1))
-    return figure
-
-
-@styled
-def inflate_kernel(kernel: ArrayLike, length: int, *, title: str = "") -> Figure:
-    """A 2-D kernel repeated over time and divided: see that the time slices add up to the kernel.
-
-    kernel: [h, w]; length: time steps L of the 3-D kernel [L, h, w], each slice kernel / L. On a
-    video that stands still the inflated kernel therefore answers as the 2-D one does on one frame.
-    """
-    kernel = np.asarray(kernel, dtype=float)
-    if kernel.ndim != 2 or length < 1:
-        got = f"{list(kernel.shape)} and {length}"
-        raise ValueError(f"a kernel must be [h, w] and length 1 or more; got {got}")
-    shape = " x ".join(map(str, kernel.shape))
-    title = title or f"One {shape} kernel becomes {length} slices, each divided by {length}"
-    size = (min(1.75 * (length + 1) + 0.6, 12), 2.6)
-    figure, axes = panels(1, length + 1, size=size, title=title)
-    bound = np.abs(kernel).max() or 1
-    names = ["2-D kernel =", *(f"t = {step} +" for step in range(length - 1)), f"t = {length - 1}"]
-    place = {"ha": "center", "va": "center", "fontsize": 10}
-    for axis, name in zip(axes[0], names, strict=True):
-        values = kernel if axis is axes[0, 0] else kernel / length
-        # One colour scale for all, symmetric about zero: the slices look as pale as they are.
-        axis.imshow(values, cmap="PuOr", vmin=-bound, vmax=bound)
-        axis.set(xticks=[], yticks=[], title=name)
-        axis.grid(False)
-        if kernel.size <= 25 and length <= 5:
-            for (y, x), value in np.ndenumerate(values):
-                colour = "white" if abs(value) > 0.7 * bound else "black"
-                axis.text(x, y, f"{value:.2g}", color=colour, **place)
-    border = {"fill": False, "edgecolor": GREEN, "linewidth": 5}
-    axes[0, 0].add_patch(Rectangle((-0.5, -0.5), *kernel.shape[::-1], **border))
-    return figure
-
-
-@styled
-def feature_map(
-    features: ArrayLike, values: ArrayLike, *, label: str = "score", title: str = ""
-) -> Figure:
-    """Features [N, D] on their two main directions (PCA): see whether the values' colours sort.
-
-    A smooth change of colour by `values` [N] means that the feature already tells high from low
-    scores.
-    """
-    features = np.asarray(features, dtype=float)
-    if features.ndim != 2 or not features.size:
-        raise ValueError(f"features must be [N, D] with N, D >= 1; got {list(features.shape)}")
-    values = numbers(values, "values", len(features))
-    left, singular, _ = np.linalg.svd(features - features.mean(axis=0), full_matrices=False)
-    points, share = np.zeros((len(features), 2)), np.zeros(2)
-    kept = min(2, len(singular))
-    points[:, :kept] = left[:, :kept] * singular[:kept]
-    share[:kept] = singular[:kept] ** 2 / (np.sum(singular**2) or 1)
-    found = f"two directions hold {100 * share.sum():.0f} % of their variance"
-    title = title or f"{len(features)} features: {found}"
-    figure, [[axis]] = panels(size=(7.5, 4.8), title=title)
-    dots = axis.scatter(*points.T, c=values, s=36, edgecolor="white", linewidth=0.4)
-    first, second = (f"direction {n + 1} ({100 * part:.0f} %)" for n, part in enumerate(share))
-    axis.set(xlabel=first, ylabel=second, xlim=limits(points[:, 0]), ylim=limits(points[:, 1]))
-    figure.colorbar(dots, label=label)
     return figure

@@ -116,7 +116,7 @@ def heat_map(
 def _halves(run: Run, layer: str | None) -> tuple[nn.Module, nn.Module]:
     """I3D up to and behind a layer; None: all of it up to the features, and nothing."""
     if run.recipe.encoder != "i3d":
-        why = "this run reads precomputed features, so there is no video to look at"
+        why = "this run learnt from features, so there is no I3D of its own to look through"
         raise RecipeError(f"{run.folder}: {why}")
     i3d = run.model.eval().encoder.i3d
     if layer is None:

@@ -25,6 +25,7 @@ from corelib.machine.messages import warn_once
 from corelib.models import build_model
 from corelib.recipe import Recipe
 from corelib.runs.checkpoints import best_epoch, follow_checkpoint, restore, save_epoch
+from corelib.runs.features import frozen_inputs
 from corelib.runs.records import (
     RunError,
     check_same,
@@ -114,6 +115,10 @@ def _fit(table: SampleTable, recipe: Recipe, out: Path, how: Options) -> Run:
         source = open_inputs(table, recipe, progress=how.progress)
     rows, groups, D = task.fit, task.groups, source.in_features
     model = build_model(recipe, task.targets[rows], groups[rows], in_features=D).to(how.device)
+    if recipe.encoder == "frozen":
+        with distributed.one_first():
+            reading = {"workers": how.workers, "progress": how.progress}
+            source = frozen_inputs(model, table, recipe, source, how.device, **reading)
     planned = [len(plan_epoch(recipe, rows, groups, epoch)) for epoch in range(recipe.epochs)]
     steps = sum(math.ceil(batches / recipe.accumulate) for batches in planned)
     optimization = make_optimizer(model, recipe, steps)

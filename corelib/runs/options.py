@@ -12,7 +12,10 @@ from corelib.machine.messages import one_line
 from corelib.recipe import RANGES, RecipeError
 
 MOST_SEEDS = 1000
+
+
 PLACE = Place(path_type=Path)
+ALL_EXEMPLARS = "how many exemplars vote, or 'all' [default: the recipe's]"
 
 
 def option(*names: str, **stated):
@@ -20,6 +23,10 @@ def option(*names: str, **stated):
     return click.option(*names, show_default="default" in stated, **stated)
 
 
+datasets_argument = click.argument("datasets", nargs=-1, required=True, type=PLACE)
+recipe_option = option(
+    "--recipe", default="laptop", help="smoke, laptop, gpu, paper, features or frozen"
+)
 knobs_option = option(
     "--set",
     "knobs",
@@ -31,6 +38,7 @@ difficulty_option = option(
     "--with-difficulty", is_flag=True, help="regress score / difficulty, as the paper's (w/ DD)"
 )
 device_option = option("--device", default="auto")
+exemplars_option = option("--exemplars", help=ALL_EXEMPLARS)
 json_option = option(
     "--json", "as_json", is_flag=True, help="print one JSON document and nothing else"
 )
@@ -64,3 +72,21 @@ def parse_seeds(text: str) -> list[int]:
         right = f"at most {MOST_SEEDS} numbers from 0 to {RANGES['seed'][1]}"
         raise RecipeError(f"--seeds takes {right}, not {given}")
     return list(dict.fromkeys(seeds))
+
+
+def parse_snippets(text: str | None) -> tuple[int, int] | None:
+    """ "10x16" -> (10, 16): how many snippets, frames in each. Raises RecipeError for others."""
+    if text is None:
+        return None
+    count, _, length = text.lower().partition("x")
+    if not (count.isdecimal() and length.isdecimal() and 0 < int(count) <= 1000 >= int(length) > 0):
+        right = "how many and of how many frames, such as 10x16"
+        raise RecipeError(f"--snippets takes {right}, not {one_line(repr(text))}")
+    return int(count), int(length)
+
+
+def print_json(documents: list[dict]) -> None:
+    """One JSON document on standard output."""
+    from corelib.machine.files import json_text
+
+    click.echo(json_text(documents[0] if len(documents) == 1 else documents))

@@ -18,6 +18,7 @@ from corelib.machine.devices import pick_device
 from corelib.machine.messages import one_line, warn_once
 from corelib.models import build_model
 from corelib.recipe import Recipe
+from corelib.runs.features import frozen_inputs
 from corelib.runs.records import (
     ANEW,
     DELETE,
@@ -66,6 +67,8 @@ class Run:
         with reading(folder / "recipe.json", "the recipe of a model that can be built", DELETE):
             model = build_model(blank, scores, one_group, in_features=source.in_features)
         load_weights_into(model, folder / "best.safetensors")
+        if recipe.encoder == "frozen":
+            source = frozen_inputs(model, own, recipe, source, device, progress=progress)
         return cls(folder, recipe, own, model.to(device).eval(), source, device)
 
     @cached_property

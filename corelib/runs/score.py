@@ -41,7 +41,7 @@ def score_video(
     videos, PredictionError when the score is not finite.
     """
     task, recipe = run.task, run.recipe
-    if recipe.encoder != "i3d":
+    if recipe.encoder == "projection":
         unseeing = "this run reads precomputed features, so it cannot score a video"
         raise RecipeError(f"{run.folder}: {unseeing}")
     if recipe.with_difficulty and difficulty is None:

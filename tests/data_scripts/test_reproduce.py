@@ -6,10 +6,13 @@ sixteenth of I3D's width, one epoch. Its encoder starts from weights whose norma
 it sees, as Kinetics weights' does: frozen at random ones it gives all videos one feature.
 """
 
+import io
 import json
 import math
 import subprocess
 import sys
+import warnings
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +43,27 @@ def reproduce(data_script):
     return data_script("reproduce")
 
 
+def in_this_process(reproduce, arguments):
+    """What the program prints: a click runner's streams are none that a preparation can write to,
+    which is a process of its own."""
+    said = io.StringIO()
+    with redirect_stdout(said), warnings.catch_warnings(), pytest.raises(SystemExit) as end:
+        warnings.simplefilter("default", UserWarning)
+        reproduce.main(list(map(str, arguments)))
+    assert end.value.code == 0, said.getvalue()
+    return said.getvalue()
+
+
+def in_a_process_of_its_own(arguments):
+    result = subprocess.run(
+        [sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
 @pytest.fixture(scope="module")
-def command(tmp_path_factory, small_dives):
+def command(reproduce, tmp_path_factory, small_dives):
     """command(benchmark, raw, option, ...) -> (its JSON document, the folder of datasets/ and
     runs/)."""
     place = tmp_path_factory.mktemp("reproduce")
@@ -57,31 +79,18 @@ def command(tmp_path_factory, small_dives):
         encoder(torch.from_numpy(np.stack(videos)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1)
     safetensors.torch.save_file(encoder.state_dict(), place / "start.safetensors")
 
-    def run(benchmark, raw, *more, document=True):
+    def run(benchmark, raw, *more, document=True, alone=False):
         knobs = [
             part for key, value in SMALL.items() for part in ("--set", f"{key}={json.dumps(value)}")
         ]
-        arguments = [
-            benchmark,
-            "--raw",
-            raw,
-            "--weights",
-            place / "start.safetensors",
-            "--workers",
-            "0",
-            "--device",
-            "cpu",
-            *knobs,
-            *more,
-        ]
-        arguments += ["--datasets", place / "datasets", "--runs", place / "runs"] + [
-            "--json"
-        ] * document
-        result = subprocess.run(
-            [sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True
+        arguments = [benchmark, "--raw", raw, "--weights", place / "start.safetensors"]
+        arguments += ["--workers", "0", "--device", "cpu", *knobs, *more]
+        arguments += ["--datasets", place / "datasets", "--runs", place / "runs"]
+        arguments += ["--json"] * document
+        said = (
+            in_a_process_of_its_own(arguments) if alone else in_this_process(reproduce, arguments)
         )
-        assert result.returncode == 0, result.stderr
-        return (json.loads(result.stdout) if document else result.stdout), place
+        return (json.loads(said) if document else said), place
 
     return run
 
@@ -91,7 +100,7 @@ def by_system(compared):
 
 
 def test_mtl_aqa(command, official_mtl_aqa):
-    document, place = command("mtl-aqa", official_mtl_aqa[0])
+    document, place = command("mtl-aqa", official_mtl_aqa[0], alone=True)
     rows = by_system(document["compared"])
     assert list(rows) == [("mlp", False), ("mlp", True), ("core", False), ("core", True)]
     assert rows["core", True]["published"] == [0.9512, 0.260] and rows["mlp", False][
@@ -211,24 +220,14 @@ def test_a_wrong_knob_is_named_before_anything_is_prepared(reproduce, official_m
     assert not list(tmp_path.iterdir())
 
 
-def test_the_preparations_own_error_and_exit_code_come_through(tmp_path):
-    command = [
-        sys.executable,
-        SCRIPT,
-        "mtl-aqa",
-        "--raw",
-        tmp_path,
-        "--weights",
-        "none",
-        "--datasets",
-        tmp_path / "datasets",
-    ]
-    result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    assert (
-        result.returncode == 2
-        and "final_annotations_dict_with_dive_number.pkl: no such file" in result.stderr
-    )
-    assert "Traceback" not in result.stderr
+def test_the_preparations_own_error_and_exit_code_come_through(reproduce, tmp_path, capfd):
+    command = ["mtl-aqa", "--raw", tmp_path, "--weights", "none", "--datasets", tmp_path / "d"]
+    with pytest.raises(SystemExit) as end:
+        reproduce.main(list(map(str, command)))
+    said = capfd.readouterr().err
+    assert end.value.code == 2
+    assert "final_annotations_dict_with_dive_number.pkl: no such file" in said
+    assert "Traceback" not in said
 
 
 def test_the_recipe_of_each_benchmark_is_the_published_one(reproduce):

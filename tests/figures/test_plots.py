@@ -56,6 +56,13 @@ def steps(seeds=3):
     return pd.DataFrame(rows, columns=["system", "exemplars", "seed", "spearman", "rl2_x100"])
 
 
+def rated(people):
+    """A row a person: two items, which are 1, 2, ... and 5, in two folds."""
+    marks = {"item_1": [1 + place % 5 for place in range(len(people))], "item_2": 5}
+    frame = pd.DataFrame(marks | {"split": np.arange(len(people)) % 2, "group": list(people)})
+    return frame.assign(score=frame["item_1"] + frame["item_2"])
+
+
 def costs(power, sizes=(1, 2, 4, 8, 16)):
     """Time that grows with a power of the size beyond a constant part, and memory that does not
     grow."""
@@ -96,6 +103,12 @@ FIGURES = {
     ),
     "score_histogram": lambda: plots.score_histogram([3, 4, 4.5, 9], ["a", "a", "b", "b"]),
     "score_histogram of one": lambda: plots.score_histogram([3]),
+    "score_panels": lambda: plots.score_panels({"a": [3, 4, 4], "b": [100, 50]}, columns=1),
+    "score_panels of one": lambda: plots.score_panels({"a": [3]}),
+    "rated_items": lambda: plots.rated_items({"a": rated("BBCD"), "b": rated("BEFGHIJK")}),
+    "rated_items of one": lambda: plots.rated_items({"a": rated("B")}),
+    "exemplar_counts": lambda: plots.exemplar_counts({"a": [0, 3, 200], "b": [12]}),
+    "exemplar_counts of nobody": lambda: plots.exemplar_counts({"a": [0]}),
     "judges_agreement": lambda: plots.judges_agreement([[7, 7.5, 8], [], [2, 2.5, 2]]),
     "judges_agreement without disagreement": lambda: plots.judges_agreement([[7, 7]]),
     "judge_against_panel": lambda: plots.judge_against_panel([7, 3.5], [[7, 7.5, 8], [2, 2.5, 2]]),
@@ -129,6 +142,16 @@ FIGURES = {
     "snippet_layout": lambda: plots.snippet_layout([0, 4, 9], 6, 16),
     "inflate_kernel": lambda: plots.inflate_kernel([[1, 0], [0, -2]], 3),
     "inflate_kernel of zeros": lambda: plots.inflate_kernel(np.zeros((7, 7)), 1),
+    "kernels_over_time": lambda: plots.kernels_over_time(
+        np.random.default_rng(0).normal(size=(12, 3, 4, 5, 5)), count=2
+    ),
+    "kernels_over_time of one that is zero": lambda: plots.kernels_over_time(
+        np.zeros((1, 3, 1, 1, 1))
+    ),
+    "neighbours": lambda: plots.neighbours(
+        list(film(2)), [list(film(3)), list(film(2))], [["a", "b", "c", "d"], ["e", "f", "g"]]
+    ),
+    "neighbours of one alone": lambda: plots.neighbours(list(film(1)), [[]], [["a"]]),
     "feature_map": lambda: plots.feature_map(
         np.random.default_rng(0).normal(size=(9, 5)), range(9)
     ),
@@ -192,8 +215,12 @@ def test_readers_settings_do_not_change_a_figure():
     assert sizes[0] == sizes[1]
 
 
+def line_points(line):
+    return np.column_stack(line.get_data()).tolist()
+
+
 def lines_of(axes):
-    return [np.column_stack(line.get_data()).tolist() for line in axes.get_lines()]
+    return [line_points(line) for line in axes.get_lines()]
 
 
 def vertical_lines(axes):
@@ -245,6 +272,42 @@ def test_score_histogram_counts_every_score_once_and_gathers_small_groups():
     names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert len(names) == 7 and names[-1] == "other (4)"
     assert vertical_lines(figure.axes[0]) == [19.5]
+
+
+def test_score_panels_have_an_axis_each_and_say_how_many_pairs_tie():
+    figure = plots.score_panels({"a": [1, 1, 1, 2], "b": [700, 800.0], "c": [5]}, columns=2)
+    first, second, third, empty = figure.axes
+    # of the six pairs of 1 1 1 2 three tie
+    assert first.get_title(loc="left").split("\n") == ["a", "4, 2 different, 50.0 % ties"]
+    assert second.get_xlim()[0] > 600 and vertical_lines(second) == [750]
+    assert sum(bar.get_height() for bar in first.patches) == 4
+    assert third.get_title(loc="left").endswith("1, 1 different, 0.0 % ties") and not empty.axison
+    with pytest.raises(ValueError, match="nothing to draw"):
+        plots.score_panels({})
+
+
+def test_rated_items_count_every_mark_and_place_every_trial_in_its_fold():
+    above, below = plots.rated_items({"task": rated("BBCB")}).axes
+    assert np.asarray(above.get_images()[0].get_array()).tolist() == [
+        [1, 1, 1, 1, 0],
+        [0, 0, 0, 0, 4],
+    ]
+    drawn = {line.get_label(): line_points(line) for line in below.get_lines()}
+    assert [(round(x), y) for x, y in drawn["B"]] == [(0, 6), (1, 7), (1, 9)]
+    assert [(round(x), y) for x, y in drawn["C"]] == [(0, 8)]
+    with pytest.raises(ValueError, match="task has no column group"):
+        plots.rated_items({"task": rated("B").drop(columns="group")})
+
+
+def test_exemplar_counts_climb_to_the_share_of_samples_with_at_most_so_many():
+    axis = plots.exemplar_counts({"a": [20, 1, 3, 3]}, wanted=10).axes[0]
+    step = axis.get_lines()[0]
+    places = [(round(np.expm1(x)), y) for x, y in line_points(step)]
+    assert places == [(1, 0), (1, 25), (3, 50), (3, 75), (20, 100)]
+    assert step.get_label() == "a: 3 of 4 below 10" and step.get_drawstyle() == "steps-post"
+    assert np.expm1(vertical_lines(axis)[0]) == pytest.approx(10)
+    with pytest.raises(ValueError, match="nothing to draw"):
+        plots.exemplar_counts({})
 
 
 def test_judges_agreement_draws_ranges_and_needs_two_judges():

@@ -186,7 +186,7 @@ def killed(few_dives, features, tmp_path_factory):
         "dataset": few_dives.folder,
         "recipe": videos,
         "small": folders["disk"] / "small",
-        "alone": folders["disk"] / "alone",
+        "alone": folders["videos"] / "alone",  # the same training, finished above
     }
     out = folders["ctrl-c"] / "run"
     command = [
