@@ -16,7 +16,8 @@ from corelib import metrics
 from corelib.data.banks import FeatureSteps
 from corelib.data.clips import VideoClips
 from corelib.data.samples import DatasetError, SampleTable
-from corelib.features import StepProjection
+from corelib.features import FrozenEncoder
+from corelib.i3d import SnippetEncoder
 from corelib.machine import distributed
 from corelib.machine.devices import pick_precision
 from corelib.machine.errors import KitError
@@ -74,11 +75,14 @@ def lean_encoder(
     precision  fp32 | bf16, of a video encoder's lean copy; a projection of features stays as it is
     compiled   torch.compile the copy: minutes before the first video, worth it for thousands
     """
-    if isinstance(model.encoder, StepProjection):
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    if not isinstance(model.encoder, (SnippetEncoder, FrozenEncoder)):
         return lambda inputs: model.encode(inputs).float()
-    lean = model.encoder.lean(torch.bfloat16 if precision == "bf16" else torch.float32)
+    lean = model.encoder.lean(dtype)
     encode = torch.compile(lean) if compiled else lean
-    return lambda inputs: encode(inputs).float()
+    if isinstance(model.encoder, FrozenEncoder):  # its projection stays as it is
+        return lambda inputs: encode(inputs).float()
+    return lambda inputs: encode(inputs.to(dtype)).float()
 
 
 @torch.no_grad()

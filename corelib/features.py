@@ -48,8 +48,9 @@ class FrozenEncoder(nn.Module):
         return self
 
     def forward(self, inputs: Tensor) -> Tensor:
-        steps = self.i3d.each(inputs) if inputs.ndim == 6 else inputs  # [B, S, D]
-        return self.projection(steps.float())
+        if inputs.ndim == 6:
+            inputs = self.i3d.each(inputs.to(next(self.i3d.parameters()).dtype))  # [B, S, D]
+        return self.projection(inputs.float())
 
     def lean(self, dtype: torch.dtype = torch.float32) -> FrozenEncoder:
         """A copy for inference: the I3D as SnippetEncoder.lean makes it."""

@@ -229,14 +229,14 @@ class SnippetEncoder(nn.Module):
         super().__init__()
         # the layout in which convolutions run fastest
         self.i3d = i3d.to(memory_format=torch.channels_last_3d)
-        self.out_features, self.dtype = i3d.out_features, torch.float32
+        self.out_features = i3d.out_features
 
     def forward(self, snippets: Tensor) -> Tensor:
         return self.each(snippets).mean(dim=1)  # [B, D]
 
     def each(self, snippets: Tensor) -> Tensor:
         """[B, S, 3, L, H, W] -> [B, S, D], before the mean."""
-        clips = snippets.flatten(0, 1).to(self.dtype)  # [B * S, 3, L, H, W]
+        clips = snippets.flatten(0, 1)  # [B * S, 3, L, H, W]
         features = self.i3d(clips.contiguous(memory_format=torch.channels_last_3d))  # [B * S, D]
         return features.unflatten(0, snippets.shape[:2])
 
@@ -250,5 +250,5 @@ class SnippetEncoder(nn.Module):
         for module in lean.modules():
             if isinstance(module, Unit3D):
                 module.fold()
-        lean.i3d.checkpointing, lean.dtype = False, dtype
+        lean.i3d.checkpointing = False
         return lean.to(dtype=dtype, memory_format=torch.channels_last_3d).requires_grad_(False)

@@ -60,19 +60,20 @@ def write_video(path: str | Path, frames: np.ndarray, frame_rate: float, *, crf:
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.thread_count = 1  # more split the picture, and the file would depend on the machine
         stream.options = {"crf": str(crf), **X264}
+        convert = VideoReformatter().reformat  # one for all frames: it is costly to make
         for image in frames:
-            container.mux(stream.encode(_to_yuv420(image)))
+            container.mux(stream.encode(_to_yuv420(image, convert)))
         container.mux(stream.encode())
 
 
-def _to_yuv420(image: np.ndarray) -> av.VideoFrame:
+def _to_yuv420(image: np.ndarray, convert) -> av.VideoFrame:
     """rgb24 [H, W, 3] -> a frame of yuv420p whose memory holds nothing but the picture and zeros.
 
     It is converted at a width without a remainder, since converters read and write whole registers.
     """
     height, width = image.shape[:2]
     wide = np.pad(image, ((0, 0), (0, -width % 64), (0, 0)), mode="edge")
-    converted = av.VideoFrame.from_ndarray(wide, format="rgb24").reformat(format="yuv420p")
+    converted = convert(av.VideoFrame.from_ndarray(wide, format="rgb24"), format="yuv420p")
     frame = av.VideoFrame(width, height, "yuv420p")
     for plane, source, step in zip(frame.planes, converted.planes, (1, 2, 2), strict=True):
         lines, picture = (

@@ -170,7 +170,7 @@ def write_features(
     with only_one(blocks, "encodes", wait=True):
         _open(blocks, origin)
         dtype = torch.bfloat16 if how["precision"] == "bf16" else torch.float32
-        reading = {"device": device, "workers": workers, "progress": progress}
+        reading = {"device": device, "dtype": dtype, "workers": workers, "progress": progress}
         _encode(frozen.source, frozen.encoder.to(device).lean(dtype), blocks, reading)
         features = np.concatenate([np.load(path) for path in sorted(blocks.glob("*.npy"))])
         if averaged:
@@ -211,7 +211,7 @@ def _encode(source: VideoClips, encoder: SnippetEncoder, blocks: Path, how: dict
         for path, part in wanted.items():
             features = []
             while sum(map(len, features)) < len(part):
-                snippets = source.to_inputs(next(raws))  # [B, S, 3, L, H, W]
+                snippets = source.to_inputs(next(raws)).to(how["dtype"])  # [B, S, 3, L, H, W]
                 features.append(encoder.each(snippets).float().cpu().numpy())  # [B, S, D]
                 bar.update(len(snippets))
             with new_file(path) as scratch:

@@ -216,5 +216,5 @@ def test_a_film_is_scored_as_the_sample_it_is(asked):
 def test_features_without_a_video_cannot_be_explained(asked):
     run, query, rows = asked
     run = replace(run, recipe=run.recipe.replace(encoder="projection"))
-    with pytest.raises(RecipeError, match="no video"):
+    with pytest.raises(RecipeError, match="no I3D of its own"):
         heat_map(run, query, rows)
