@@ -1,4 +1,4 @@
-"""The command line: python -m corelib train | evaluate | score | features | sweep ..."""
+"""The command line: python -m corelib train | evaluate | score | import-core | features ..."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ try:
     from corelib.doctor import doctor
     from corelib.machine.commands import Commands, warn, workers_option
     from corelib.recipe import named, parse_exemplars
-    from corelib.runs.cli import features, sweep
+    from corelib.runs.cli import features, import_core, sweep
     from corelib.runs.options import (
         PLACE,
         datasets_argument,
@@ -48,6 +48,7 @@ def main() -> None:
 main.add_command(course)
 main.add_command(doctor)
 main.add_command(features)
+main.add_command(import_core)
 main.add_command(sweep)
 
 
@@ -123,7 +124,7 @@ def evaluate(runs, dataset, split, exemplars, device, workers, as_json) -> None:
     for folder in run_folders(runs):
         run = Run.load(folder, table=other, device=device)
         judged = run.evaluate(split, exemplars=asked, workers=workers, progress=not as_json)
-        doubts = run.doubts() if other else training_doubts(run.task)
+        doubts = run.origin_doubts + (run.doubts() if other else training_doubts(run.task))
         row = metrics_row(run.task, judged, split=split, device=run.device, doubts=doubts)
         voted = 0 if run.recipe.system == "mlp" else asked or run.recipe.exemplars
         rows.append(row | {"exemplars": voted})
@@ -157,6 +158,7 @@ def score(run, videos, difficulty, group, exemplars, as_json) -> None:
     for result in results:
         low, high = result["interval_90"]
         interval = f"90 % of validation errors lie within {low:.2f} .. {high:.2f}"
+        interval = interval if low <= high else "no validation errors, so no interval"
         click.echo(f"{result['video']}: {result['score']:.2f} ({interval})")
         if result["group"] is not None:
             click.echo(f"    {result['paired_by']} {result['group']}")
@@ -179,7 +181,7 @@ def _summary(row: dict) -> str:
     text += f", R-l2 x100 {row['rl2_x100']:.4f} over the range {low:g} .. {high:g}"
     text += f", {row['n_test']} samples"
     fallbacks = {name: n for name, n in (row.get("fallbacks") or {}).items() if n}
-    return text + (f", exemplars from other groups: {fallbacks}" if fallbacks else "")
+    return text + (f", queries without a full group of exemplars: {fallbacks}" if fallbacks else "")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import re
+import struct
 import warnings
 from collections import Counter
 from collections.abc import Mapping
@@ -38,10 +40,10 @@ def to_hassony2_name(name: str) -> str:
 
 
 class _Beside:
-    """What lies beside the weights and is not looked at: numpy's numbers, a program's arguments."""
+    """What lies beside the weights and is not run: numpy's numbers, a program's arguments."""
 
-    def __init__(self, *_):
-        pass
+    def __init__(self, *stated):
+        self.stated = stated
 
     def __setstate__(self, state):
         pass
@@ -71,22 +73,41 @@ def fit_weights(i3d: nn.Module, found: Mapping[str, Tensor], path: str | Path) -
     own = _own_names(path, found, {*wanted, *_HEAD})
     if not i3d.num_classes:
         own = {name: given for name, given in own.items() if name not in _HEAD}
-    counted = [name for name in wanted if not name.endswith("num_batches_tracked")]
-    missing = [f"missing: {name} {list(wanted[name].shape)}" for name in counted if name not in own]
-    strange = [given for name, given in own.items() if name not in wanted]
+    i3d.load_state_dict(wanted | fit_tensors(path, found, own, wanted))
+
+
+def fit_tensors(
+    path: str | Path,
+    found: Mapping[str, Tensor],
+    names: Mapping[str, str],
+    wanted: Mapping[str, Tensor],
+    *,
+    model: str = "I3D",
+    part: str = "encoder",
+) -> dict[str, Tensor]:
+    """{name: tensor as `wanted` has it}, of tensors `found` in a file; names: {name: that there}.
+
+    Raises WeightsError that lists every tensor that is missing, unknown, of another shape or type,
+    or not finite. Counts of batches, which no feature depends on, may be missing.
+    """
+    absent = [name for name in wanted if name not in names]
+    counted = [name for name in absent if not name.endswith("num_batches_tracked")]
+    missing = [f"missing: {name} {list(wanted[name].shape)}" for name in counted]
+    strange = [given for name, given in names.items() if name not in wanted]
     unknown = [f"unknown: {one_line(given)} {list(found[given].shape)}" for given in strange]
     fitting, wrong = {}, []
-    for name in (name for name in own if name in wanted):
+    for name in (name for name in names if name in wanted):
         try:
-            fitting[name] = _fit(found[own[name]], wanted[name])
+            fitting[name] = _fit(found[names[name]], wanted[name], part)
         except ValueError as error:
-            wrong.append(f"{one_line(own[name])}: {error}")
+            wrong.append(f"{one_line(names[name])}: {error}")
     if count := len(missing + unknown + wrong):
         shown = []
         for lines in (missing, unknown, wrong):
             shown += lines[:10] + [f"... and {len(lines) - 10} more"] * (len(lines) > 10)
-        raise WeightsError(f"{path}: {count} tensors do not fit this I3D:\n  " + "\n  ".join(shown))
-    i3d.load_state_dict(wanted | fitting)
+        told = f"{path}: {count} tensors do not fit this {model}:"
+        raise WeightsError("\n  ".join([told, *shown]))
+    return fitting
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -96,22 +117,47 @@ def _read(path: Path) -> dict[str, Tensor]:
             f"no weights file {str(path)!r}; `python data_scripts/fetch_weights.py` makes"
             " weights/i3d-hassony2.safetensors, or give a public I3D release (.pth, .pt)"
         )
+    return read_checkpoint(path)[1]
+
+
+def read_checkpoint(
+    path: Path, what: str = "a file of I3D weights"
+) -> tuple[Mapping, dict[str, Tensor]]:
+    """A file's dictionary as it was saved, and every tensor by its path within nested ones.
+
+    Nothing in it runs; a number of numpy's is a `stated_number`. Raises WeightsError for a file
+    that is not `what`, or asks for more than tensors and plain values.
+    """
     beside = torch.serialization.safe_globals([(_Beside, name) for name in _BESIDE])
     try:
         if path.suffix == ".safetensors":
-            return read_tensors(path)
+            return (tensors := read_tensors(path)), tensors
         with beside, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the time that checking a sparse tensor may take
             content = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(content, Mapping):
             raise TypeError(f"a {type(content).__name__} and no dictionary of tensors")
-        return _below(content)
+        return content, _below(content)
     except pickle.UnpicklingError:  # what torch says of it invites to open the file all the same
         refused = "it is damaged, or asks for more than tensors, and was not opened"
         advice = "of a model save its state_dict() alone"
-        raise WeightsError(f"{path}: not a file of I3D weights ({refused}; {advice})") from None
+        raise WeightsError(f"{path}: not {what} ({refused}; {advice})") from None
     except Exception as error:  # pickle, zip and safetensors errors have no common type
-        raise WeightsError(f"{path}: not a file of I3D weights ({one_line(error)})") from None
+        raise WeightsError(f"{path}: not {what} ({one_line(error)})") from None
+
+
+def stated_number(value: object) -> float | int | None:
+    """A number beside the weights, Python's or numpy's float64; None where it is none or infinite.
+
+    A scalar of numpy is pickled as scalar(dtype("f8"), its eight bytes).
+    """
+    if isinstance(value, _Beside) and len(value.stated) == 2:
+        kind, raw = value.stated
+        double = isinstance(kind, _Beside) and kind.stated[:1] == ("f8",)
+        whole = isinstance(raw, bytes) and len(raw) == 8
+        value = struct.unpack("<d", raw)[0] if double and whole else None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if number and math.isfinite(value) else None
 
 
 def _below(content: Mapping, front: str = "") -> dict[str, Tensor]:
@@ -149,10 +195,10 @@ def _own_names(path: str | Path, found: Mapping[str, Tensor], known: set[str]) -
     return names
 
 
-def _fit(tensor: Tensor, wanted: Tensor) -> Tensor:
-    """A tensor of a file as the encoder has it. Raises ValueError, with what is wrong."""
+def _fit(tensor: Tensor, wanted: Tensor, part: str) -> Tensor:
+    """A tensor of a file as a part of a model has it. Raises ValueError, with what is wrong."""
     if tensor.shape != wanted.shape:
-        raise ValueError(f"the encoder has {list(wanted.shape)}, the file {list(tensor.shape)}")
+        raise ValueError(f"the {part} has {list(wanted.shape)}, the file {list(tensor.shape)}")
     if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
         kind = "quantized" if tensor.is_quantized else "sparse"
         kind = "meta, without any values" if tensor.is_meta else kind
@@ -160,7 +206,7 @@ def _fit(tensor: Tensor, wanted: Tensor) -> Tensor:
     odd = tensor.is_complex() or tensor.dtype == torch.bool
     if odd or tensor.is_floating_point() != wanted.is_floating_point():
         kinds = [str(each.dtype).removeprefix("torch.") for each in (wanted, tensor)]
-        raise ValueError(f"the encoder has {kinds[0]}, the file {kinds[1]}")
+        raise ValueError(f"the {part} has {kinds[0]}, the file {kinds[1]}")
     tensor = tensor.to(wanted.dtype)
     bad = int((~tensor.isfinite()).sum())
     if bad:

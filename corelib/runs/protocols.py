@@ -134,7 +134,7 @@ def _span(ranges: pd.Series) -> list[float]:
 
 def protocol_text(rows: Iterable[Mapping]) -> str:
     """`protocol_table` for a terminal: a line each, with the score range that R-l2 divides by."""
-    lines = [f"{'dataset':<26}{'system':<15}{'rho':<17}{'R-l2 x100':<17}{'tested':<8}range, folds"]
+    lines = [f"{'dataset':<26}{'system':<17}{'rho':<17}{'R-l2 x100':<17}{'tested':<8}range, folds"]
     for row in protocol_table(rows).itertuples():
         system = "CoRe" if row.system == "core" else "I3D+MLP"
         system += " (w/ DD)" if row.with_difficulty else ""
@@ -145,7 +145,7 @@ def protocol_text(rows: Iterable[Mapping]) -> str:
         where = "{:g} .. {:g}".format(*row.score_range) if row.score_range else ""
         if row.folds:
             where += "; rho of each fold " + " ".join(f"{fold:.3f}" for fold in row.folds)
-        told = f"{row.dataset:<26}{system:<15}{rho:<17}{distance:<17}{row.n_test:<8}{where}"
+        told = f"{row.dataset:<26}{system:<17}{rho:<17}{distance:<17}{row.n_test:<8}{where}"
         lines.append(told.rstrip())
     return "\n".join(lines)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from corelib.data.leakage import find_known, find_leaks
 from corelib.data.samples import DatasetError, SampleTable
 from corelib.evaluation import Evaluation, evaluate, open_inputs
 from corelib.machine.devices import pick_device
-from corelib.machine.messages import warn_once
+from corelib.machine.messages import one_line, warn_once
 from corelib.models import build_model
 from corelib.recipe import Recipe
 from corelib.runs.features import frozen_inputs
@@ -31,6 +32,7 @@ from corelib.runs.records import (
 )
 from corelib.task import Task
 
+ORIGIN = "imported.json"  # of a run that was not trained here: where its weights are from
 VALIDATION = ("val_spearman", "val_rl2_x100", "val_residual_90")
 
 
@@ -120,6 +122,32 @@ class Run:
             doubts.insert(0, told)
             warn_once([told])
         return judged
+
+    @property
+    def origin(self) -> dict:
+        """Where imported weights are from, as imported.json says; empty of a run trained here.
+
+        file, note, said {epoch, epoch_best, rho_best, L2_min, RL2_min; null where unknown}: what
+        the checkpoint says of itself. Raises RunError for a file that says something else.
+        """
+        if not (path := self.folder / ORIGIN).is_file():
+            return {}
+        with reading(path, "a statement where weights are from", DELETE):
+            origin = json.loads(path.read_text(encoding="utf-8"))
+            said = origin["said"]
+            numbers = all(isinstance(number, int | float | None) for number in said.values())
+            if not numbers or said["epoch"] is None:
+                raise TypeError("what the checkpoint says is no number")
+            texts = {key: one_line(origin[key]) for key in ("file", "note")}
+            return texts | {"said": said, "on_test": bool(origin["chosen_on_test"])}
+
+    @property
+    def origin_doubts(self) -> list[str]:
+        """What is doubtful about imported weights, in plain sentences."""
+        if not self.origin.get("on_test"):
+            return []
+        named = f"the weights of {self.origin['file']} (epoch {self.origin['said']['epoch']:g})"
+        return [f"{named} were chosen on the test set by those who trained them"]
 
     def doubts(self) -> list[str]:
         """What is doubtful about testing this run on its table, in plain sentences.
