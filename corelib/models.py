@@ -262,6 +262,9 @@ def build_encoder(
         with torch.random.fork_rng(devices=[]):  # the head starts as on features, at every seed
             torch.manual_seed(0)
             i3d = SnippetEncoder(_build_i3d(recipe))
+            for module in i3d.modules() if not recipe.weights else ():
+                if isinstance(module, nn.Conv3d):  # signals keep their size, as no norm sees data
+                    nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         head = StepProjection(i3d.out_features, recipe.projection, stretches=recipe.stretches)
         return FrozenEncoder(i3d, head)
     return SnippetEncoder(_build_i3d(recipe))

@@ -110,10 +110,11 @@ def with_needed_cells(notebook: NotebookNode, *calls: str) -> NotebookNode:
 
 
 def joined(notebooks: list[NotebookNode]) -> NotebookNode:
-    """One notebook of several with the same set-up and parameters, of which the last one's are
-    kept; its code alone."""
-    cells = []
+    """One notebook of several with the same set-up; its code alone, and the parameters of all."""
+    cells, declared = [], {}
     for notebook in notebooks:
         code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        declared |= {line.partition(":")[0]: line for line in code[1].source.splitlines()}
         cells = code[:2] + cells[2:] + code[2:]
+    cells[1].source = "\n".join(declared.values())
     return v4.new_notebook(cells=cells, metadata=notebooks[-1].metadata)

@@ -78,3 +78,18 @@ def test_a_second_run_gives_the_same_metrics_predictions_and_weights_bit_for_bit
         return [{key: value for key, value in row.items() if key != "seconds"} for row in wanted]
 
     assert rows(again) == rows(executed) and rows(again)
+
+
+def test_with_real_weights_the_network_names_actions_and_a_head_learns_from_its_features(
+    executed, kinetics_weights
+):
+    knows, learns = (_printed(executed / name) for name in ("03_i3d.ipynb", "07_train.ipynb"))
+    assert "a procedural dive, by Kinetics weights" in knows
+    assert "Kinetics weights  same dive number" in knows
+    assert "I3D+MLP on frozen features, seed 0: rho" in learns
+
+
+def _printed(path: Path) -> str:
+    """What a notebook's cells printed."""
+    outputs = [out for cell in nbformat.read(path, 4).cells for out in cell.get("outputs", ())]
+    return "".join(out.text for out in outputs if out.output_type == "stream")

@@ -72,9 +72,7 @@ def frozen_weights(
     clip = {"frames": frames, "resize": None if shape == [H, W] else shape, "crop": size}
     cut = {"snippet_length": length, "snippet_starts": starts, "temporal_shift": 0}
     recipe = named("gpu", **clip, **cut, weights=str(weights))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        encoder = build_encoder(recipe, None)
+    encoder = build_encoder(recipe.replace(encoder="frozen"), None).i3d
     named_so = Path(weights).name if weights else "random numbers, seed 0"
     origin = _origin(table, recipe, named_so, digest(encoder.state_dict()))
     return Frozen(encoder, VideoClips(table, recipe, cache=False), origin)
