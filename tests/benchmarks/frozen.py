@@ -5,7 +5,7 @@
 Renders the 660 dives at two sizes, encodes each once by the full-width I3D, and learns from the
 features: a ridge regression, I3D+MLP and CoRe as the recipe `frozen` has them, five seeds, with
 difficulty and without. What is there in FOLDER is kept. The table goes to
-notebooks/references/frozen.json, which notebook 07 draws.
+notebooks/measured/frozen.json, which notebook 07 draws.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from data_scripts.dives.dataset import find_or_make_dives
 
 ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = ROOT / "weights" / "i3d_kinetics_scratch.safetensors"
-TABLE = ROOT / "notebooks" / "references" / "frozen.json"
+TABLE = ROOT / "notebooks" / "measured" / "frozen.json"
 ENCODERS, SIZES, SEEDS = {"Kinetics": WEIGHTS, "random": ""}, (72, 112), range(5)
 STEPS = {"stretches": 5}  # the recipe frozen's, of five snippets
 PENALTIES = 10.0 ** np.arange(-6, 3.5, 0.5)
@@ -103,11 +103,14 @@ def main(work, jobs):
             rho, distance = zip(*(seed.result() for seed in seeds), strict=True)
             rows.append(row | {"spearman": list(rho), "rl2_x100": list(distance)})
     for row in rows:
-        rho, distance = np.array(row["spearman"]), np.array(row["rl2_x100"])
-        spread = f" +- {rho.std(ddof=1):.3f}" if len(rho) > 1 else ""
+        rho, distance = np.array(row["spearman"], float), np.array(row["rl2_x100"], float)
+        spread = f" +- {np.nanstd(rho, ddof=1):.3f}" if len(rho) > 1 else ""
+        undefined = f"  ({np.isnan(rho).sum()} of {len(rho)} undefined)" * bool(np.isnan(rho).any())
         known = "w/ DD" if row["with_difficulty"] else "     "
         name = f"{row['encoder']:8} {row['size']:3} px  {row['system']:5} {known}"
-        print(f"{name}  rho {rho.mean():.3f}{spread}  R-l2 x100 {distance.mean():.2f}")
+        print(
+            f"{name}  rho {np.nanmean(rho):.3f}{spread}  R-l2 x100 {distance.mean():.2f}{undefined}"
+        )
     dives = SampleTable.load(work / f"dives{SIZES[0]}")
     stated = {
         "command": "tests/benchmarks/frozen.py",
