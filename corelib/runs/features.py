@@ -170,7 +170,8 @@ def write_features(
         dtype = torch.bfloat16 if how["precision"] == "bf16" else torch.float32
         reading = {"device": device, "dtype": dtype, "workers": workers, "progress": progress}
         _encode(frozen.source, frozen.encoder.to(device).lean(dtype), blocks, reading)
-        features = np.concatenate([np.load(path) for path in sorted(blocks.glob("*.npy"))])
+        paths = sorted(blocks.glob("*.npy"))
+        features = np.concatenate([np.load(path, allow_pickle=False) for path in paths])
         if averaged:
             features = features.mean(axis=1, keepdims=True)
         info = {key: value for key, value in table.info.items() if key != "raw_root"} | origin
