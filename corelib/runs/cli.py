@@ -62,7 +62,7 @@ def features(dataset, weights, out, snippets, frames, size, **how) -> None:
     count, (steps, width) = len(made.samples), made.info["feature_size"]
     click.echo(
         f"{out}: {count} videos, {steps} x {width} features each, by {made.info['encoder']}\n"
-        f"train on them with: python -m corelib train {out} --recipe features"
+        f"train on them with: python -m corelib train {out} --recipe features --set stretches={steps}"
     )
 
 
