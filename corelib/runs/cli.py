@@ -60,10 +60,9 @@ def features(dataset, weights, out, snippets, frames, size, **how) -> None:
         frozen = frozen_run(Run.load(weights, table=table, device=how["device"]))
     made = write_features(table, frozen, out, progress=True, **how)
     count, (steps, width) = len(made.samples), made.info["feature_size"]
-    click.echo(
-        f"{out}: {count} videos, {steps} x {width} features each, by {made.info['encoder']}\n"
-        f"train on them with: python -m corelib train {out} --recipe features --set stretches={steps}"
-    )
+    click.echo(f"{out}: {count} videos, {steps} x {width} features each, by {made.info['encoder']}")
+    onward = f"train {out} --recipe features --set stretches={steps}"
+    click.echo(f"train on them with: python -m corelib {onward}")
 
 
 @click.command("import-core")
