@@ -19,7 +19,7 @@ from corelib.data.samples import DatasetError, SampleTable
 from corelib.features import FrozenEncoder
 from corelib.i3d import SnippetEncoder
 from corelib.machine import distributed
-from corelib.machine.devices import pick_precision
+from corelib.machine.devices import pick_precision, weights_type
 from corelib.machine.errors import KitError
 from corelib.machine.messages import list_ids, warn_once
 from corelib.pairs import Exemplars
@@ -75,14 +75,20 @@ def lean_encoder(
     precision  fp32 | bf16, of a video encoder's lean copy; a projection of features stays as it is
     compiled   torch.compile the copy: minutes before the first video, worth it for thousands
     """
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     if not isinstance(model.encoder, (SnippetEncoder, FrozenEncoder)):
         return lambda inputs: model.encode(inputs).float()
+    dtype = weights_type(precision)
     lean = model.encoder.lean(dtype)
     encode = torch.compile(lean) if compiled else lean
     if isinstance(model.encoder, FrozenEncoder):  # its projection stays as it is
         return lambda inputs: encode(inputs).float()
     return lambda inputs: encode(inputs.to(dtype)).float()
+
+
+def videos_at_once(source: VideoClips | FeatureSteps, row: int, most: int = VIDEOS_AT_ONCE) -> int:
+    """How many videos as large as that of `row` are encoded together, within INPUT_LIMIT."""
+    size = source.to_inputs(source[int(row)][None]).nbytes
+    return max(1, min(most, INPUT_LIMIT // size))
 
 
 @torch.no_grad()
@@ -101,15 +107,14 @@ def encode(
 
     precision, compiled  of the encoder's lean copy; "auto" as devices.pick_precision says
 
-    Up to VIDEOS_AT_ONCE are encoded together, as many as fit into INPUT_LIMIT.
+    As many are encoded together as `videos_at_once` says.
     """
     model.eval()
     everything, rows = len(rows), np.asarray(rows)[distributed.share(len(rows))]  # of this process
     if len(rows) == 0:
         none = torch.zeros(0, model.encoder.out_features, device=device)
         return distributed.gather(none, everything)
-    size = source.to_inputs(source[int(rows[0])][None]).nbytes  # of one video's inputs
-    batch = max(1, min(VIDEOS_AT_ONCE, INPUT_LIMIT // size))
+    batch = videos_at_once(source, rows[0])
     parts = [rows[start : start + batch] for start in range(0, len(rows), batch)]
     encoder = lean_encoder(model, pick_precision(precision, device), compiled=compiled)
     raws = source.batches(parts, workers=workers, device=device)
@@ -130,8 +135,7 @@ def vote(
     model.eval()
     positions = (pairs.query, pairs.exemplar)
     query, exemplar = (torch.as_tensor(part, device=features.device) for part in positions)
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    return model.compare(features, targets, query, exemplar, dtype=dtype)
+    return model.compare(features, targets, query, exemplar, dtype=weights_type(precision))
 
 
 def evaluate(

@@ -14,7 +14,7 @@ import click
 
 from corelib.machine.files import only_one, remove_unfinished, write_atomically
 from data_scripts.prepared.options import FOLDER, FOLDER_THERE, command, optional_place
-from data_scripts.readers.downloads import DownloadError, GitFile, download, git_blob_sha1
+from data_scripts.readers.downloads import DownloadError, GitFile
 
 MTL_AQA = ("ParitoshParmar/MTL-AQA", "bf7dcb2e09e7e9d91eafe9ce58ed28f5b31f05d4")
 SPLIT_0 = "MTL-AQA_dataset_release/Ready_2_Use/MTL-AQA_split_0_data"
@@ -119,7 +119,7 @@ def missing_files(
     missing = {
         place: file
         for place, file in files.items()
-        if not (folder / place).is_file() or git_blob_sha1(folder / place) != file.checksum
+        if not (folder / place).is_file() or file.digest(folder / place) != file.checksum
     }
     others = [str(folder / place) for place in missing if (folder / place).exists()]
     if others and not overwrite:
@@ -156,10 +156,10 @@ def fetch(
             if source:
                 path = take(place, file, source)
             else:
-                path = Path(scratch) / Path(place).name
-                url = f"{mirror.rstrip('/')}/{path.name}" if mirror else file.url
+                url = f"{mirror.rstrip('/')}/{Path(place).name}" if mirror else file.url
                 click.echo(f"from:  {url}")
-                download(url, path, by_hand="name the folder in which it lies with --from")
+                by_hand = "name the folder in which it lies with --from"
+                path = file.fetch(Path(scratch), url, by_hand=by_hand)
                 file.check(path)
             contents[place] = path.read_bytes()
     for place, content in contents.items():

@@ -51,6 +51,11 @@ def pick_precision(precision: str, device: torch.device) -> str:
     return "bf16" if device.type == "cpu" and fast else "fp32"
 
 
+def weights_type(precision: str) -> torch.dtype:
+    """Of a model that is used and no longer trained: bfloat16 for bf16, else float32."""
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """The mixed-precision context of a training: bf16 autocast, or none for fp32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")

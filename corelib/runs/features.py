@@ -19,13 +19,13 @@ from tqdm.auto import tqdm
 
 from corelib.data.banks import FeatureSteps, write_bank
 from corelib.data.clips import VideoClips
-from corelib.data.loading import Inputs, say
+from corelib.data.loading import say
 from corelib.data.rows import BANK
 from corelib.data.samples import SampleTable, new_dataset, write_table
 from corelib.data.video import count_frames, read_video
-from corelib.evaluation import INPUT_LIMIT
+from corelib.evaluation import videos_at_once
 from corelib.i3d import SnippetEncoder
-from corelib.machine.devices import pick_device, pick_precision
+from corelib.machine.devices import pick_device, pick_precision, weights_type
 from corelib.machine.digests import digest
 from corelib.machine.files import json_text, new_file, only_one, remove_unfinished, write_atomically
 from corelib.models import build_encoder
@@ -89,26 +89,18 @@ def frozen_in(model, table: SampleTable, recipe: Recipe, source: VideoClips, nam
     return Frozen(i3d, source, _origin(table, recipe, name, digest(i3d.state_dict())))
 
 
-class FrozenInputs(Inputs):
+class FrozenInputs(FeatureSteps):
     """The inputs of a model whose I3D is frozen: the features of every video, encoded once.
 
-    A row is float32 [S, D]; a new video's frames become snippets, as VideoClips makes them.
+    table  those features; clips: the videos, of which a new one's frames become snippets
     """
 
-    def __init__(self, clips: VideoClips, bank: FeatureSteps):
-        self.clips, self.bank, self.item_shape = clips, bank, clips.item_shape
-
-    def __len__(self) -> int:
-        return len(self.bank)
-
-    def __getitem__(self, row: int) -> torch.Tensor:
-        return self.bank[row]
+    def __init__(self, table: SampleTable, clips: VideoClips):
+        super().__init__(table)
+        self.clips, self.item_shape = clips, clips.item_shape
 
     def to_inputs(self, raw, generator=None, place: int = 0) -> torch.Tensor:
         return raw if raw.ndim == 3 else self.clips.to_inputs(raw)
-
-    def batches(self, parts, *, workers: int = 0, device="cpu"):
-        return self.bank.batches(parts, workers=workers, device=device)
 
 
 def frozen_inputs(
@@ -122,7 +114,7 @@ def frozen_inputs(
     key = hashlib.sha256(json_text([frozen.origin, recipe.precision]).encode()).hexdigest()[:8]
     how = {"device": device, "precision": recipe.precision, **reading}
     bank = write_features(table, frozen, table.folder / "cache" / f"features-{key}", **how)
-    return FrozenInputs(source, FeatureSteps(bank))
+    return FrozenInputs(bank, source)
 
 
 def _origin(table: SampleTable, recipe: Recipe, encoder: str, sha256: str) -> dict:
@@ -167,7 +159,7 @@ def write_features(
     blocks = out.with_name(f".{out.name}.features")
     with only_one(blocks, "encodes", wait=True):
         _open(blocks, origin)
-        dtype = torch.bfloat16 if how["precision"] == "bf16" else torch.float32
+        dtype = weights_type(how["precision"])
         reading = {"device": device, "dtype": dtype, "workers": workers, "progress": progress}
         _encode(frozen.source, frozen.encoder.to(device).lean(dtype), blocks, reading)
         paths = sorted(blocks.glob("*.npy"))
@@ -200,8 +192,7 @@ def _encode(source: VideoClips, encoder: SnippetEncoder, blocks: Path, how: dict
     every = range(len(source))
     rows = {blocks / f"{at:07}.npy": every[at : at + BLOCK] for at in every[::BLOCK]}
     wanted = {path: part for path, part in rows.items() if not path.is_file()}
-    size = source.to_inputs(source[0][None]).nbytes if wanted else 1  # of one video's inputs
-    step = max(1, min(BLOCK, INPUT_LIMIT // size))
+    step = videos_at_once(source, 0, most=BLOCK) if wanted else 1
     parts = [part[at : at + step] for part in wanted.values() for at in range(0, len(part), step)]
     raws = source.batches(parts, workers=how["workers"], device=how["device"])
     first = done = len(every) - sum(map(len, parts))

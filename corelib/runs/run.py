@@ -144,9 +144,10 @@ class Run:
     @property
     def origin_doubts(self) -> list[str]:
         """What is doubtful about imported weights, in plain sentences."""
-        if not self.origin.get("on_test"):
+        origin = self.origin
+        if not origin.get("on_test"):
             return []
-        named = f"the weights of {self.origin['file']} (epoch {self.origin['said']['epoch']:g})"
+        named = f"the weights of {origin['file']} (epoch {origin['said']['epoch']:g})"
         return [f"{named} were chosen on the test set by those who trained them"]
 
     def doubts(self) -> list[str]:

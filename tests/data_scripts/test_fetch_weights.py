@@ -2,9 +2,8 @@
 not one of them."""
 
 import dataclasses
-import http.server
 import re
-import threading
+from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
@@ -20,6 +19,7 @@ from corelib.recipe import named
 from data_scripts import fetch_weights
 from data_scripts.readers.downloads import git_blob_sha1
 from tests.payloads import payloads
+from tests.web_server import serving
 
 LISTS = {"hassony2": "hassony2_model_rgb.keys.txt", "piergiaj": "piergiaj_rgb_imagenet.keys.txt"}
 
@@ -115,26 +115,15 @@ def fetch(script):
 def server():
     """A local web server: server.answers is a list of (status, content, length it promises), taken
     from the front, the last stays."""
+    told = SimpleNamespace(answers=[], asked=0)
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            answers = self.server.answers
-            status, content, promised = answers.pop(0) if len(answers) > 1 else answers[0]
-            self.server.asked += 1
-            self.send_response(status)
-            self.send_header("Content-Length", str(promised))
-            self.end_headers()
-            self.wfile.write(content)
+    def answer(_):
+        told.asked += 1
+        return told.answers.pop(0) if len(told.answers) > 1 else told.answers[0]
 
-        def log_message(self, *args):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.answers, running.asked = [], 0
-        running.url = f"http://127.0.0.1:{running.server_address[1]}/weights"
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield running
-        running.shutdown()
+    with serving(answer) as address:
+        told.url = f"{address}/weights"
+        yield told
 
 
 # One function, whatever the file

@@ -9,6 +9,7 @@ import safetensors.torch
 import torch
 from click.testing import CliRunner
 
+from corelib import evaluation
 from corelib.__main__ import main
 from corelib.data.banks import FeatureSteps
 from corelib.data.samples import SampleTable
@@ -93,7 +94,7 @@ def test_a_call_that_follows_a_killed_one_goes_on(
         encoded.append(len(snippets))
         return each(self, snippets)
 
-    monkeypatch.setattr(features, "INPUT_LIMIT", 1)  # one video at a time
+    monkeypatch.setattr(evaluation, "INPUT_LIMIT", 1)  # one video at a time
     monkeypatch.setattr(SnippetEncoder, "each", count)
     with pytest.raises(KeyboardInterrupt):
         write_features(small_dives, frozen_weights(small_dives, weights, **CUT), out)
