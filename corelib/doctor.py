@@ -43,7 +43,7 @@ def look_at_packages() -> str:
 
 def try_torch() -> str:
     """torch and torchvision import, and a small I3D turns a clip into a feature."""
-    if problem := installation.torch_problem():
+    if problem := installation.torch_problem("torchvision"):
         raise InstallationError(problem)
     import torch
 

@@ -13,8 +13,8 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
+import scipy  # whose parts are imported when they are used
 from numpy.typing import ArrayLike
-from scipy import stats
 
 DEFINITION = 1  # of the numbers below; it rises when the meaning of one of them changes
 
@@ -148,7 +148,7 @@ def bootstrap_interval(
     with warnings.catch_warnings():
         # A resample may well be constant, and scipy remarks on nan: both are counted below.
         warnings.simplefilter("ignore")
-        result = stats.bootstrap(
+        result = scipy.stats.bootstrap(
             (predicted, true),
             statistic,
             paired=True,

@@ -11,7 +11,8 @@ from traitlets.config import Config
 
 from corelib.course import project_root
 from corelib.course.execute import NotebookError, list_notebooks, notebooks_folder, run_course
-from corelib.course.exercises import BEGIN, WRONG, OpenExercise, student_notebook
+from corelib.course.exercises import OpenExercise
+from corelib.course.student import BEGIN, WRONG, student_notebook
 from tests.needed_cells import needed_cells
 from tests.smoke_course import plan_notebook
 

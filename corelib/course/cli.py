@@ -81,7 +81,7 @@ def student(out: Path, source: Path | None) -> None:
     """Write the student edition: every notebook without its solutions, with its checks."""
     check_installation()
     from corelib.course.execute import notebooks_folder
-    from corelib.course.exercises import write_student_edition
+    from corelib.course.student import write_student_edition
 
     written = write_student_edition(source or notebooks_folder(), out)
     click.echo(f"{len(written)} notebooks in {out}")

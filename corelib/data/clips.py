@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as transforms
 from tqdm.auto import tqdm
 
 from corelib.data.cache import open_cache
@@ -24,6 +23,7 @@ from corelib.data.loading import Inputs, Reading
 from corelib.data.samples import DatasetError, SampleTable
 from corelib.data.video import VideoError, count_frames, frame_names, read_video
 from corelib.machine.errors import KitError
+from corelib.machine.installation import torchvision_part
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -56,6 +56,7 @@ def resize_video(video: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
     if size is None or video.shape[1:3] == tuple(size):
         return video
     frames = torch.from_numpy(video).permute(0, 3, 1, 2)
+    transforms = torchvision_part("transforms.v2.functional")
     resized = transforms.resize(frames, list(size), antialias=True)
     return resized.permute(0, 2, 3, 1).contiguous().numpy()
 
@@ -93,7 +94,7 @@ def augment(
     result = clips.new_empty(B, frames, crop, crop, clips.shape[4])
     for _ in range(place if generator is not None else 0):
         torch.rand(4, generator=generator)
-    for number, clip in enumerate(clips.movedim(4, 2)):  # views: torchvision wants [T, C, H, W]
+    for number, clip in enumerate(clips):  # [T + 2 margin, H, W, 3]
         # centred as torchvision does, and the released program: 115.5 rounds to the even 116
         t, y, x, mirrored = margin, round((H - crop) / 2), round((W - crop) / 2), False
         if generator is not None:
@@ -102,8 +103,8 @@ def augment(
             t = margin - reach + int(draw[0] * (2 * reach + 1))
             y, x = int(draw[1] * (H - crop + 1)), int(draw[2] * (W - crop + 1))
             mirrored = flip and draw[3] < 0.5
-        clip = transforms.crop(clip[t : t + frames], y, x, crop, crop)
-        result[number] = (transforms.horizontal_flip(clip) if mirrored else clip).movedim(1, 3)
+        clip = clip[t : t + frames, y : y + crop, x : x + crop]
+        result[number] = clip.flip(2) if mirrored else clip
     return result
 
 

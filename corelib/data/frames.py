@@ -22,6 +22,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from corelib.machine.errors import KitError
+from corelib.machine.installation import InstallationError, torchvision_part
 from corelib.machine.messages import one_line
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -180,9 +181,11 @@ def _read_image(file: str) -> np.ndarray:
         if isinstance(image, PngImageFile):  # torchvision's decoder crashes on a damaged one
             return np.asarray(image.convert("RGB"))
         import torch
-        from torchvision.io import ImageReadMode, decode_image
 
+        decode = torchvision_part("io").decode_image
         encoded = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-        return decode_image(encoded, mode=ImageReadMode.RGB).permute(1, 2, 0).numpy()
+        return decode(encoded, mode="RGB").permute(1, 2, 0).numpy()
+    except InstallationError:
+        raise
     except Exception as error:  # as above
         raise VideoError(f"{file}: cannot be decoded as an image ({one_line(error)})") from None

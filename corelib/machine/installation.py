@@ -13,6 +13,7 @@ import sys
 import sysconfig
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 
 from corelib.machine.errors import KitError
 
@@ -30,11 +31,18 @@ def check_installation() -> None:
     """Raise InstallationError unless all packages are here, in range, and torch imports.
 
     The first cell of every notebook and the command line begin with it; torch's import is what
-    takes its time.
+    takes its time. torchvision's takes as long again, and is left to `torchvision_part`.
     """
-    for find in (python_problem, package_problem, torch_problem):
+    for find in (python_problem, package_problem, pair_problem, torch_problem):
         if problem := find():
             raise InstallationError(problem)
+
+
+def torchvision_part(name: str) -> ModuleType:
+    """A module of torchvision, imported where it is used. Raises InstallationError as above."""
+    if problem := torch_problem("torchvision"):
+        raise InstallationError(problem)
+    return importlib.import_module(f"torchvision.{name}")
 
 
 def python_problem() -> str | None:
@@ -92,9 +100,22 @@ def files_problem() -> str | None:
     return f"files are missing or incomplete in {few}{more}: {_kits_python() or mend}"
 
 
-def torch_problem() -> str | None:
-    """Why torch or torchvision cannot be imported, or None."""
-    for name in ("torch", "torchvision"):
+def pair_problem() -> str | None:
+    """That torchvision was built for another torch, by what it says itself, or None."""
+    from packaging.requirements import Requirement
+
+    found = _version("torch")
+    for needed in map(Requirement, metadata.requires("torchvision") or []):
+        if needed.name == "torch" and not needed.specifier.contains(found, prereleases=True):
+            what = f"torch {found} and torchvision {_version('torchvision')} do not match"
+            mend = describe_reinstall("torch", "torchvision")
+            return f"{what} (it needs torch{needed.specifier}): {mend}"
+    return None
+
+
+def torch_problem(*others: str) -> str | None:
+    """Why torch, or torchvision where it is among the others, cannot be imported, or None."""
+    for name in ("torch", *others):
         try:
             importlib.import_module(name)
         # a broken build raises nearly anything: RuntimeError, OSError, AttributeError ...

@@ -7,7 +7,7 @@ warning of Python and as an entry of `warnings` in metrics.json.
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import theilslopes
+import scipy
 
 from corelib.data.clips import refuse_crop
 from corelib.data.leakage import find_leaks
@@ -51,7 +51,8 @@ def check_losses(losses: list[float]) -> list[str]:
     """
     if len(losses) < 6:
         return []
-    whole, last = theilslopes(losses), theilslopes(losses[-max(4, -(-len(losses) // 3)) :])
+    slopes, end = scipy.stats.theilslopes, losses[-max(4, -(-len(losses) // 3)) :]
+    whole, last = slopes(losses), slopes(end)
     if whole.high_slope >= 0 or last.high_slope > whole.slope / 2:
         return []
     return [

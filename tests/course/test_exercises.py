@@ -3,8 +3,9 @@
 import nbformat
 import pytest
 
-from corelib.course.exercises import OpenExercise, check, without_solutions, write_student_edition
+from corelib.course.exercises import OpenExercise, check
 from corelib.course.parameters import CourseError
+from corelib.course.student import without_solutions, write_student_edition
 
 
 def test_a_right_answer_is_confirmed(capsys):

@@ -191,3 +191,18 @@ def test_the_laptop_profile_says_nothing_else_than_the_defaults():
 def test_there_is_no_profile_beyond_the_three():
     assert {path.stem for path in (FOLDER / "profiles").glob("*.yaml")} == set(PROFILES)
     assert all(isinstance(read_profile(FOLDER / "profiles", profile), dict) for profile in PROFILES)
+
+
+def test_the_setup_of_no_notebook_imports_what_takes_seconds_and_comes_later():
+    lines = {line for path in PATHS for _, code in code_of(path)[:2] for line in lines_of(code)}
+    imports = sorted(line for line in lines if re.match("(from|import) ", line))
+    assert len(imports) > 5
+    later = ["torchvision", "torch._dynamo", "scipy.stats", "nbformat", "papermill", "captum"]
+    program = f"import sys; start(); print([name for name in {later} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join([*imports, program])],
+        env=os.environ | {"PYTHONPATH": str(FOLDER.parent)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines() == ["[]"], done.stderr

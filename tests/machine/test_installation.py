@@ -11,6 +11,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import corelib.machine.installation
 from corelib.machine.installation import (
@@ -140,19 +141,46 @@ def test_a_python_without_the_packages_ends_every_command_in_one_line(tmp_path, 
 
 
 def test_torch_and_torchvision_that_do_not_match_end_a_command_in_one_line(tmp_path):
-    (tmp_path / "torchvision").mkdir()
-    (tmp_path / "torchvision" / "__init__.py").write_text(
-        "raise RuntimeError('operator torchvision::nms does not exist')\n"
+    info = tmp_path / "torchvision-0.99.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: torchvision\nVersion: 0.99.0\nRequires-Dist: torch==2.99.0\n"
     )
     ended = run(["-m", "corelib", "train", "nowhere"], folder=tmp_path, path=tmp_path)
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
-    pair = [importlib.metadata.version(name) for name in ("torch", "torchvision")]
+    torch = importlib.metadata.version("torch")
     assert line.startswith(
-        f"error: torch {pair[0]} and torchvision {pair[1]} do not match (RuntimeError: operator"
-        " torchvision::nms"
+        f"error: torch {torch} and torchvision 0.99.0 do not match (it needs torch==2.99.0): "
     )
     assert MENDED in line
+
+
+@pytest.mark.parametrize("use", ["resize_video(np.zeros((2, 8, 8, 3), 'uint8'), (4, 4))", "read()"])
+def test_a_torchvision_that_does_not_start_is_told_where_it_is_needed(tmp_path, use):
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "__init__.py").write_text(
+        "raise RuntimeError('operator torchvision::nms does not exist')\n"
+    )
+    Image.new("RGB", (32, 32)).save(tmp_path / "1.jpg")
+    program = f"""
+import numpy as np
+from corelib.data.clips import resize_video
+from corelib.data.frames import _read_image
+from corelib.machine.installation import check_installation
+check_installation()
+read = lambda: _read_image({str(tmp_path / "1.jpg")!r})
+{use}
+"""
+    ended = run(["-c", program], folder=tmp_path, path=tmp_path)
+    assert ended.returncode == 1
+    pair = [importlib.metadata.version(name) for name in ("torch", "torchvision")]
+    last = ended.stderr.splitlines()[-1]
+    assert "InstallationError: " in last and MENDED in last
+    assert (
+        f"torch {pair[0]} and torchvision {pair[1]} do not match (RuntimeError: operator"
+        " torchvision::nms"
+    ) in last
 
 
 def test_a_distribution_without_all_its_files_is_named(tmp_path, monkeypatch):
