@@ -57,6 +57,11 @@ def course() -> None:
     "--seeds", metavar="A-B,C", help="Of every training, in place of the profile's: 0-4 or 0-2,7."
 )
 @click.option(
+    "--jobs",
+    type=click.IntRange(1, 64),
+    help="Notebooks at a time.  [default: 3; on a GPU or a single core 1]",
+)
+@click.option(
     "--resume/--restart",
     default=True,
     show_default=True,

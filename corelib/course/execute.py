@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from corelib.course import continuing, parameters, project_root
+from corelib.course.kernels import Stop
 from corelib.course.notebook import Job, NotebookError, execute_notebook, explain_error
 from corelib.course.parameters import CourseError, declared_parameters, nearest, read_notebook
 from corelib.course.results import merge_results, table_text
@@ -89,6 +94,7 @@ def run_course(
     cell_timeout: int | None = None,
     resume: bool = True,
     seeds: list[int] | None = None,
+    jobs: int | None = None,
 ) -> Path:
     """Execute a profile's notebooks; write copies, pages, index and results; print progress.
 
@@ -99,6 +105,7 @@ def run_course(
     cell_timeout  seconds that one cell may take; no limit by default
     resume        False executes anew what an interrupted or failed call of the same had finished
     seeds         of every training (parameters `seeds` and `..._seeds`), not the profile's
+    jobs          notebooks at a time  [default: see default_jobs]
 
     Returns the index page. A notebook that declares the parameter `results` is told there where to
     record its rows. Raises CourseError before anything is executed, BusyError where another process
@@ -119,12 +126,16 @@ def run_course(
         _make_folder(folder)
         remove_unfinished(folder)
         made_on = machine(pick_device())
-        jobs = {}
+        jobs = jobs or default_jobs(made_on["device"])
+        if jobs > 1 and made_on["device"] == "cpu":  # for one notebook too, so that it rounds alike
+            made_on["threads"] = max(1, made_on["threads"] // 2)
+        work = {}
         for name, given in plan.items():
             checksum = continuing.checksum(contents[name], given, made_on)
-            jobs[name] = Job(paths[name], folder / f"{name}.ipynb", given, checksum)
+            work[name] = Job(paths[name], folder / f"{name}.ipynb", given, checksum)
+        how = {"cell_timeout": cell_timeout, "threads": made_on["threads"], "jobs": jobs}
         try:
-            _execute_all(folder, jobs, list(plan) == list(paths), resume, cell_timeout)
+            _execute_all(folder, work, list(plan) == list(paths), resume, **how)
         except BaseException:
             with suppress(NotebookError):  # what has to be told is why the run ended
                 _write_results(folder, paths, profile, made_on)
@@ -151,37 +162,87 @@ def _make_folder(folder: Path) -> None:
         raise CourseError(f"{why}; name another folder with --out") from None
 
 
+def default_jobs(device: str) -> int:
+    """How many notebooks are executed at a time: one on a GPU or a single core, else three.
+
+    Two trainings of one thread each are done sooner than one of two threads after the other, and
+    the third notebook has something to do when another waits for a training of its neighbour's.
+    """
+    return 3 if device == "cpu" and (os.cpu_count() or 1) > 1 else 1
+
+
 def _execute_all(
-    folder: Path, jobs: dict[str, Job], whole: bool, resume: bool, cell_timeout: int | None
+    folder: Path, work: dict[str, Job], whole: bool, resume: bool, *, jobs: int, **how
 ) -> None:
     """Execute the notebooks that are not kept; `whole` where they are those of the whole course."""
     kept = set()
-    if resume and list(jobs) in continuing.unfinished(folder):
-        kept = {n for n, job in jobs.items() if continuing.is_executed(job.executed, job.checksum)}
+    if resume and list(work) in continuing.unfinished(folder):
+        kept = {n for n, job in work.items() if continuing.is_executed(job.executed, job.checksum)}
     # What an earlier run left must not pass for this one's, least of all when this one fails.
     recorded = folder.glob("metrics-*.json") if whole else ()
-    for name in {*jobs, *(path.stem.removeprefix("metrics-") for path in recorded)} - kept:
+    for name in {*work, *(path.stem.removeprefix("metrics-") for path in recorded)} - kept:
         for file in (f"{name}.ipynb", f"{name}.html", f"metrics-{name}.json"):
             (folder / file).unlink(missing_ok=True)
     # Only now: what is there bears witness to this command from here on.
-    with continuing.under_way(folder, list(jobs)):
+    with continuing.under_way(folder, list(work)):
         if kept:
             print(
-                f"Going on with the run that was interrupted; {len(kept)} of {len(jobs)} notebooks"
+                f"Going on with the run that was interrupted; {len(kept)} of {len(work)} notebooks"
                 " are kept (--restart executes them anew)."
             )
-        for number, (name, job) in enumerate(jobs.items(), start=1):
-            print(f"[{number}/{len(jobs)}] {name} ... ", end="", flush=True)
+        stop = Stop()
+
+        def execute(name: str) -> None:
+            told = f"[{list(work).index(name) + 1}/{len(work)}] {name} ..."
             if name in kept:
-                print("kept", flush=True)
-                continue
+                print(f"{told} kept", flush=True)
+                return
+            if stop.no_more:
+                return
             started = time.perf_counter()
             try:
-                execute_notebook(job, cell_timeout)
+                execute_notebook(work[name], stop=stop, **how)
             except NotebookError:
-                print("failed", flush=True)
+                stop.no_more = True
+                print(f"{told} failed", flush=True)
                 raise
-            print(f"{time.perf_counter() - started:.1f} s", flush=True)
+            print(f"{told} {time.perf_counter() - started:.1f} s", flush=True)
+
+        _in_threads(execute, work, jobs, stop)
+
+
+def _in_threads(execute: Callable[[str], None], names: Iterable[str], jobs: int, stop: Stop):
+    """Call `execute` for each name, `jobs` at a time and in order.
+
+    After one that fails no other begins, and its error is raised when those under way have ended.
+    Ctrl-C and SIGTERM stop all of them.
+    """
+    with _terminated_as_interrupted(), ThreadPoolExecutor(jobs) as pool:
+        pending = {pool.submit(execute, name) for name in names}
+        try:
+            while pending:
+                # with a limit, as Windows lets nobody interrupt a wait without one
+                done, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+        except BaseException as error:
+            stop.no_more = True
+            if not isinstance(error, NotebookError):
+                stop.now()
+            raise
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """While the block runs, SIGTERM raises KeyboardInterrupt as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _write_results(

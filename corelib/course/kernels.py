@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from contextlib import suppress
 
 import zmq
@@ -26,22 +25,44 @@ ENVIRONMENT = {
 }
 
 
-def client_config(seen: list[NotebookNode], signals: list[int]) -> Config:
+class Stop:
+    """Ends the notebooks under way, each in a thread of its own, in the middle of their cells."""
+
+    def __init__(self):
+        self.asked = self.no_more = False  # no_more: what is under way goes on to its end
+        self.tasks = {}  # task that executes a notebook -> its event loop
+
+    def now(self) -> None:
+        self.asked = True
+        for task, loop in list(self.tasks.items()):
+            with suppress(RuntimeError):  # that one has come to its end
+                loop.call_soon_threadsafe(task.cancel)
+
+    def watch(self) -> None:
+        """A cell begins, in the task that executes its notebook."""
+        task = asyncio.current_task()
+        self.tasks[task] = asyncio.get_running_loop()
+        if self.asked:
+            task.cancel()
+
+
+def client_config(seen: list[NotebookNode], stop: Stop, threads: int | None) -> Config:
     """The configuration of nbclient for one notebook.
 
     seen     gets hold of the notebook as it grows, whatever ends it
-    signals  Ctrl-C and SIGTERM are noted here when they end the kernel, which nbclient reports as
-             one that died
+    stop     ends it, which nbclient reports as a kernel that died
+    threads  of the kernel's PyTorch; None: as many as it takes by itself
     """
     running = []  # the cell under way, if any
+    bound = {"OMP_NUM_THREADS": str(threads)} if threads else {}
 
     class Kernel(AsyncKernelManager):
         # This interpreter, whatever kernel named python3 the user has installed.
-        kernel_spec = KernelSpec(**get_kernel_dict(), env=ENVIRONMENT)
+        kernel_spec = KernelSpec(**get_kernel_dict(), env=ENVIRONMENT | bound)
 
         async def shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:
             # In the middle of a cell a kernel that may take leave prints a page of errors.
-            if now or signals or running:
+            if now or stop.asked or running:
                 await super().shutdown_kernel(now=True, restart=restart)
                 return
             # The usual way interrupts first, which a kernel still busy with a message logs.
@@ -50,15 +71,7 @@ def client_config(seen: list[NotebookNode], signals: list[int]) -> Config:
 
     def watch(cell_index: int, **_cell) -> None:
         running.append(cell_index)
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-        def note(number: int) -> None:
-            signals.append(number)
-            task.cancel()
-
-        with suppress(RuntimeError):  # on Windows, and outside of the main thread
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, note, number)  # in place of nbclient's own
+        stop.watch()
 
     # Kernels listen on a local TCP port, which other users can read (and each kernel warns of it).
     encryption = "auto" if zmq.has("curve") else "disabled"

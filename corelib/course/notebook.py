@@ -10,10 +10,11 @@ from pathlib import Path
 
 import nbformat
 import papermill
+from jupyter_core.utils import ensure_event_loop
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.execute import ERROR_MARKER_TAG
 
-from corelib.course.kernels import client_config
+from corelib.course.kernels import Stop, client_config
 from corelib.course.parameters import read_notebook
 from corelib.course.site import write_html
 from corelib.machine.errors import KitError
@@ -53,9 +54,15 @@ class Job:
     checksum: str  # of all that it depends on (corelib.course.continuing); the copy carries it
 
 
-def execute_notebook(job: Job, cell_timeout: int | None) -> None:
-    """Write a notebook's executed copy and its page; raises NotebookError, both files kept."""
-    (notebook, problem), page = _execute(job, cell_timeout), None
+def execute_notebook(
+    job: Job, cell_timeout: int | None, stop: Stop, threads: int | None = None
+) -> None:
+    """Write a notebook's executed copy and its page; raises NotebookError, both files kept.
+
+    stop     asked from another thread, it ends this with KeyboardInterrupt, and nothing is written
+    threads  of the kernel's PyTorch; None: as many as it takes by itself
+    """
+    (notebook, problem), page = _execute(job, cell_timeout, stop, threads), None
     # What papermill notes of its own paths is this machine's; the names alone are enough.
     notebook.metadata.setdefault("papermill", {}).update(
         input_path=job.path.name, output_path=job.executed.name, exception=problem is not None
@@ -81,9 +88,11 @@ def explain_error(kind: str, message: str) -> str:
     return said
 
 
-def _execute(job: Job, cell_timeout: int | None) -> tuple[nbformat.NotebookNode, str | None]:
+def _execute(
+    job: Job, cell_timeout: int | None, stop: Stop, threads: int | None
+) -> tuple[nbformat.NotebookNode, str | None]:
     """The notebook as far as it came, and what went wrong, or None."""
-    problem, seen, signals = None, [], []
+    problem, seen = None, []
     try:
         papermill.execute_notebook(
             job.path,
@@ -93,7 +102,7 @@ def _execute(job: Job, cell_timeout: int | None) -> tuple[nbformat.NotebookNode,
             cwd=job.path.parent.parent,
             execution_timeout=cell_timeout,
             progress_bar=False,
-            config=client_config(seen, signals),
+            config=client_config(seen, stop, threads),
         )
     except papermill.PapermillExecutionError as error:
         problem = explain_error(error.ename, error.evalue)
@@ -101,16 +110,27 @@ def _execute(job: Job, cell_timeout: int | None) -> tuple[nbformat.NotebookNode,
         allow = "allow more with --cell-timeout, or take a smaller profile"
         problem = f"ran longer than the {cell_timeout} s allowed for one cell; {allow}"
     except (DeadKernelError, asyncio.CancelledError):
-        if signals:
+        if stop.asked:
             raise KeyboardInterrupt from None
         problem = f"the kernel died; the commonest cause is {MEMORY}"
     except RuntimeError as error:
         problem = f"the kernel did not start ({' '.join(str(error).split())}); {INSTALLATION}"
+    finally:
+        _close(ensure_event_loop())  # this thread's, in which nbclient waited
     notebook = seen[0] if seen else read_notebook(job.path)
     if problem is None and _has_unexecuted(notebook):
         # papermill takes sys.exit() for a good end, and nbclient skips some tags.
         problem = "the notebook ended here without an error, but not every cell was executed"
     return notebook, problem
+
+
+def _close(loop: asyncio.AbstractEventLoop) -> None:
+    """End what a stopped notebook left waiting in an event loop, and the loop."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    loop.close()
 
 
 def _last_cell(notebook: nbformat.NotebookNode) -> int:

@@ -195,7 +195,10 @@ def _acquire(lock: FileLock, path: str | Path, file: Path, doing: str, wait: boo
                 f"{path}: {holder} {doing} it at this moment; wait until that has ended, or stop"
                 " it, or name another folder"
             ) from None
-        print(f"{path}: waiting for {holder}, which {doing} it ...", file=sys.stderr, flush=True)
+        if os.environ.get("TQDM_DISABLE") != "1":  # who wants no bars wants no such line either
+            print(
+                f"{path}: waiting for {holder}, which {doing} it ...", file=sys.stderr, flush=True
+            )
         lock.acquire()
     with suppress(OSError):  # Windows lets nobody write into a locked file
         file.write_text(f"process {os.getpid()} on {platform.node()}")

@@ -71,6 +71,7 @@ def fit(
     resume=True,
     progress=True,
     tensorboard=False,
+    wait=False,
 ) -> Run:
     """Train a system by a recipe into a run folder, choose its epoch on held-back rows, test it.
 
@@ -79,6 +80,7 @@ def fit(
     then trains anew on all of its rows and keeps the epoch that was chosen there. Under torchrun
     several processes train together, in a folder that all of them see.
     tensorboard  write the history to out/tensorboard too, to be watched while it grows
+    wait         for another process that trains into the folder, to load what it leaves
     Raises RunError when the folder holds a run of something else, BusyError when another process
     trains into it, DatasetError or NoPairError for data that cannot be learnt from, TrainingError
     when numbers go wrong. What is doubtful is warned of and stands in metrics.json.
@@ -88,7 +90,7 @@ def fit(
     how = Options(device, workers, resume, progress and distributed.rank() == 0, tensorboard)
     if _is_finished(out, table, recipe) and resume:
         return Run.load(out, table=table)
-    with only_one(out, "trains into") if distributed.rank() == 0 else nullcontext():
+    with only_one(out, "trains into", wait=wait) if distributed.rank() == 0 else nullcontext():
         distributed.wait()  # so that all processes see one state of the folder
         return _fit(table, recipe, out, how)
 
@@ -292,6 +294,6 @@ def run_folder(table: SampleTable, recipe: Recipe, runs: str | Path) -> Path:
 def find_or_train(table: SampleTable, recipe: Recipe, runs: str | Path, **options) -> Run:
     """The run of this recipe on this data under `runs`: loaded, resumed or made, as need be.
 
-    options  as `fit` takes them
+    options  as `fit` takes them. Another process that trains it is waited for.
     """
-    return fit(table, recipe, run_folder(table, recipe, runs), **options)
+    return fit(table, recipe, run_folder(table, recipe, runs), wait=True, **options)

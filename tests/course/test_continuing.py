@@ -61,7 +61,7 @@ for name in ("SIGINT", "SIGKILL"):
     Path("stop").write_text(name)
     child = os.fork()
     if child == 0:
-        main(["course", "run", "--profile", "tiny", "--notebooks", "notebooks"])
+        main(["course", "run", "--profile", "tiny", "--notebooks", "notebooks", "--jobs", "1"])
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     left = sorted(path.name for path in Path("runs/course/tiny").iterdir())
     print("\\nleft:", name, code, *left, flush=True)
@@ -95,7 +95,7 @@ def test_a_killed_course_run_goes_on_with_the_notebook_that_was_interrupted(coun
     folder = counted.parent / "runs" / "course" / "tiny"
     assert "00_first.html" in (folder / "index.html").read_text()
 
-    run_course("tiny", source=counted)
+    run_course("tiny", source=counted, jobs=1)
     said = capfd.readouterr().out
     assert (
         "1 of 2 notebooks are kept (--restart" in said
@@ -118,7 +118,7 @@ def test_a_killed_course_run_goes_on_with_the_notebook_that_was_interrupted(coun
         "metrics-01_second.json",
         "environment.json",
     }
-    run_course("tiny", source=counted)  # it had come to its end, so everything is executed
+    run_course("tiny", source=counted, jobs=1)  # it had come to its end, so everything is executed
     assert executions(counted) == [2, 4]
 
 
@@ -126,16 +126,16 @@ def test_a_failed_course_run_goes_on_and_a_part_or_a_restart_executes_anew(count
     def run(**options) -> list[int]:
         (counted.parent / "fail").touch()
         with pytest.raises(NotebookError, match="01_second, cell 5: ValueError: spoilt"):
-            run_course("tiny", source=counted, **options)
+            run_course("tiny", source=counted, jobs=1, **options)
         return executions(counted)
 
     assert run() == [1, 1]
     assert run() == [1, 2]
     assert run(resume=False) == [2, 3]
     (counted.parent / "fail").unlink()
-    run_course("tiny", source=counted, notebooks=["00"])
+    run_course("tiny", source=counted, jobs=1, notebooks=["00"])
     assert executions(counted) == [3, 3]
-    run_course("tiny", source=counted)
+    run_course("tiny", source=counted, jobs=1)
     assert executions(counted) == [3, 4]
 
 

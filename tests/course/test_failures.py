@@ -69,7 +69,9 @@ def test_a_failing_cell_is_named_keeps_its_page_and_ends_the_run(source):
     write_notebook(source / "02_never.ipynb", "print('never')")
     set_profile(source, "all: {steps: 4}\n")
 
-    result = CliRunner().invoke(course, ["run", "--profile", "tiny", "--notebooks", str(source)])
+    result = CliRunner().invoke(
+        course, ["run", "--profile", "tiny", "--notebooks", str(source), "--jobs", "1"]
+    )
 
     assert result.exit_code == 1
     # Cell 4 of the source: the heading, the parameters, `steps`, the division; papermill's own
@@ -130,7 +132,10 @@ def test_what_a_machine_runs_out_of_is_told_in_a_line_and_what_was_finished_is_k
 
     result = CliRunner().invoke(
         course,
-        ["run", "--profile", "tiny", "--notebooks", str(source), "--only", "01", "--only", "02"],
+        [
+            *("run", "--profile", "tiny", "--notebooks", str(source), "--jobs", "1"),
+            *("--only", "01", "--only", "02"),
+        ],
     )
 
     assert result.exit_code == 1
