@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -28,6 +30,7 @@ from corelib.task import Task
 
 INPUT_LIMIT = 2**27  # bytes of inputs encoded at once; a full-size video of ten snippets has 10^8
 VIDEOS_AT_ONCE = 32
+MOST_VOTES = 2**20  # kept in memory at once
 NOTHING = 1e-6  # of the numbers compared: what differs by less is equal, to float32's digits
 
 
@@ -41,7 +44,8 @@ class Evaluation:
 
     predictions  data frame: id, true, predicted, spread (standard deviation of the exemplars'
                  verdicts, score units), exemplars (ids separated by spaces)
-    votes        data frame, one row a query and exemplar: id, exemplar, exemplar_score, predicted
+    votes        data frame, one row a query and exemplar: id, exemplar, exemplar_score, predicted;
+                 empty, as `exemplars` is, where there are more than MOST_VOTES
     summary      spearman, rl2_x100, score_range, n_test, intervals, fallbacks, encoded (videos),
                  precision, and warnings: what is doubtful about these numbers, in plain sentences
     """
@@ -173,29 +177,86 @@ def evaluate(
             f"{len(tested)} sample(s) of the test split are among the exemplars:"
             f" {list_ids(task.ids[tested])}; take those of the training split, table.rows('train')"
         )
-    chosen = Exemplars(np.arange(len(queries)), queries, {})
+    blocks = _Blocks(lambda: iter([Exemplars(np.arange(len(queries)), queries, {})]))
     if model.uses_exemplars:
-        chosen = task.exemplars(queries, pool, count)  # [P] pairs
-    needed = np.unique(np.concatenate([queries, chosen.exemplar]))  # [V] rows
+        blocks = _Blocks(partial(task.exemplars, queries, pool, count, most=MOST_VOTES))
+    used = np.zeros(len(task.ids), bool)
+    used[queries] = True
+    for block in blocks:
+        used[block.exemplar] = True
+    needed = np.flatnonzero(used)  # [V] rows
     precision = pick_precision(recipe.precision, device)
     how = {"device": device, "precision": precision, "compiled": recipe.compile, **reading}
     features = encode(model, source, needed, **how)  # [V, D]
-    query, exemplar = queries[chosen.query], chosen.exemplar  # [P] rows
-    pairs = Exemplars(np.searchsorted(needed, query), np.searchsorted(needed, exemplar), {})
     known = torch.as_tensor(task.targets[needed], device=device)  # [V]
-    read = vote(model, features, known, pairs, precision=precision).cpu().numpy()  # [P]
-    refuse_not_finite(read, task.ids[query])
-    verdicts = task.offset + task.factor[query] * read  # [P] in the dataset's unit
-    predictions, votes = _tables(task, queries, chosen, verdicts, model.uses_exemplars)
+    kept = blocks.only is not None
+    found = _Votes(task, queries, exemplars=model.uses_exemplars, keep=kept)
+    for block in blocks:
+        query, exemplar = queries[block.query], block.exemplar  # [P] rows
+        pairs = Exemplars(np.searchsorted(needed, query), np.searchsorted(needed, exemplar), {})
+        read = vote(model, features, known, pairs, precision=precision).cpu().numpy()  # [P]
+        refuse_not_finite(read, task.ids[query])
+        found.add(block, read)
+    predictions = pd.concat(found.parts, ignore_index=True)
     summary = summarise(predictions, intervals=not quick)
-    summary |= {"fallbacks": chosen.fallbacks, "encoded": len(needed), "precision": precision}
+    summary |= {"fallbacks": found.fallbacks, "encoded": len(needed), "precision": precision}
     if model.uses_exemplars:
-        differences = read - task.targets[exemplar]
-        ids, targets = task.ids[queries], task.targets[exemplar]
-        doubts = check_votes(ids, chosen.query, differences, targets, asked=count)
-        summary["warnings"] += doubts
+        seen = {"differences": found.differences, "exemplar_targets": found.targets}
+        summary["warnings"] += check_votes(task.ids[queries], found.counts, **seen, asked=count)
     warn_once(summary["warnings"] if not quick and distributed.rank() == 0 else [])
-    return Evaluation(predictions, votes, summary)
+    return Evaluation(predictions, found.votes, summary)
+
+
+class _Blocks:
+    """The exemplars of queries, block by block. More than one is drawn anew each time that they are
+    gone through, so that memory does not grow with the votes."""
+
+    def __init__(self, draw: Callable[[], Iterator[Exemplars]]):
+        first = list(islice(draw(), 2))
+        self.draw, self.only = draw, first if len(first) == 1 else None
+
+    def __iter__(self) -> Iterator[Exemplars]:
+        return iter(self.only or self.draw())
+
+
+class _Votes:
+    """The tables of an evaluation, as the blocks of its votes come in.
+
+    keep  the votes themselves: they fit into memory
+    """
+
+    def __init__(self, task: Task, queries: np.ndarray, *, exemplars: bool, keep: bool):
+        self.task, self.queries, self.exemplars, self.keep = task, queries, exemplars, keep
+        self.parts: list[pd.DataFrame] = []  # of the predictions
+        self.votes = pd.DataFrame()
+        self.fallbacks: dict[str, int] = {}
+        self.counts = np.zeros(len(queries), int)  # votes of each query
+        self.differences, self.targets = [], []  # the extremes of each block
+
+    def add(self, block: Exemplars, read: np.ndarray) -> None:
+        """A block's exemplars and what the model read: targets [P] of the queries."""
+        task, targets = self.task, self.task.targets[block.exemplar]
+        ids, score = task.ids, task.table.samples["score"].to_numpy(float)
+        verdicts = task.offset + task.factor[self.queries[block.query]] * read  # [P]
+        asked = self.queries[np.unique(block.query)]  # rows
+        grouped = pd.Series(verdicts).groupby(block.query)
+        part = pd.DataFrame({"id": ids[asked], "true": score[asked]})
+        part["predicted"] = grouped.mean().to_numpy()
+        part["spread"] = grouped.std(ddof=0).to_numpy() if self.exemplars else 0.0
+        part["exemplars"] = ""
+        if self.keep:
+            votes = {"id": ids[self.queries[block.query]]}
+            if self.exemplars:
+                names = ids[block.exemplar]
+                votes |= {"exemplar": names, "exemplar_score": score[block.exemplar]}
+                part["exemplars"] = pd.Series(names).groupby(block.query).agg(" ".join).to_numpy()
+            self.votes = pd.DataFrame(votes | {"predicted": verdicts})
+        self.parts.append(part)
+        for name, number in block.fallbacks.items():
+            self.fallbacks[name] = self.fallbacks.get(name, 0) + number
+        self.counts += np.bincount(block.query, minlength=len(self.counts))
+        for seen, new in ((self.differences, read - targets), (self.targets, targets)):
+            seen += [new.min(), new.max()]
 
 
 def exemplar_count(asked: int | str | None, recipe: Recipe) -> int | None:
@@ -211,23 +272,6 @@ def refuse_not_finite(predicted: np.ndarray, ids) -> None:
         names = list(dict.fromkeys(np.asarray(ids)[wrong]))
         told = f"the predictions of {len(names)} sample(s) are not finite"
         raise PredictionError(f"{told}: {list_ids(names)}")
-
-
-def _tables(
-    task: Task, queries: np.ndarray, chosen: Exemplars, verdicts: np.ndarray, exemplars: bool
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(predictions, votes) as Evaluation has them, of verdicts [P]."""
-    ids, score = task.ids, task.table.samples["score"].to_numpy(float)
-    votes = pd.DataFrame({"id": ids[queries][chosen.query], "predicted": verdicts})
-    if exemplars:
-        votes.insert(1, "exemplar", ids[chosen.exemplar])
-        votes.insert(2, "exemplar_score", score[chosen.exemplar])
-    grouped = votes.groupby("id", sort=False)
-    predictions = pd.DataFrame({"id": ids[queries], "true": score[queries]}).set_index("id")
-    predictions["predicted"] = grouped["predicted"].mean()
-    predictions["spread"] = grouped["predicted"].std(ddof=0) if exemplars else 0.0
-    predictions["exemplars"] = grouped["exemplar"].agg(" ".join) if exemplars else ""
-    return predictions.reset_index(), votes
 
 
 def summarise(predictions: pd.DataFrame, *, intervals: bool = True) -> dict:
@@ -271,25 +315,21 @@ def is_nearly_constant(predicted: np.ndarray, true: np.ndarray) -> bool:
 
 
 def check_votes(
-    ids: np.ndarray,
-    query: np.ndarray,
-    differences: np.ndarray,
-    exemplar_targets: np.ndarray,
-    *,
-    asked: int | None,
+    ids: np.ndarray, counts: np.ndarray, differences, exemplar_targets, *, asked: int | None
 ) -> list[str]:
     """What is doubtful about the votes of exemplars.
 
-    ids [Q] of the queries, query [P] positions in them, differences [P] that were read and
-    exemplar_targets [P]; asked: the exemplars a query should have had, None for all of its group
+    ids [Q] of the queries, counts [Q] of their votes; the differences that were read and the
+    exemplars' targets, all or the smallest and largest; asked: the exemplars a query should have
+    had, None for all of its group
     """
-    said, single = [], np.bincount(query, minlength=len(ids)) == 1
+    said, single = [], counts == 1
     if asked != 1 and single.any():
         some = f"{single.sum()} of {len(ids)} samples were compared with a single exemplar"
         said.append(f"{some}, so their spread of 0 says nothing: {list_ids(ids[single])}")
-    if len(differences) > 1:
+    if counts.sum() > 1:
         size = max(np.abs(differences).max(), np.ptp(exemplar_targets))
         if np.ptp(differences) <= NOTHING * size:
             same = f"the model reads the same difference, {differences[0]:.4g}"
-            said.append(f"{same}, off all {len(differences)} pairs: it does not look at the query")
+            said.append(f"{same}, off all {counts.sum()} pairs: it does not look at the query")
     return said

@@ -7,6 +7,7 @@ Functions of arrays alone: `groups` [N] holds one label a sample (difficulty, di
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,11 @@ def members(groups: np.ndarray, rows: np.ndarray | None = None) -> dict:
     """{label: row numbers [n] in rising order}, of the whole table or of `rows` only."""
     groups = np.asarray(groups)
     rows = np.arange(len(groups)) if rows is None else np.sort(np.asarray(rows))
-    return {label: rows[groups[rows] == label] for label in dict.fromkeys(groups[rows].tolist())}
+    labels, first, code = np.unique(groups[rows], return_index=True, return_inverse=True)
+    by_label = np.argsort(code, kind="stable")  # in each label the rows go on rising
+    parts = np.split(rows[by_label], np.bincount(code).cumsum()[:-1]) if len(rows) else []
+    names = labels.tolist()
+    return {names[number]: parts[number] for number in np.argsort(first)}
 
 
 def pair_differences(targets: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -51,6 +56,15 @@ class PairDifferences:
     def __init__(self, targets: np.ndarray, groups: np.ndarray):
         targets, rows_of = np.asarray(targets, float), members(groups).values()
         self._groups = [np.unique(targets[rows], return_counts=True) for rows in rows_of]
+        # all of them in one row, the different values of each group one after the other
+        self._values = np.concatenate([np.empty(0), *(values for values, _ in self._groups)])
+        self._counts = np.concatenate([np.empty(0, int), *(counts for _, counts in self._groups)])
+        sizes = np.array([len(values) for values, _ in self._groups], int)
+        self._end = np.repeat(sizes.cumsum() - 1, sizes)  # of each value, its group's last
+        group = np.repeat(np.arange(len(sizes)), sizes)
+        start = self._values[np.repeat(sizes.cumsum() - sizes, sizes)]
+        # rising throughout: a search never leaves its group by more than rounding
+        self._keys = self._values - start + group * (2 * self.largest() + 1)
 
     def __len__(self) -> int:
         sizes = [int(counts.sum()) for _, counts in self._groups]
@@ -71,12 +85,9 @@ class PairDifferences:
 
     def count_up_to(self, difference: float) -> int:
         """How many pairs differ by at most `difference`."""
-        pairs = 0
-        for values, counts in self._groups:
-            up_to = counts.cumsum()
-            above = up_to[_last_within(values, difference)] - up_to  # near enough, of each value
-            pairs += int((counts * above + counts * (counts - 1) // 2).sum())
-        return pairs
+        counts, up_to = self._counts, self._counts.cumsum()
+        above = up_to[self._last_within(difference)] - up_to  # near enough, of each value
+        return int((counts * above + counts * (counts - 1) // 2).sum())
 
     def at_ranks(self, ranks) -> np.ndarray:
         """The differences of these ranks, 0 the smallest."""
@@ -91,19 +102,20 @@ class PairDifferences:
             low, high = (low, middle) if self.count_up_to(middle) > rank else (middle, high)
         return high
 
-
-def _last_within(values: np.ndarray, difference: float) -> np.ndarray:
-    """For each of rising numbers, the position of the last that exceeds it by <= `difference`."""
-    last = np.searchsorted(values, values + difference, side="right") - 1
-    # value + difference is rounded; the subtraction has the last word, as in a list of differences
-    while (over := values[last] - values > difference).any():
-        last = last - over
-    while True:
-        further = np.minimum(last + 1, len(values) - 1)
-        found = np.where(values[further] - values <= difference, further, last)
-        if (found == last).all():
-            return last
-        last = found
+    def _last_within(self, difference: float) -> np.ndarray:
+        """For each value, the place of the last of its group that exceeds it by <= `difference`."""
+        values, reach = self._values, min(difference, self.largest())
+        last = np.searchsorted(self._keys, self._keys + reach, side="right") - 1
+        last = np.minimum(last, self._end)
+        # key + reach is rounded; the subtraction has the last word, as in a list of differences
+        while (over := values[last] - values > difference).any():
+            last = last - over
+        while True:
+            further = np.minimum(last + 1, self._end)
+            found = np.where(values[further] - values <= difference, further, last)
+            if (found == last).all():
+                return last
+            last = found
 
 
 # --------------------------------------------------------------------------- training pairs
@@ -221,7 +233,13 @@ class Exemplars:
     fallbacks: dict[str, int]
 
 
-def draw_exemplars(
+def draw_exemplars(queries: np.ndarray, pool: np.ndarray, **how) -> Exemplars:
+    """The exemplars of all queries at once, as `exemplar_blocks` says."""
+    (everything,) = exemplar_blocks(queries, pool, **how)
+    return everything
+
+
+def exemplar_blocks(
     queries: np.ndarray,
     pool: np.ndarray,
     *,
@@ -231,41 +249,64 @@ def draw_exemplars(
     count: int | None = 10,
     fill: bool = True,
     seed: int = 0,
-) -> Exemplars:
+    most: int | None = None,
+) -> Iterator[Exemplars]:
     """Draw the exemplars of each query from the pool, the same for the same seed and sample id.
 
     queries, pool  rows of the table; ids, groups, difficulty  [N] columns of it
     count          M, exemplars a query; None takes every member of its group
     fill           whether a group smaller than M is filled up; a group that is missing always is
+    most           pairs in a block of queries, which holds one query at least; None: all in one
 
     A query never becomes its own exemplar. Where its group is missing or smaller than M, samples of
     the nearest difficulty follow (nearest first, chance among equals), and any samples where no
     difficulty is known. Raises NoPairError when the pool holds nobody but the query.
     """
-    ids, groups, pool = np.asarray(ids), np.asarray(groups), np.asarray(pool)
+    ids, pool = np.asarray(ids), np.asarray(pool)
     # the draw depends on who is in the pool, not on their order
     pool = pool[np.argsort(ids[pool].astype(str), kind="stable")]
-    fallbacks = {"nearest difficulty": 0, "any": 0, "fewer": 0}
+    # numbers in place of names: they are compared with every member of the pool, for every query
+    name, group = (np.unique(np.asarray(x), return_inverse=True)[1] for x in (ids, groups))
     known = difficulty is not None and np.isfinite(difficulty).all()
-    query_index, chosen = [], []
-    for position, row in enumerate(np.asarray(queries)):
-        others = _generator(seed, ids[row]).permutation(pool[ids[pool] != ids[row]])
+    block = _Block()
+    for number, row in enumerate(np.asarray(queries)):
+        others = _generator(seed, ids[row]).permutation(pool[name[pool] != name[row]])
         if len(others) == 0:
             lonely = f"sample {ids[row]} has no exemplar"
             raise NoPairError(f"{lonely}: the training split holds no other sample")
-        own = others[groups[others] == groups[row]]
-        wanted = len(own) if count is None else count
+        same = group[others] == group[row]
+        own = others[same]
+        wanted, taken = len(own) if count is None else count, None
         if len(own) == 0 or (fill and len(own) < wanted):
-            rest = others[groups[others] != groups[row]]
+            rest = others[~same]
             if known:
                 rest = rest[np.argsort(np.abs(difficulty[rest] - difficulty[row]), kind="stable")]
             own = np.concatenate([own, rest[: max(wanted or 10, 1) - len(own)]])
-            fallbacks["nearest difficulty" if known else "any"] += len(rest) > 0
-        fallbacks["fewer"] += count is not None and len(own) < count
-        own = own[: wanted or None]
-        query_index.append(np.full(len(own), position))
-        chosen.append(own)
-    return Exemplars(np.concatenate(query_index), np.concatenate(chosen), fallbacks)
+            taken = ("nearest difficulty" if known else "any") if len(rest) else None
+        own = own[: wanted or None].copy()  # a view would keep all of `others`
+        if most and block.queries and block.pairs + len(own) > most:
+            yield block.close()
+            block = _Block()
+        block.add(number, own, {taken: 1, "fewer": count is not None and len(own) < count})
+    yield block.close()
+
+
+class _Block:
+    """The exemplars of some queries, as they are drawn."""
+
+    def __init__(self):
+        self.queries, self.chosen, self.pairs = [], [], 0
+        self.fallbacks = {"nearest difficulty": 0, "any": 0, "fewer": 0}
+
+    def add(self, query: int, own: np.ndarray, fell_back: dict) -> None:
+        self.queries.append(np.full(len(own), query))
+        self.chosen.append(own)
+        self.pairs += len(own)
+        for name in self.fallbacks:
+            self.fallbacks[name] += fell_back.get(name, 0)
+
+    def close(self) -> Exemplars:
+        return Exemplars(np.concatenate(self.queries), np.concatenate(self.chosen), self.fallbacks)
 
 
 def _generator(seed: int, sample_id: str) -> np.random.Generator:

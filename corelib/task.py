@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from corelib.data.samples import DatasetError, SampleTable
-from corelib.pairs import Exemplars, draw_exemplars, members
+from corelib.pairs import Exemplars, exemplar_blocks, members
 from corelib.recipe import Recipe, RecipeError
 
 
@@ -130,10 +131,13 @@ class Task:
             f" {counts}. Prepare more samples, or give more of them the split train"
         )
 
-    def exemplars(self, queries: np.ndarray, pool: np.ndarray, count: int | None) -> Exemplars:
-        """The exemplars of each query (rows) from the pool (rows): M, None for all of its group."""
+    def exemplars(self, queries, pool, count: int | None, *, most=None) -> Iterator[Exemplars]:
+        """The exemplars of each query (rows) from the pool (rows): M, None for all of its group.
+
+        most  pairs in a block, as pairs.exemplar_blocks takes it
+        """
         known = "difficulty" in self.table.samples and self.recipe.with_difficulty
-        return draw_exemplars(
+        return exemplar_blocks(
             queries,
             pool,
             ids=self.ids,
@@ -142,4 +146,5 @@ class Task:
             count=count,
             fill=self.recipe.fill_exemplars,
             seed=self.recipe.seed,
+            most=most,
         )

@@ -127,6 +127,23 @@ def test_no_number_of_exemplars_is_the_recipes_and_all_is_the_group(table):
             judge(table, recipe, source, model, exemplars=odd)
 
 
+@pytest.mark.parametrize("exemplars", [10, "all"])
+def test_votes_in_many_blocks_give_the_predictions_of_one(table, monkeypatch, exemplars):
+    made = assemble(table)
+    whole = judge(table, *made, exemplars=exemplars)
+    monkeypatch.setattr(evaluation, "MOST_VOTES", 25)
+    blocks = []
+    monkeypatch.setattr(
+        evaluation, "vote", lambda *a, **how: blocks.append(vote(*a, **how)) or blocks[-1]
+    )
+    parted = judge(table, *made, exemplars=exemplars)
+    assert len(blocks) > 2 and max(map(len, blocks)) <= 25
+    assert parted.summary == whole.summary
+    columns = ["id", "true", "predicted", "spread"]
+    pd.testing.assert_frame_equal(parted.predictions[columns], whole.predictions[columns])
+    assert parted.votes.empty and (parted.predictions["exemplars"] == "").all()
+
+
 def test_exemplars_are_training_samples_of_the_same_difficulty_where_there_are_enough(table):
     recipe, source, model = assemble(table)
     judged = judge(table, recipe, source, model, exemplars=3)

@@ -2,6 +2,7 @@
 groups."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from corelib.pairs import (
     PairDifferences,
     draw_exemplars,
     epoch_batches,
+    exemplar_blocks,
     members,
     pair_differences,
 )
@@ -433,3 +435,39 @@ def test_draws_are_uniform_over_the_group():
     found = draw_exemplars(np.arange(3000), pool, ids=ids, groups=np.zeros(3009), count=3)
     counts = np.bincount(found.exemplar - 3000)
     assert (np.abs(counts - 1000) < 130).all()
+
+
+def test_drawn_exemplars_hold_no_more_memory_than_their_number():
+    rows = np.arange(6000)
+    who = {"ids": rows.astype(str), "groups": np.zeros(len(rows)), "count": 10}
+    tracemalloc.start()
+    drawn = draw_exemplars(rows[5000:], rows[:5000], **who)
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(drawn.exemplar) == 10_000
+    assert held < 1e6 and peak < 8e6  # a view of each query's pool would take 40 MB
+
+
+@thorough
+@given(group_lists, st.integers(1, 40))
+def test_exemplars_in_blocks_are_those_of_all_queries(groups, most):
+    rows = np.arange(len(groups))
+    who = {"ids": rows.astype(str), "groups": groups, "count": 3}
+    whole, blocks = (
+        draw_exemplars(rows, rows, **who),
+        list(exemplar_blocks(rows, rows, most=most, **who)),
+    )
+    assert all(len(b.query) <= most or len(set(b.query.tolist())) == 1 for b in blocks)
+    for part in ("query", "exemplar"):
+        joined = np.concatenate([getattr(block, part) for block in blocks])
+        assert joined.tolist() == getattr(whole, part).tolist()
+    for name, number in whole.fallbacks.items():
+        assert sum(block.fallbacks[name] for block in blocks) == number
+
+
+def test_differences_among_thousands_of_groups_are_ranked_as_in_a_list():
+    rng = np.random.default_rng(0)
+    targets, groups = rng.uniform(0, 100, 6000).round(1), rng.integers(0, 2500, 6000)
+    listed, ranked = pair_differences(targets, groups), PairDifferences(targets, groups)
+    ranks = [0, 1, len(listed) // 3, len(listed) // 2, len(listed) - 1]
+    assert ranked.at_ranks(ranks).tolist() == listed[ranks].tolist()

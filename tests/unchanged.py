@@ -106,7 +106,7 @@ def _drawn(table: SampleTable, recipe: Recipe) -> dict[str, str]:
     targets, groups = task.targets[task.fit], task.groups[task.fit]
     edges = quantile_edges(pair_differences(targets, groups), recipe.depth)
     plan = [batch for epoch in (0, 1) for batch in plan_epoch(recipe, task.fit, task.groups, epoch)]
-    exemplars = task.exemplars(task.test, task.pool, recipe.exemplars)
+    (exemplars,) = task.exemplars(task.test, task.pool, recipe.exemplars)
     width = {"in_features": 12} if recipe.encoder == "projection" else {}
     state = build_model(recipe, targets, groups, **width).state_dict()
     return {

@@ -286,14 +286,14 @@ def test_a_constant_predictor_by_hand():
 def test_votes_by_hand():
     ids, query, scores = np.array(["p", "q"]), np.array([0, 0, 0, 1]), np.array([10.0, 20, 30, 40])
     differences = np.array([1.0, 2, 3, 4])
-    assert check_votes(ids, query, differences, scores, asked=1) == []
-    (alone,) = check_votes(ids, query, differences, scores, asked=10)
+    assert check_votes(ids, np.bincount(query), differences, scores, asked=1) == []
+    (alone,) = check_votes(ids, np.bincount(query), differences, scores, asked=10)
     assert (
         alone == "1 of 2 samples were compared with a single exemplar, so their spread of 0 says"
         " nothing: q"
     )
-    assert check_votes(ids, query, differences, scores, asked=None) == [alone]
-    (same,) = check_votes(ids, np.array([0, 0, 1, 1]), np.full(4, 1.5), scores, asked=10)
+    assert check_votes(ids, np.bincount(query), differences, scores, asked=None) == [alone]
+    (same,) = check_votes(ids, np.array([2, 2]), np.full(4, 1.5), scores, asked=10)
     assert (
         same == "the model reads the same difference, 1.5, off all 4 pairs: it does not look at the"
         " query"
