@@ -14,8 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from corelib import i3d as i3d_module
 from corelib.data.weights import WeightsError, load_weights, to_hassony2_name
-from corelib.i3d import I3D, MaxPool3dSame, Unit3D, pad_same, same_padding
+from corelib.i3d import (
+    I3D,
+    MaxPool3dSame,
+    Unit3D,
+    conv_by_blocks,
+    max_of_neighbours,
+    pad_same,
+    same_padding,
+)
 from tests.payloads import payloads
 
 SMALL = 1 / 16
@@ -263,6 +272,68 @@ def test_gradients_in_bfloat16_are_those_of_float32_to_its_digits(frames):
         gradients.append(unit.conv3d.weight.grad.clone())
     plain, half = gradients
     assert (half - plain).norm() < 0.05 * plain.norm()  # not true of nan
+
+
+def gradients(out, *tensors):
+    """Of a fixed number that all of `out` goes into."""
+    weights = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view(out.shape)
+    return torch.autograd.grad((out * weights).sum(), tensors)
+
+
+@given(st.tuples(*[st.integers(1, 17)] * 3), st.sampled_from([3, 5, 7]), st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None)
+def test_a_convolution_by_blocks_is_the_strided_one_with_its_gradients(size, kernel, seed):
+    generator = torch.Generator().manual_seed(seed)
+    how = {"generator": generator, "dtype": torch.float64}
+    x = torch.randn(2, 3, *size, **how).requires_grad_()
+    weight = torch.randn(4, 3, kernel, kernel, kernel, **how).requires_grad_()
+    bias = torch.randn(4, **how).requires_grad_()
+    padded = pad_same(x, (kernel,) * 3, (2, 2, 2))
+    ways = [F.conv3d(padded, weight, bias, 2), conv_by_blocks(padded, weight, bias)]
+    torch.testing.assert_close(*ways, rtol=0, atol=1e-10)
+    for one, other in zip(*(gradients(way, x, weight, bias) for way in ways), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("way", ["float32", "bfloat16", "autocast"])
+def test_only_a_stem_in_sixteen_bits_goes_by_blocks(monkeypatch, way):
+    seen = []
+    monkeypatch.setattr(
+        i3d_module, "conv_by_blocks", lambda *a: seen.append(a) or conv_by_blocks(*a)
+    )
+    encoder, clip = small_i3d(), torch.randn(1, 3, 4, 16, 16)
+    if way == "bfloat16":
+        encoder, clip = encoder.bfloat16(), clip.bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=way == "autocast"):
+        encoder(clip)
+    assert len(seen) == (way != "float32")  # the stem alone has a stride
+
+
+@given(st.tuples(*[st.integers(1, 9)] * 3), st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None)
+def test_the_largest_of_neighbours_is_max_pooling_bit_by_bit(size, seed):
+    x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(seed)).relu()
+    for laid in (x, x.contiguous(memory_format=torch.channels_last_3d)):
+        assert torch.equal(max_of_neighbours(laid), F.max_pool3d(laid, 3, 1, 1))
+        assert torch.equal(MaxPool3dSame((3, 3, 3), (1, 1, 1))(laid), F.max_pool3d(laid, 3, 1, 1))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_frozen_normalisation_is_folded_with_the_gradients_of_both(stride):
+    torch.manual_seed(0)
+    unit = Unit3D(3, 5, 3, stride).double()
+    norm = unit.batch3d
+    for tensor, low in ((norm.weight, 0.5), (norm.bias, -1), (norm.running_mean, -1)):
+        torch.nn.init.uniform_(tensor, low, 1.5)
+    norm.running_var.uniform_(0.1, 2)
+    norm.eval()  # as freeze_batchnorm does
+    x = torch.randn(2, 3, 5, 6, 6, dtype=torch.float64, requires_grad=True)
+    apart = F.conv3d(pad_same(x, unit.kernel, unit.stride), unit.conv3d.weight, None, stride)
+    ways = [F.relu(norm(apart)), unit(x)]
+    torch.testing.assert_close(*ways, rtol=0, atol=1e-10)
+    learnt = (x, unit.conv3d.weight, norm.weight, norm.bias)
+    for one, other in zip(*(gradients(way, *learnt) for way in ways), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
 
 
 def test_eps_reaches_every_batch_normalisation():
