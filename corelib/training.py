@@ -17,6 +17,9 @@ from corelib.pairs import PairBatch, epoch_batches
 from corelib.recipe import Recipe
 from corelib.task import Task
 
+# Updates between two looks at the numbers, each of which waits until a GPU has computed them.
+LOOK_EVERY = {"cpu": 1, "cuda": 50}
+
 
 class TrainingError(KitError, RuntimeError):
     """A training cannot go on; the message says what to do."""
@@ -105,6 +108,8 @@ def train_epoch(
         freeze_batchnorm(step_of)
     shares = [distributed.share(len(batch.rows)) for batch in plan]  # all of it, in one process
     losses, waiting = [], []  # batches whose gradients wait for an update
+    seen: list[_Seen] = []  # since numbers were last looked at
+    look_every = LOOK_EVERY[device.type]
     raws = source.batches(_to_read(plan, shares), workers=workers, device=device)
     for step, (batch, own, raw) in enumerate(zip(plan, shares, raws, strict=True)):
         # each seed is that of its step, whatever the number of workers
@@ -113,29 +118,55 @@ def train_epoch(
         seed_dropout(step_of, _seed(recipe, 4, epoch, step))
         targets = torch.as_tensor(task.targets[batch.rows], dtype=torch.float32, device=device)
         loss = step_of(inputs, targets, torch.as_tensor(batch.pairs, device=device))
+        losses.append(loss.detach())
         waiting.append(batch)
-        at = f"at epoch {epoch}, step {step}"
-        if not torch.isfinite(loss):
-            raise _not_finite(f"the loss became {loss.item()} {at}", task, optimization, [batch])
         first = step + 1 - len(waiting)
         parts = min(recipe.accumulate, len(plan) - first)  # batches in this update
         (loss / parts if recipe.divide_accumulated else loss).backward()
         if len(waiting) == parts:
             limit = recipe.clip_gradient or math.inf  # by inf: not at all
             norm = nn.utils.clip_grad_norm_(step_of.parameters(), limit)
-            if not torch.isfinite(norm):
-                became = f"the gradient's norm became {norm.item()} {at}"
-                raise _not_finite(became, task, optimization, waiting)
+            numbers = torch.stack([*losses[first : step + 1], norm.detach()])
+            seen.append(_Seen(first, waiting, numbers))
+            if len(seen) >= look_every or step + 1 == len(plan):
+                _look(seen, epoch, task, optimization)
+                seen = []
+            if (
+                look_every > 1
+            ):  # not looked at yet: a fused optimizer leaves the weights as they are
+                optimization.optimizer.found_inf = (~torch.isfinite(numbers).all()).float()
             optimization.optimizer.step()
             optimization.schedule.step()
             optimization.optimizer.zero_grad(set_to_none=True)
             waiting = []
-        losses.append(loss.item())
         if bar is not None:
             bar.update()
     if not all(torch.isfinite(value).all() for value in step_of.state_dict().values()):
-        raise _not_finite(f"the weights are no longer finite {at}", task, optimization, [batch])
-    return float(np.mean(losses))
+        became = f"the weights are no longer finite at epoch {epoch}, step {step}"
+        raise _not_finite(became, task, optimization, [batch])
+    return float(torch.stack(losses).double().mean())
+
+
+class _Seen(NamedTuple):
+    """An update whose numbers lie on the device still."""
+
+    step: int  # of its first batch
+    batches: list[PairBatch]
+    numbers: Tensor  # each batch's loss, and the norm of the gradient
+
+
+def _look(seen: list[_Seen], epoch: int, task: Task, optimization: Optimization) -> None:
+    """Raise TrainingError for the first loss or gradient that is not finite."""
+    for step, batches, numbers in seen:
+        *losses, norm = numbers.tolist()
+        for number, loss in enumerate(losses):
+            if not math.isfinite(loss):
+                became = f"the loss became {loss} at epoch {epoch}, step {step + number}"
+                raise _not_finite(became, task, optimization, [batches[number]])
+        if not math.isfinite(norm):
+            at = f"at epoch {epoch}, step {step + len(batches) - 1}"
+            became = f"the gradient's norm became {norm} {at}"
+            raise _not_finite(became, task, optimization, batches)
 
 
 def _to_read(plan: list[PairBatch], shares: list[slice]) -> list[np.ndarray]:

@@ -13,7 +13,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from corelib import evaluation
+from corelib import evaluation, training
 from corelib.data import clips
 from corelib.data.banks import FeatureSteps, write_bank
 from corelib.data.samples import SampleTable, write_table
@@ -438,13 +438,13 @@ def test_bf16_and_compiled_encoding_are_stated_and_close(dives, runs, tmp_path):
 # One epoch
 
 
-def one_epoch(table, recipe, plan, model=None, *, step=TrainingStep, lr=0.1, scale=1.0):
+def one_epoch(table, recipe, plan, model=None, *, step=TrainingStep, lr=0.1, scale=1.0, how=None):
     source = open_inputs(table, recipe, progress=False)
     task = Task.of(table, recipe)
     targets, in_features = task.targets[:TRAIN], source.in_features
     model = model or build_model(recipe, targets, np.zeros(TRAIN), in_features=in_features)
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
-    how = Optimization(optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0))
+    how = how or Optimization(optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0))
     step, scaled = (
         step(model, recipe, torch.device("cpu")),
         replace(task, targets=task.targets * scale),
@@ -520,6 +520,21 @@ def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(dives
         ),
     ):
         one_epoch(dives, recipe, plan, model=model, step=Poisoned)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_numbers_looked_at_later_do_not_reach_the_weights_either(dives, monkeypatch):
+    monkeypatch.setitem(training.LOOK_EVERY, "cpu", 50)  # as on a GPU
+    recipe = named("smoke", system="mlp", clip_gradient=0.0, batchnorm="frozen")
+    model = build_model(recipe, dives.target(False)[:TRAIN], np.zeros(TRAIN))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    plan = [PairBatch(np.array(rows), NONE) for rows in ([3, 4], [8, 6], [1, 2])]
+    how = training.make_optimizer(model, recipe, len(plan))
+    with pytest.raises(
+        TrainingError,
+        match="gradient's norm became nan at epoch 0, step 0 .*samples dive-00004, dive-00005$",
+    ):
+        one_epoch(dives, recipe, plan, model=model, step=Poisoned, how=how)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
