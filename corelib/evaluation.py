@@ -31,7 +31,6 @@ from corelib.task import Task
 INPUT_LIMIT = 2**27  # bytes of inputs encoded at once; a full-size video of ten snippets has 10^8
 VIDEOS_AT_ONCE = 32
 MOST_VOTES = 2**20  # kept in memory at once
-NOTHING = 1e-6  # of the numbers compared: what differs by less is equal, to float32's digits
 
 
 class PredictionError(KitError, RuntimeError):
@@ -202,7 +201,8 @@ def evaluate(
     summary |= {"fallbacks": found.fallbacks, "encoded": len(needed), "precision": precision}
     if model.uses_exemplars:
         seen = {"differences": found.differences, "exemplar_targets": found.targets}
-        summary["warnings"] += check_votes(task.ids[queries], found.counts, **seen, asked=count)
+        doubts = metrics.check_votes(task.ids[queries], found.counts, **seen, asked=count)
+        summary["warnings"] += doubts
     warn_once(summary["warnings"] if not quick and distributed.rank() == 0 else [])
     return Evaluation(predictions, found.votes, summary)
 
@@ -277,7 +277,7 @@ def refuse_not_finite(predicted: np.ndarray, ids) -> None:
 def summarise(predictions: pd.DataFrame, *, intervals: bool = True) -> dict:
     """The metrics of predictions (columns true, predicted), and what is doubtful about them."""
     true, predicted = predictions["true"].to_numpy(), predictions["predicted"].to_numpy()
-    constant = is_nearly_constant(predicted, true)
+    constant = metrics.is_nearly_constant(predicted, true)
     with warnings.catch_warnings(record=True) as undefined:
         warnings.simplefilter("always")
         rho = float("nan") if constant else metrics.spearman(predicted, true)
@@ -295,41 +295,5 @@ def summarise(predictions: pd.DataFrame, *, intervals: bool = True) -> dict:
                     found = metrics.bootstrap_interval(measure, predicted, true)
                     summary[f"{name}_95"] = list(found)
     summary["warnings"] = [str(one.message) for one in undefined]
-    summary["warnings"] += check_predictions(predicted, true)
+    summary["warnings"] += metrics.check_predictions(predicted, true)
     return summary
-
-
-def check_predictions(predicted: np.ndarray, true: np.ndarray) -> list[str]:
-    """What a constant predictor looks like: predictions [N] that differ by rounding alone."""
-    if not is_nearly_constant(predicted, true):
-        return []
-    alike = f"all {len(predicted)} predictions are {predicted[0]:g} to within"
-    spread = f"{np.ptp(predicted):.1g}: as good as a constant"
-    return [f"{alike} {spread}, so their order says nothing"]
-
-
-def is_nearly_constant(predicted: np.ndarray, true: np.ndarray) -> bool:
-    """Whether predictions [N] differ, but by rounding alone: their order is not the model's."""
-    spread = np.ptp(predicted) if len(predicted) > 1 else np.inf
-    return bool(0 < spread <= NOTHING * max(np.abs(predicted).max(), np.ptp(true)))
-
-
-def check_votes(
-    ids: np.ndarray, counts: np.ndarray, differences, exemplar_targets, *, asked: int | None
-) -> list[str]:
-    """What is doubtful about the votes of exemplars.
-
-    ids [Q] of the queries, counts [Q] of their votes; the differences that were read and the
-    exemplars' targets, all or the smallest and largest; asked: the exemplars a query should have
-    had, None for all of its group
-    """
-    said, single = [], counts == 1
-    if asked != 1 and single.any():
-        some = f"{single.sum()} of {len(ids)} samples were compared with a single exemplar"
-        said.append(f"{some}, so their spread of 0 says nothing: {list_ids(ids[single])}")
-    if counts.sum() > 1:
-        size = max(np.abs(differences).max(), np.ptp(exemplar_targets))
-        if np.ptp(differences) <= NOTHING * size:
-            same = f"the model reads the same difference, {differences[0]:.4g}"
-            said.append(f"{same}, off all {counts.sum()} pairs: it does not look at the query")
-    return said

@@ -56,8 +56,7 @@ def conv_by_blocks(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Ten
     """A convolution of stride 2 and an odd kernel as one of stride 1 over blocks of 2 x 2 x 2.
 
     x [B, C, T, H, W], padded already, weight [O, C, k, k, k] -> what F.conv3d gives with stride 2.
-    A block's eight pixels become channels, so that 3 channels, of which matrix units waste most,
-    become 24, and a kernel of 7 (with a zero behind) becomes one of 4.
+    A block's pixels become channels: 3, of which matrix units waste most, become 24.
     """
     half = [F.pad(x, (0, 1) * 3), F.pad(weight, (0, 1) * 3)]  # both sizes are odd, and now even
     for place, tensor in enumerate(half):
@@ -93,10 +92,8 @@ class Unit3D(nn.Module):
         else:
             x = pad_same(x, self.kernel, self.stride)
             # measured: faster in bf16, on an H100 and on a CPU that multiplies it; slower in fp32
-            if is_half(x):
-                x = conv_by_blocks(x, weight, bias)
-            else:
-                x = F.conv3d(x, weight, bias, self.stride)
+            convolve = conv_by_blocks if is_half(x) else partial(F.conv3d, stride=self.stride)
+            x = convolve(x, weight, bias)
         if norm is not None:
             x = norm(x)
         return x if self.head else F.relu(x, inplace=True)

@@ -16,6 +16,9 @@ import numpy as np
 import scipy  # whose parts are imported when they are used
 from numpy.typing import ArrayLike
 
+from corelib.machine.messages import list_ids
+
+NOTHING = 1e-6  # of the numbers compared: what differs by less is equal, to float32's digits
 DEFINITION = 1  # of the numbers below; it rises when the meaning of one of them changes
 
 
@@ -216,3 +219,39 @@ def _paired(predicted: ArrayLike, true: ArrayLike) -> tuple[np.ndarray, np.ndarr
             " for one"
         )
     return predicted, true
+
+
+def check_predictions(predicted: np.ndarray, true: np.ndarray) -> list[str]:
+    """What a constant predictor looks like: predictions [N] that differ by rounding alone."""
+    if not is_nearly_constant(predicted, true):
+        return []
+    alike = f"all {len(predicted)} predictions are {predicted[0]:g} to within"
+    spread = f"{np.ptp(predicted):.1g}: as good as a constant"
+    return [f"{alike} {spread}, so their order says nothing"]
+
+
+def is_nearly_constant(predicted: np.ndarray, true: np.ndarray) -> bool:
+    """Whether predictions [N] differ, but by rounding alone: their order is not the model's."""
+    spread = np.ptp(predicted) if len(predicted) > 1 else np.inf
+    return bool(0 < spread <= NOTHING * max(np.abs(predicted).max(), np.ptp(true)))
+
+
+def check_votes(
+    ids: np.ndarray, counts: np.ndarray, differences, exemplar_targets, *, asked: int | None
+) -> list[str]:
+    """What is doubtful about the votes of exemplars.
+
+    ids [Q] of the queries, counts [Q] of their votes; the differences that were read and the
+    exemplars' targets, all or the smallest and largest; asked: the exemplars a query should have
+    had, None for all of its group
+    """
+    said, single = [], counts == 1
+    if asked != 1 and single.any():
+        some = f"{single.sum()} of {len(ids)} samples were compared with a single exemplar"
+        said.append(f"{some}, so their spread of 0 says nothing: {list_ids(ids[single])}")
+    if counts.sum() > 1:
+        size = max(np.abs(differences).max(), np.ptp(exemplar_targets))
+        if np.ptp(differences) <= NOTHING * size:
+            same = f"the model reads the same difference, {differences[0]:.4g}"
+            said.append(f"{same}, off all {counts.sum()} pairs: it does not look at the query")
+    return said

@@ -17,10 +17,12 @@ from corelib.machine.errors import KitError
 
 NOT_SHARED, COARSER = "no two training samples share a group", "something coarser"
 ALL_EQUAL = "all training scores are equal within their groups: there is no difference to learn"
+LONELY = "has no exemplar: the training split holds no other sample"
+FALLBACKS = ("nearest difficulty", "any", "fewer")
 
 
 class NoPairError(KitError, ValueError):
-    """The samples give no pair, or none whose scores differ; the message says what to change."""
+    """No pair, or none whose scores differ; the message says what to change."""
 
 
 def members(groups: np.ndarray, rows: np.ndarray | None = None) -> dict:
@@ -30,8 +32,8 @@ def members(groups: np.ndarray, rows: np.ndarray | None = None) -> dict:
     labels, first, code = np.unique(groups[rows], return_index=True, return_inverse=True)
     by_label = np.argsort(code, kind="stable")  # in each label the rows go on rising
     parts = np.split(rows[by_label], np.bincount(code).cumsum()[:-1]) if len(rows) else []
-    names = labels.tolist()
-    return {names[number]: parts[number] for number in np.argsort(first)}
+    order = np.argsort(first)
+    return dict(zip(labels[order].tolist(), (parts[n] for n in order), strict=True))
 
 
 def pair_differences(targets: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -56,29 +58,27 @@ class PairDifferences:
     def __init__(self, targets: np.ndarray, groups: np.ndarray):
         targets, rows_of = np.asarray(targets, float), members(groups).values()
         self._groups = [np.unique(targets[rows], return_counts=True) for rows in rows_of]
-        # all of them in one row, the different values of each group one after the other
-        self._values = np.concatenate([np.empty(0), *(values for values, _ in self._groups)])
-        self._counts = np.concatenate([np.empty(0, int), *(counts for _, counts in self._groups)])
+        none = (np.empty(0), np.empty(0, int))  # all in one row, each group after the other
+        self._values, self._counts = map(np.concatenate, zip(none, *self._groups, strict=True))
         sizes = np.array([len(values) for values, _ in self._groups], int)
         self._end = np.repeat(sizes.cumsum() - 1, sizes)  # of each value, its group's last
         group = np.repeat(np.arange(len(sizes)), sizes)
         start = self._values[np.repeat(sizes.cumsum() - sizes, sizes)]
+        self._largest = float((self._values - start).max(initial=0.0))
         # rising throughout: a search never leaves its group by more than rounding
-        self._keys = self._values - start + group * (2 * self.largest() + 1)
+        self._keys = self._values - start + group * (2 * self._largest + 1)
 
     def __len__(self) -> int:
-        sizes = [int(counts.sum()) for _, counts in self._groups]
-        return sum(n * (n - 1) // 2 for n in sizes)
+        return sum(n * (n - 1) // 2 for n in (int(counts.sum()) for _, counts in self._groups))
 
     def largest(self) -> float:
         """The largest difference; 0 where there is no pair."""
-        return max((float(values[-1] - values[0]) for values, _ in self._groups), default=0.0)
+        return self._largest
 
     def root_mean_square(self) -> float:
         """sqrt(mean(d^2)) over all pairs; nan where there is none."""
-        # over all pairs of n numbers, d^2 adds up to n times the squared deviations from their mean
         total = 0.0
-        for values, counts in self._groups:
+        for values, counts in self._groups:  # of n numbers: n times their squared deviations
             squared = np.square(values - np.average(values, weights=counts))
             total += counts.sum() * (counts * squared).sum()
         return float(np.sqrt(total / len(self))) if len(self) else float("nan")
@@ -96,26 +96,23 @@ class PairDifferences:
     def _at_rank(self, rank: int) -> float:
         low, high = 0.0, self.largest()
         if self.count_up_to(low) > rank:
-            return low
-        # always count_up_to(low) <= rank < count_up_to(high)
+            return low  # else always count_up_to(low) <= rank < count_up_to(high)
         while low < (middle := (low + high) / 2) < high:
             low, high = (low, middle) if self.count_up_to(middle) > rank else (middle, high)
         return high
 
     def _last_within(self, difference: float) -> np.ndarray:
         """For each value, the place of the last of its group that exceeds it by <= `difference`."""
-        values, reach = self._values, min(difference, self.largest())
-        last = np.searchsorted(self._keys, self._keys + reach, side="right") - 1
-        last = np.minimum(last, self._end)
+        values, reach = self._values, self._keys + min(difference, self._largest)
+        last = np.minimum(np.searchsorted(self._keys, reach, side="right") - 1, self._end)
         # key + reach is rounded; the subtraction has the last word, as in a list of differences
         while (over := values[last] - values > difference).any():
             last = last - over
         while True:
-            further = np.minimum(last + 1, self._end)
-            found = np.where(values[further] - values <= difference, further, last)
-            if (found == last).all():
+            more = values[np.minimum(last + 1, self._end)] - values <= difference
+            if not (more := more & (last < self._end)).any():
                 return last
-            last = found
+            last = last + more
 
 
 # --------------------------------------------------------------------------- training pairs
@@ -268,45 +265,34 @@ def exemplar_blocks(
     # numbers in place of names: they are compared with every member of the pool, for every query
     name, group = (np.unique(np.asarray(x), return_inverse=True)[1] for x in (ids, groups))
     known = difficulty is not None and np.isfinite(difficulty).all()
-    block = _Block()
+    block, held = [], 0  # pairs in it
     for number, row in enumerate(np.asarray(queries)):
         others = _generator(seed, ids[row]).permutation(pool[name[pool] != name[row]])
         if len(others) == 0:
-            lonely = f"sample {ids[row]} has no exemplar"
-            raise NoPairError(f"{lonely}: the training split holds no other sample")
-        same = group[others] == group[row]
-        own = others[same]
-        wanted, taken = len(own) if count is None else count, None
+            raise NoPairError(f"sample {ids[row]} {LONELY}")
+        own = others[(same := group[others] == group[row])]
+        wanted, happened = len(own) if count is None else count, []
         if len(own) == 0 or (fill and len(own) < wanted):
             rest = others[~same]
             if known:
                 rest = rest[np.argsort(np.abs(difficulty[rest] - difficulty[row]), kind="stable")]
             own = np.concatenate([own, rest[: max(wanted or 10, 1) - len(own)]])
-            taken = ("nearest difficulty" if known else "any") if len(rest) else None
+            happened += ["nearest difficulty" if known else "any"] * (len(rest) > 0)
         own = own[: wanted or None].copy()  # a view would keep all of `others`
-        if most and block.queries and block.pairs + len(own) > most:
-            yield block.close()
-            block = _Block()
-        block.add(number, own, {taken: 1, "fewer": count is not None and len(own) < count})
-    yield block.close()
+        happened += ["fewer"] * (count is not None and len(own) < count)
+        if most and block and held + len(own) > most:
+            yield _joined(block)
+            block, held = [], 0
+        block.append((number, own, happened))
+        held += len(own)
+    yield _joined(block)
 
 
-class _Block:
-    """The exemplars of some queries, as they are drawn."""
-
-    def __init__(self):
-        self.queries, self.chosen, self.pairs = [], [], 0
-        self.fallbacks = {"nearest difficulty": 0, "any": 0, "fewer": 0}
-
-    def add(self, query: int, own: np.ndarray, fell_back: dict) -> None:
-        self.queries.append(np.full(len(own), query))
-        self.chosen.append(own)
-        self.pairs += len(own)
-        for name in self.fallbacks:
-            self.fallbacks[name] += fell_back.get(name, 0)
-
-    def close(self) -> Exemplars:
-        return Exemplars(np.concatenate(self.queries), np.concatenate(self.chosen), self.fallbacks)
+def _joined(block: list[tuple]) -> Exemplars:
+    """The exemplars of some queries: (position, rows, what of FALLBACKS happened) of each."""
+    position = np.concatenate([np.full(len(rows), number) for number, rows, _ in block])
+    fallbacks = {name: sum(name in names for *_, names in block) for name in FALLBACKS}
+    return Exemplars(position, np.concatenate([rows for _, rows, _ in block]), fallbacks)
 
 
 def _generator(seed: int, sample_id: str) -> np.random.Generator:

@@ -131,9 +131,7 @@ def train_epoch(
             if len(seen) >= look_every or step + 1 == len(plan):
                 _look(seen, epoch, task, optimization)
                 seen = []
-            if (
-                look_every > 1
-            ):  # not looked at yet: a fused optimizer leaves the weights as they are
+            if look_every > 1:  # not seen yet: the fused optimizer then leaves the weights alone
                 optimization.optimizer.found_inf = (~torch.isfinite(numbers).all()).float()
             optimization.optimizer.step()
             optimization.schedule.step()

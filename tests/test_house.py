@@ -38,4 +38,4 @@ def test_no_line_is_wider_than_a_hundred_columns():
 
 
 def test_corelib_stays_small():
-    assert house.lines(house.sources("corelib")) <= 11500
+    assert house.lines(house.sources("corelib")) <= 11600

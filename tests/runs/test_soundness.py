@@ -11,7 +11,7 @@ import pytest
 
 from corelib.data.banks import write_bank
 from corelib.data.samples import DatasetError, SampleTable, write_table
-from corelib.evaluation import check_predictions, check_votes
+from corelib.metrics import check_predictions, check_votes
 from corelib.pairs import NoPairError
 from corelib.recipe import named
 from corelib.runs.fit import fit
