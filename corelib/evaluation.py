@@ -176,9 +176,10 @@ def evaluate(
             f"{len(tested)} sample(s) of the test split are among the exemplars:"
             f" {list_ids(task.ids[tested])}; take those of the training split, table.rows('train')"
         )
-    blocks = _Blocks(lambda: iter([Exemplars(np.arange(len(queries)), queries, {})]))
-    if model.uses_exemplars:
-        blocks = _Blocks(partial(task.exemplars, queries, pool, count, most=MOST_VOTES))
+    draw = partial(task.exemplars, queries, pool, count, most=MOST_VOTES)
+    if not model.uses_exemplars:
+        draw = partial(iter, [Exemplars(np.arange(len(queries)), queries, {})])
+    blocks = _Blocks(draw)
     used = np.zeros(len(task.ids), bool)
     used[queries] = True
     for block in blocks:
@@ -188,8 +189,7 @@ def evaluate(
     how = {"device": device, "precision": precision, "compiled": recipe.compile, **reading}
     features = encode(model, source, needed, **how)  # [V, D]
     known = torch.as_tensor(task.targets[needed], device=device)  # [V]
-    kept = blocks.only is not None
-    found = _Votes(task, queries, exemplars=model.uses_exemplars, keep=kept)
+    found = _Votes(task, queries, exemplars=model.uses_exemplars, keep=blocks.only is not None)
     for block in blocks:
         query, exemplar = queries[block.query], block.exemplar  # [P] rows
         pairs = Exemplars(np.searchsorted(needed, query), np.searchsorted(needed, exemplar), {})

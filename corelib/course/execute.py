@@ -225,10 +225,10 @@ def _in_threads(execute: Callable[[str], None], names: Iterable[str], jobs: int,
                 done, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
                 for future in done:
                     future.result()
-        except BaseException as error:
-            stop.no_more = True
-            if not isinstance(error, NotebookError):
-                stop.now()
+        except NotebookError:
+            raise
+        except BaseException:
+            stop.now()
             raise
 
 

@@ -33,7 +33,7 @@ class Stop:
         self.tasks = {}  # task that executes a notebook -> its event loop
 
     def now(self) -> None:
-        self.asked = True
+        self.asked = self.no_more = True
         for task, loop in list(self.tasks.items()):
             with suppress(RuntimeError):  # that one has come to its end
                 loop.call_soon_threadsafe(task.cancel)
@@ -46,19 +46,19 @@ class Stop:
             task.cancel()
 
 
-def client_config(seen: list[NotebookNode], stop: Stop, threads: int | None) -> Config:
+def client_config(seen: list[NotebookNode], stop: Stop, threads: int) -> Config:
     """The configuration of nbclient for one notebook.
 
     seen     gets hold of the notebook as it grows, whatever ends it
     stop     ends it, which nbclient reports as a kernel that died
-    threads  of the kernel's PyTorch; None: as many as it takes by itself
+    threads  of the kernel's PyTorch
     """
     running = []  # the cell under way, if any
-    bound = {"OMP_NUM_THREADS": str(threads)} if threads else {}
+    environment = ENVIRONMENT | {"OMP_NUM_THREADS": str(threads)}
 
     class Kernel(AsyncKernelManager):
         # This interpreter, whatever kernel named python3 the user has installed.
-        kernel_spec = KernelSpec(**get_kernel_dict(), env=ENVIRONMENT | bound)
+        kernel_spec = KernelSpec(**get_kernel_dict(), env=environment)
 
         async def shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:
             # In the middle of a cell a kernel that may take leave prints a page of errors.

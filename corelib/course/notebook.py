@@ -54,13 +54,11 @@ class Job:
     checksum: str  # of all that it depends on (corelib.course.continuing); the copy carries it
 
 
-def execute_notebook(
-    job: Job, cell_timeout: int | None, stop: Stop, threads: int | None = None
-) -> None:
+def execute_notebook(job: Job, cell_timeout: int | None, stop: Stop, threads: int) -> None:
     """Write a notebook's executed copy and its page; raises NotebookError, both files kept.
 
     stop     asked from another thread, it ends this with KeyboardInterrupt, and nothing is written
-    threads  of the kernel's PyTorch; None: as many as it takes by itself
+    threads  of the kernel's PyTorch
     """
     (notebook, problem), page = _execute(job, cell_timeout, stop, threads), None
     # What papermill notes of its own paths is this machine's; the names alone are enough.
@@ -89,7 +87,7 @@ def explain_error(kind: str, message: str) -> str:
 
 
 def _execute(
-    job: Job, cell_timeout: int | None, stop: Stop, threads: int | None
+    job: Job, cell_timeout: int | None, stop: Stop, threads: int
 ) -> tuple[nbformat.NotebookNode, str | None]:
     """The notebook as far as it came, and what went wrong, or None."""
     problem, seen = None, []
