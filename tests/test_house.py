@@ -38,4 +38,7 @@ def test_no_line_is_wider_than_a_hundred_columns():
 
 
 def test_corelib_stays_small():
-    assert house.lines(house.sources("corelib")) <= 11600
+    """But for what the exercises ask for, which is text of the course."""
+    checks = house.TREE / "corelib" / "course" / "checks"
+    counted = [path for path in house.sources("corelib") if checks not in path.parents]
+    assert house.lines(counted) <= 11600

@@ -1,6 +1,7 @@
 """The exercises of the notebooks: open or wrong they are turned down with a hint, the solution
 passes; the student edition stops there."""
 
+import importlib
 import re
 import shutil
 
@@ -11,8 +12,9 @@ from traitlets.config import Config
 
 from corelib.course import project_root
 from corelib.course.execute import NotebookError, list_notebooks, notebooks_folder, run_course
-from corelib.course.exercises import OpenExercise
-from corelib.course.student import BEGIN, WRONG, student_notebook
+from corelib.course.exercises import OpenExercise, find_exercise
+from corelib.course.parameters import CourseError
+from corelib.course.student import SOLUTION, exercise_cells, student_notebook
 from tests.needed_cells import needed_cells
 from tests.smoke_course import plan_notebook
 
@@ -24,54 +26,54 @@ def read(name):
     return nbformat.read(PATHS[name], as_version=4)
 
 
-def exercises_of(notebook):
-    """(number, place of the solution's cell, place of the check's cell) of every exercise."""
-    found, solution = [], None
-    code = [(place, cell) for place, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
-    for place, cell in code:
-        called = re.match(r'\s*check\(\s*"([\d.]+)"', cell.source)
-        assert (called is None) == (solution is None), (
-            f"cell {place + 1}: a solution without a check right behind it, or a check without one"
-        )
-        if called:
-            found.append((called[1], solution, place))
-        solution = place if BEGIN in cell.source else None
-    assert solution is None, f"the solution in cell {solution + 1} has no check behind it"
-    return found
+def wrong_answers(name):
+    """number -> [(answer, a part of the hint that it gets)] of a notebook."""
+    return importlib.import_module(f"tests.wrong_answers.n{name[:2]}").WRONG
 
 
 def test_exercises_are_found_with_their_checks():
-    solution, check = "### BEGIN SOLUTION\nanswer = 3\n### END SOLUTION", 'check("5.1", ())'
+    solution, check = "### BEGIN SOLUTION\nanswer = 3\n### END SOLUTION", 'check("5.1")'
 
     def notebook(*sources):
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         return nbformat.v4.new_notebook(cells=cells)
 
-    assert exercises_of(notebook("x = 1", solution, check)) == [("5.1", 1, 2)]
+    assert exercise_cells(notebook("x = 1", solution, check)) == [("5.1", 1, 2)]
     for broken in ((solution,), (solution, "x = 1"), (check,), (solution, solution, check)):
-        with pytest.raises(AssertionError):
-            exercises_of(notebook(*broken))
+        with pytest.raises(CourseError):
+            exercise_cells(notebook(*broken))
 
 
 @each_notebook
-def test_it_has_two_to_four_exercises_each_with_a_wrong_answer(name):
+def test_it_has_two_to_four_exercises_each_with_three_wrong_answers(name):
     notebook = read(name)
-    found = exercises_of(notebook)
+    found = exercise_cells(notebook)
     assert 2 <= len(found) <= 4
-    assert [number for number, _, _ in found] == [
-        f"{int(name[:2])}.{place}" for place in range(1, len(found) + 1)
-    ]
-    headings = [
-        line
-        for cell in notebook.cells
-        if cell.cell_type == "markdown"
-        for line in cell.source.splitlines()
-    ]
-    for number, solution, _ in found:
+    numbers = [f"{int(name[:2])}.{place}" for place in range(1, len(found) + 1)]
+    assert [number for number, _, _ in found] == numbers == list(wrong_answers(name))
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    headings = [line for text in texts for line in text.splitlines()]
+    for number in numbers:
         assert any(line.startswith(f"### Exercise {number} ") for line in headings), number
-        assert notebook.cells[solution].metadata.get(WRONG), (
-            f"exercise {number} lacks a wrong answer in its metadata"
-        )
+        answers = wrong_answers(name)[number]
+        assert len({answer for answer, _ in answers}) >= 3, number
+
+
+@each_notebook
+def test_an_exercise_names_what_its_check_reads(name):
+    """In the scaffold, where the student writes; the check itself is one line."""
+    notebook = read(name)
+    student = student_notebook(notebook)
+    for number, solution, check in exercise_cells(notebook):
+        one = find_exercise(number)
+        assert one.answers, number
+        assert notebook.cells[check].source == f'check("{number}")'
+        assert min(len(one.method), len(one.nearly)) > 20, number
+        given = student.cells[solution].source
+        for answer in one.answers:
+            assert re.search(rf"^(def {answer}\(.*\): \.\.\.|{answer} = \.\.\.)$", given, re.M), (
+                number
+            )
 
 
 @pytest.fixture
@@ -98,19 +100,22 @@ def test_an_open_and_a_wrong_answer_are_turned_down_and_the_solution_passes(
     notebook, student = read(name), student_notebook(read(name))
     plan = plan_notebook(smoke_kit, name)
     parameters = "\n".join(f"{key} = {value!r}" for key, value in plan.items())
-    found = exercises_of(notebook)
-    exercises = {solution: (number, check) for number, solution, check in found}
-    for place in needed_cells(notebook, [place for _, *both in found for place in both]):
+    exercises = {solution: (number, check) for number, solution, check in exercise_cells(notebook)}
+    both = [place for solution, (_, check) in exercises.items() for place in (solution, check)]
+    for place in needed_cells(notebook, both):
         cell = notebook.cells[place]
         if place in exercises:
             number, check = exercises[place]
-            for answer in (student.cells[place].source, cell.metadata[WRONG]):
+            answers = [(student.cells[place].source, "is still open")]
+            given = SOLUTION.sub("", cell.source)  # what the cell gives beside the solution
+            answers += [(f"{given}\n{wrong}", hint) for wrong, hint in wrong_answers(name)[number]]
+            for answer, hint in answers:
                 assert shell(answer) is None, answer
-                hint = shell(notebook.cells[check].source)
-                assert isinstance(hint, OpenExercise), (
+                said = shell(notebook.cells[check].source)
+                assert isinstance(said, OpenExercise), (
                     f"exercise {number} takes this for right:\n{answer}"
                 )
-                assert str(hint).startswith(f"Exercise {number} is ")
+                assert hint in str(said), f"exercise {number}, after\n{answer}"
         assert shell(cell.source) is None, cell.source
         if "parameters" in cell.metadata.get("tags", []):
             assert shell(parameters) is None
@@ -135,4 +140,4 @@ def test_a_notebook_of_the_student_edition_runs_to_its_first_open_exercise(smoke
         if output.output_type == "error"
     ]
     assert len(errors) == 1
-    assert "replace the dots" in errors[0].evalue or "Hint:" in errors[0].evalue
+    assert "is still open" in errors[0].evalue

@@ -82,13 +82,17 @@ def run(profile: str, seeds: str | None, **options) -> None:
 @course.command()
 @_out_option("student edition")
 @notebooks_option
-def student(out: Path, source: Path | None) -> None:
-    """Write the student edition: every notebook without its solutions, with its checks."""
+@click.option(
+    "--with-solutions", is_flag=True, help="Fold each solution into a line below its check."
+)
+def student(out: Path, source: Path | None, with_solutions: bool) -> None:
+    """Write the student edition: a scaffold in place of every solution, and every check."""
     check_installation()
     from corelib.course.execute import notebooks_folder
     from corelib.course.student import write_student_edition
 
-    written = write_student_edition(source or notebooks_folder(), out)
+    source = source or notebooks_folder()
+    written = write_student_edition(source, out, with_solutions=with_solutions)
     click.echo(f"{len(written)} notebooks in {out}")
 
 

@@ -3,42 +3,92 @@
 import nbformat
 import pytest
 
-from corelib.course.exercises import OpenExercise, check
+from corelib.course import exercises
+from corelib.course.exercises import OpenExercise, check, exercise, find_exercise
 from corelib.course.parameters import CourseError
-from corelib.course.student import without_solutions, write_student_edition
+from corelib.course.student import scaffold, without_solutions, write_student_edition
 
 
-def test_a_right_answer_is_confirmed(capsys):
-    check("5.1", (lambda: 1 + 1 == 2, "add"))
-    assert capsys.readouterr().out == "Exercise 5.1: right.\n"
+@pytest.fixture
+def answering(monkeypatch):
+    """An exercise 99.1 that asks for a `share` of what the notebook calls `apples`; an answer alone
+    is set to globals of this file, as a notebook's cells set theirs."""
+    monkeypatch.setattr(exercises, "EXERCISES", dict(exercises.EXERCISES))
+    monkeypatch.setattr(exercises, "attempts", type(exercises.attempts)())
+
+    @exercise("99.1", method="divide by the number of apples", nearly="1 over apples")
+    def exercise_99_1(share, *, apples):
+        return [(lambda: share > 0, "first"), (lambda: 1 / share(apples) == apples, "second")]
+
+    def give(**names):
+        for name, value in names.items():
+            monkeypatch.setitem(globals(), name, value)
+
+    return give
 
 
-def test_the_first_condition_that_fails_gives_its_hint():
-    with pytest.raises(
-        OpenExercise, match="Exercise 5.1 is not solved yet. Hint: second"
-    ) as caught:
-        check("5.1", (lambda: True, "first"), (lambda: False, "second"), (lambda: False, "third"))
-    assert caught.value._render_traceback_() == [str(caught.value)]
+def scaffold_of_share(apples): ...
 
 
-def test_a_name_that_is_not_there_means_the_exercise_is_open():
-    with pytest.raises(OpenExercise, match="still open .*answer.*replace the dots"):
-        check("5.1", (lambda: answer == 3, "count"))  # noqa: F821
+class Share(float):
+    def __call__(self, apples):
+        return self / apples
 
 
-def test_an_error_of_the_students_own_code_is_shown_with_the_hint():
-    with pytest.raises(OpenExercise, match="Hint: divide by the number.*ZeroDivisionError"):
-        check("5.1", (lambda: 1 / 0, "divide by the number"))
+def test_a_right_answer_is_confirmed(answering, capsys):
+    answering(share=Share(1), apples=4)
+    check("99.1")
+    assert capsys.readouterr().out == "Exercise 99.1: right.\n"
 
 
-def test_solutions_become_a_prompt_and_dots_where_they_stood():
-    source = (
-        "def f(x):\n    y = 2\n    ### BEGIN SOLUTION\n    z = x\n    return y * z\n    ### END"
-        " SOLUTION\n\nprint(f(1))"
-    )
-    expected = "def f(x):\n    y = 2\n    # Your turn: replace the dots.\n    ...\n\nprint(f(1))"
-    assert without_solutions(source) == expected
+def test_the_first_condition_that_fails_gives_its_hint_and_each_attempt_says_more(answering):
+    answering(share=-1, apples=4)
+    said = []
+    for _ in range(4):
+        with pytest.raises(OpenExercise) as caught:
+            check("99.1")
+        assert caught.value._render_traceback_() == [str(caught.value)]
+        said.append(str(caught.value).splitlines())
+    first = ["Exercise 99.1 is not solved yet.", "Hint: first"]
+    second = [*first, "The method: divide by the number of apples"]
+    third = [*second, "Nearly the answer: 1 over apples"]
+    assert said == [first, second, third, third]
+
+
+@pytest.mark.parametrize("value", ["missing", ..., scaffold_of_share])
+def test_what_is_not_there_or_still_the_scaffold_means_the_exercise_is_open(answering, value):
+    answering(apples=4, **({} if isinstance(value, str) else {"share": value}))
+    with pytest.raises(OpenExercise, match="99.1 is still open: give `share` its value"):
+        check("99.1")
+    assert not exercises.attempts  # no attempt yet
+
+
+def test_a_notebook_whose_cells_were_not_run_is_told_so(answering):
+    answering(share=Share(1))
+    with pytest.raises(OpenExercise, match="needs `apples`: run the cells of this notebook"):
+        check("99.1")
+
+
+def test_an_error_of_the_students_own_code_is_shown_with_the_hint(answering):
+    answering(share=0.5, apples=4)
+    with pytest.raises(OpenExercise, match="Hint: second .*TypeError: 'float' object is not call"):
+        check("99.1")
+
+
+def test_an_exercise_that_there_is_not():
+    for number in ("98.1", "0.9", "first"):
+        with pytest.raises(ValueError, match=f"no exercise '{number}'"):
+            find_exercise(number)
+
+
+def test_a_solution_becomes_a_scaffold_of_the_answers_where_it_stood():
+    solution = "help = 3\nbest, worst = 1, help\n\n\ndef f(x, *, y=2):\n    return x * y\n"
+    source = f"x = 1\n### BEGIN SOLUTION\n{solution}### END SOLUTION\nprint(x)"
+    prompt = "# Your turn: replace the dots."
+    expected = f"x = 1\n{prompt}\nbest = ...\nworst = ...\ndef f(x, *, y=2): ...\nprint(x)"
+    assert without_solutions(source, ["best", "worst", "f"]) == expected
     compile(expected, "cell", "exec")
+    assert scaffold(solution, ["f"]) == f"{prompt}\ndef f(x, *, y=2): ..."
 
 
 @pytest.mark.parametrize(
@@ -51,7 +101,7 @@ def test_solutions_become_a_prompt_and_dots_where_they_stood():
 )
 def test_markers_without_a_counterpart_are_an_error(source):
     with pytest.raises(CourseError, match="without"):
-        without_solutions(source)
+        without_solutions(source, [])
 
 
 def notebook(*sources):
@@ -59,29 +109,21 @@ def notebook(*sources):
     return nbformat.v4.new_notebook(cells=cells)
 
 
-SOLUTION, CHECK = (
-    "### BEGIN SOLUTION\nanswer = 3\n### END SOLUTION",
-    'check("5.1", (lambda: answer == 3, "count"))',
-)
+SOLUTION = "### BEGIN SOLUTION\nfan_score = 17\n### END SOLUTION"
 
 
 def test_the_student_edition_keeps_checks_and_carries_no_answer(tmp_path):
     source = tmp_path / "notebooks"
     (source / "profiles").mkdir(parents=True)
     (source / "profiles" / "laptop.yaml").write_text("all: {}\n")
-    nb = notebook(SOLUTION, CHECK)
-    nb.cells[0].metadata["wrong"] = "answer = 4"
-    nbformat.write(nb, source / "05_pairs.ipynb")
+    nbformat.write(notebook(SOLUTION, 'check("0.1")', "print(1)"), source / "05_pairs.ipynb")
     out = tmp_path / "students"
     for _ in range(2):  # the second time over the first
         (written,) = write_student_edition(source, out)
-        text = written.read_text()
-        assert (
-            "answer = 3" not in text
-            and "answer = 4" not in text
-            and "check(" in text
-            and "Your turn" in text
-        )
+        cells = [cell.source for cell in nbformat.read(written, as_version=4).cells]
+        assert cells == [
+            "# Your turn: replace the dots.\nfan_score = ...", 'check("0.1")', "print(1)"
+        ]  # fmt: skip
         assert (out / "profiles" / "laptop.yaml").is_file()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("dear")
@@ -90,3 +132,14 @@ def test_the_student_edition_keeps_checks_and_carries_no_answer(tmp_path):
     with pytest.raises(CourseError, match="source notebooks"):
         write_student_edition(source, source)
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "dear"
+
+
+def test_a_lecturer_may_let_the_solutions_be_unfolded(tmp_path):
+    source = tmp_path / "notebooks"
+    source.mkdir()
+    nbformat.write(notebook(SOLUTION, 'check("0.1")', "print(1)"), source / "05_pairs.ipynb")
+    (written,) = write_student_edition(source, tmp_path / "out", with_solutions=True)
+    given, _, folded, last = nbformat.read(written, as_version=4).cells
+    assert "17" not in given.source and last.source == "print(1)"
+    assert folded.source.startswith("<details><summary>Solution of exercise 0.1</summary>")
+    assert "fan_score = 17" in folded.source

@@ -1,0 +1,1 @@
+"""What the exercises ask for: a module a notebook, a function an exercise."""

@@ -1,0 +1,1 @@
+"""Wrong answers that a student would give: a module a notebook."""
