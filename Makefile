@@ -12,7 +12,7 @@ help:
 	@echo "make run [PROFILE=smoke|laptop|gpu]   set up, execute the whole course, print the results table"
 	@echo "make test                             set up, pass the tests"
 	@echo "make check                            set up, look at format, imports and sizes"
-	@echo "make lab                              set up, open the notebooks in JupyterLab (localhost only)"
+	@echo "make lab [PROFILE=smoke|laptop|gpu]   set up, open the notebooks in JupyterLab (localhost only)"
 	@echo "make lock                             compile requirements.lock from pyproject.toml"
 	@echo "make clean                            remove .venv and caches; datasets/ and runs/ stay"
 	@echo "LAB_OPTIONS=... is handed on to JupyterLab (as root, in a container: LAB_OPTIONS=--allow-root)."
@@ -25,7 +25,7 @@ run: python
 	@"$(PYTHON)" kit.py run --profile "$(PROFILE)"
 
 lab: python
-	@"$(PYTHON)" kit.py lab $(LAB_OPTIONS)
+	@"$(PYTHON)" kit.py lab --profile "$(PROFILE)" $(LAB_OPTIONS)
 
 python:
 	@command -v "$(PYTHON)" >/dev/null || \

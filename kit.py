@@ -3,11 +3,11 @@
     python kit.py run [--profile smoke|laptop|seeds|gpu]    execute the course, print the results
     python kit.py test                                      pass the tests
     python kit.py check                                     look at format, imports and sizes
-    python kit.py lab                                       open the notebooks in JupyterLab
+    python kit.py lab [--profile smoke|laptop|seeds|gpu]    open the notebooks in JupyterLab
     python kit.py setup                                     set up alone; the others begin with it
     python kit.py lock                                      compile requirements.lock
 
-What follows is handed on: to `corelib course run`, pytest, JupyterLab. Needs Python with venv;
+What follows is handed on: to `corelib course run` or `lab`, pytest. Needs Python with venv;
 everything else goes into .venv, again only when requirements.lock or pyproject.toml have changed,
 or where files of a package are missing or of another size than its RECORD says (hashing 5 GB each
 time would take too long). A set-up that was killed goes on where it was. Written so plainly that
@@ -47,8 +47,7 @@ ARGUMENTS = {
     # Most tests wait for one process on one core: two at a time, each file's in one process.
     "test": ["-m", "pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"],
     "check": [os.path.join("tests", "house.py")],
-    "lab": ["-m", "jupyterlab", "--ServerApp.ip=127.0.0.1",
-            "--LabApp.default_url=/lab/tree/notebooks"],
+    "lab": ["-m", "corelib", "course", "lab"],
     "lock": ["-m", "uv", "pip", "compile", "-q", "--universal", "--python-version", "3.11",
              "--extra", "test", "--generate-hashes", "--no-emit-index-url", "--no-annotate",
              "--no-header", "pyproject.toml", "-o", "requirements.lock"],

@@ -4,6 +4,7 @@ JupyterLab on localhost."""
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -237,7 +238,8 @@ def lab_command(options: list[str]) -> list[str]:
     and kit.py say that they would do."""
     if shutil.which("make"):
         planned = run(["make", "-n", "lab", f"LAB_OPTIONS={' '.join(options)}"], ROOT).stdout
-        options = planned.strip().splitlines()[-1].partition("kit.py lab ")[2].split()
+        options = planned.strip().splitlines()[-1].partition("kit.py lab ")[2]
+        options = shlex.split(options)
     program = (
         "import json, sys; sys.argv = ['kit.py', 'lab', *sys.argv[1:]]; import kit; kit.install ="
         " list; kit.start = lambda c: print(json.dumps(c)); kit.main()"
@@ -310,3 +312,5 @@ def test_the_lab_listens_on_localhost_alone_and_answers_nobody_without_its_token
     assert ask(f"{address}/api/contents") == 403
     assert ask(f"{address}/api/contents", "a guess") == 403
     assert ask(f"{address}/api/contents/notebooks/00_start_here.ipynb", token) == 200
+    with urllib.request.urlopen(f"{address}/?token={token}", timeout=30) as first:
+        assert first.url.startswith(f"{address}/lab/tree/notebooks/00_start_here.ipynb")

@@ -79,6 +79,21 @@ def run(profile: str, seeds: str | None, **options) -> None:
     run_course(profile, seeds=chosen, **options)
 
 
+@course.command(context_settings={"ignore_unknown_options": True})
+@_profile_option("Whose data and runs the notebooks take.")
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+def lab(profile: str, options: tuple[str, ...]) -> None:
+    """Open the notebooks in JupyterLab (on this machine alone), which OPTIONS are handed on to.
+
+    At another profile than the laptop's it opens copies with that profile's values, in
+    runs/lab/PROFILE; what was changed in them stays.
+    """
+    check_installation()
+    from corelib.course.lab import open_lab
+
+    open_lab(profile, list(options))
+
+
 @course.command()
 @_out_option("student edition")
 @notebooks_option
