@@ -94,6 +94,14 @@ def back_imagenet(x):
 """,
             "one too small",
         ),
+        (
+            """
+def back_imagenet(x):
+    return ((x * sigma + mu) * 255).round().byte().permute(0, 2, 4, 3, 1)
+""",
+            "where did the channels go",
+        ),
+        ("def back_imagenet(x):\n    return clip", "where did the channels go"),
         ("back_imagenet = back_kinetics", "to be undone first"),
     ],
     "2.4": [

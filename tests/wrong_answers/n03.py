@@ -29,7 +29,7 @@ def inflate(weights_2d, L):
 def inflate(weights_2d, L):
     return (weights_2d / 4).unsqueeze(2).repeat(1, 1, 4, 1, 1)
 """,
-            "another L",
+            "at which place",
         ),
         (
             """

@@ -33,7 +33,7 @@ def in_group(values, labels):
             "three samples make",
         ),
         ("def in_group(values, labels):\n    return []", "which pairs share a label"),
-        ("def in_group(values, labels):\n    print(values)", "what stops your code?"),
+        ("def in_group(values, labels):\n    print(values)", "`return`"),
     ],
     "5.2": [
         ("from_batch, from_two = 8 * 7, 8", "query of the other"),
@@ -55,7 +55,7 @@ def in_group(values, labels):
         (f"strict = draw_exemplars(test, test, {NUMBER}, {KNOWN}, count=3)", "which argument"),
         (f"strict = draw_exemplars(test, train, {NUMBER}, {KNOWN}, count=3, seed=1)", "which seed"),
         (f"strict = draw_exemplars(train, train, {NUMBER}, {KNOWN}, count=3)", "how many queries"),
-        ("strict = samples['group'][test]", "what stops your code?"),
+        ("strict = draw(test, count=3).exemplar", "all that `draw_exemplars` gives back"),
     ],
     "5.4": [
         ('true_statements = {"a", "b", "d", "e"}', "Whose scores"),
