@@ -121,7 +121,7 @@ def find_fault(number: str, names: Mapping[str, object]) -> str | None:
             raise OpenExercise(f"Exercise {number} needs `{name}`: {cells}.")
     given = [names[name] for name in one.answers]
     context = {name: names[name] for name in one.context}
-    hint = "what stops your code?"  # where the conditions cannot even be made
+    hint = "why can this answer not be tried?"  # where the conditions cannot even be made
     try:
         for condition, hint in one.conditions(*given, **context):
             if not bool(condition()):

@@ -118,7 +118,9 @@ def test_an_answer_that_fails_before_any_condition_gets_no_hint_that_does_not_fi
         said = double(2)
         return [(lambda: said == 4, "is that the double?")]
 
-    stopped = "what stops your code? (Trying it gave ZeroDivisionError: division by zero)"
+    stopped = (
+        "why can this answer not be tried? (Trying it gave ZeroDivisionError: division by zero)"
+    )
     assert find_fault("99.2", {"double": lambda x: x / 0}) == stopped
     assert find_fault("99.2", {"double": lambda x: x}) == "is that the double?"
 

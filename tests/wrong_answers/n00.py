@@ -17,8 +17,11 @@ WRONG = {
         ("def vote(scores, differences):\n    return np.mean(scores)", "of the query come in"),
         ("def vote(scores, differences):\n    return sum(scores + differences) / 3", "two"),
         ("def vote(scores, differences):\n    print(np.mean(scores + differences))", "`return`"),
-        ("def vote(scores, differences):\n    return mean(scores)", "what stops your code?"),
-        ("vote = 19.0", "what stops your code?"),
+        (
+            "def vote(scores, differences):\n    return mean(scores)",
+            "why can this answer not be tried?",
+        ),
+        ("vote = 19.0", "why can this answer not be tried?"),
     ],
     "0.3": [
         ("rho_whole = [metrics.spearman(alone[:, j], rest[:, j]) for j in range(7)]", "other six"),

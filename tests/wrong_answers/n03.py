@@ -52,7 +52,7 @@ def inflate(weights_2d, L):
 def inflate(weights_2d, L):
     return (weights_2d / L).expand(-1, -1, L, -1, -1)
 """,
-            "what stops your code?",
+            "why can this answer not be tried?",
         ),
     ],
     "3.3": [

@@ -43,7 +43,7 @@ def exercise_0_1(fan_score):
     nearly="`np.mean(...)` of the two arrays, added element by element.",
 )
 def exercise_0_2(vote):
-    scores, differences = np.array([20.0, 14.5, 27.0]), np.array([-2.0, 2.5, -5.0])
+    scores, differences = np.array([20.0, 14.5, 28.0]), np.array([-2.0, 2.5, -6.0])
     told = vote(scores.copy(), differences.copy())
     fewer = vote(np.array([10.0, 20.0]), np.array([1.0, 2.5]))
     return [
@@ -53,13 +53,13 @@ def exercise_0_2(vote):
             "three exemplars say three scores: what does the formula make of them?",
         ),
         (
-            lambda: not np.isclose(told, 20.5),
+            lambda: not np.isclose(told, np.mean(scores)),
             "that is what the exemplars got themselves: where does what you saw of the query "
             "come in?",
         ),
         (
             lambda: not np.isclose(told, np.mean(scores - differences)),
-            "the third difference is -5: is the query better or worse than that exemplar?",
+            "the third difference is -6: is the query better or worse than that exemplar?",
         ),
         (
             lambda: not np.isclose(told, 57),

@@ -21,7 +21,7 @@ def exercise_5_1(in_group, *, score, train, difficulty):
 
     if in_group(np.zeros(1), np.zeros(1)) is None:
         return [(lambda: False, "what does `in_group` give back? Does it end with `return`?")]
-    few, three = told([5, 7, 9], [1, 1, 2]), told([5, 7, 9], [1, 1, 1])
+    few, three = told([5, 7, 10], [1, 1, 2]), told([5, 7, 10], [1, 1, 1])
     forty = score[train][:40], difficulty[train][:40]
     mine, right = told(*forty), pair_differences(*forty)
     return [
@@ -33,12 +33,16 @@ def exercise_5_1(in_group, *, score, train, difficulty):
         (lambda: few != [2, 2], "5 with 7, and 7 with 5: is that one pair or two?"),
         (
             lambda: len(few) <= 1,
-            "values 5, 7, 9 with labels 1, 1, 2: may 9 be compared with anybody?",
+            "values 5, 7, 10 with labels 1, 1, 2: may 10 be compared with anybody?",
         ),
-        (lambda: few == [2], "values 5, 7, 9 with labels 1, 1, 2: which pairs share a label?"),
         (
-            lambda: three == [2, 2, 4],
-            "values 5, 7, 9 with labels 1, 1, 1: how many pairs do three samples make, and what "
+            lambda: few == [2],
+            "values 5, 7, 10 with labels 1, 1, 2: which pairs share a label, and how far are they "
+            "apart?",
+        ),
+        (
+            lambda: three == [2, 3, 5],
+            "values 5, 7, 10 with labels 1, 1, 1: how many pairs do three samples make, and what "
             "are their differences?",
         ),
         (
