@@ -21,7 +21,7 @@ def exercise_5_1(in_group, *, score, train, difficulty):
 
     if in_group(np.zeros(1), np.zeros(1)) is None:
         return [(lambda: False, "what does `in_group` give back? Does it end with `return`?")]
-    few, three = told([5, 7, 10], [1, 1, 2]), told([5, 7, 10], [1, 1, 1])
+    few, three = told([5, 7, 10], [1, 1, 2]), told([5, 7, 9], [1, 1, 1])
     forty = score[train][:40], difficulty[train][:40]
     mine, right = told(*forty), pair_differences(*forty)
     return [
@@ -41,8 +41,8 @@ def exercise_5_1(in_group, *, score, train, difficulty):
             "apart?",
         ),
         (
-            lambda: three == [2, 3, 5],
-            "values 5, 7, 10 with labels 1, 1, 1: how many pairs do three samples make, and what "
+            lambda: three == [2, 2, 4],
+            "values 5, 7, 9 with labels 1, 1, 1: how many pairs do three samples make, and what "
             "are their differences?",
         ),
         (
