@@ -12,7 +12,7 @@ from traitlets.config import Config
 
 from corelib.course import project_root
 from corelib.course.execute import NotebookError, list_notebooks, notebooks_folder, run_course
-from corelib.course.exercises import OpenExercise, find_exercise
+from corelib.course.exercises import OpenExercise, attempts, find_exercise
 from corelib.course.parameters import CourseError
 from corelib.course.student import SOLUTION, exercise_cells, student_notebook
 from tests.needed_cells import needed_cells
@@ -29,6 +29,21 @@ def read(name):
 def wrong_answers(name):
     """number -> [(answer, a part of the hint that it gets)] of a notebook."""
     return importlib.import_module(f"tests.wrong_answers.n{name[:2]}").WRONG
+
+
+def right_answers(name):
+    """number -> answers that are right beside the solution, where there are any."""
+    return getattr(importlib.import_module(f"tests.wrong_answers.n{name[:2]}"), "RIGHT", {})
+
+
+def prompt_of(notebook, number):
+    """The text below the heading of an exercise."""
+    heading = rf"^### Exercise {re.escape(number)} .*"
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    (prompt,) = [
+        re.split(heading, text, flags=re.M)[1] for text in texts if re.search(heading, text, re.M)
+    ]
+    return prompt
 
 
 def test_exercises_are_found_with_their_checks():
@@ -51,17 +66,15 @@ def test_it_has_two_to_four_exercises_each_with_three_wrong_answers(name):
     assert 2 <= len(found) <= 4
     numbers = [f"{int(name[:2])}.{place}" for place in range(1, len(found) + 1)]
     assert [number for number, _, _ in found] == numbers == list(wrong_answers(name))
-    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
-    headings = [line for text in texts for line in text.splitlines()]
     for number in numbers:
-        assert any(line.startswith(f"### Exercise {number} ") for line in headings), number
+        assert prompt_of(notebook, number), number
         answers = wrong_answers(name)[number]
         assert len({answer for answer, _ in answers}) >= 3, number
 
 
 @each_notebook
 def test_an_exercise_names_what_its_check_reads(name):
-    """In the scaffold, where the student writes; the check itself is one line."""
+    """In the prompt, and in the scaffold, where the student writes; the check is one line."""
     notebook = read(name)
     student = student_notebook(notebook)
     for number, solution, check in exercise_cells(notebook):
@@ -69,11 +82,11 @@ def test_an_exercise_names_what_its_check_reads(name):
         assert one.answers, number
         assert notebook.cells[check].source == f'check("{number}")'
         assert min(len(one.method), len(one.nearly)) > 20, number
-        given = student.cells[solution].source
+        given, prompt = student.cells[solution].source, prompt_of(notebook, number)
         for answer in one.answers:
-            assert re.search(rf"^(def {answer}\(.*\): \.\.\.|{answer} = \.\.\.)$", given, re.M), (
-                number
-            )
+            scaffold = rf"^(def {answer}\(.*\): \.\.\.|{answer} = \.\.\.)$"
+            assert re.search(scaffold, given, re.MULTILINE), f"{number}: {answer} in the scaffold"
+            assert re.search(rf"`{answer}\b", prompt), f"{number}: `{answer}` in the prompt"
 
 
 @pytest.fixture
@@ -92,17 +105,28 @@ def shell(monkeypatch):
     inside.reset(new_session=False)
 
 
+def cells_of_exercises(notebook, name):
+    """The places of the cells that exercises need, with what checks and answers read."""
+    reading, wanted = read(name), []
+    for number, solution, check in exercise_cells(notebook):
+        answers = [answer for answer, _ in wrong_answers(name)[number]]
+        answers += right_answers(name).get(number, [])
+        reading.cells[solution].source += "\n".join(["", *answers])
+        reading.cells[check].source += "\n".join(["", *find_exercise(number).context])
+        wanted += [solution, check]
+    return needed_cells(reading, wanted)
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")  # what a cell warns of is for its reader
 @each_notebook
-def test_an_open_and_a_wrong_answer_are_turned_down_and_the_solution_passes(
+def test_an_open_and_a_wrong_answer_are_turned_down_and_what_is_right_passes(
     name, shell, smoke_kit, capsys
 ):
     notebook, student = read(name), student_notebook(read(name))
     plan = plan_notebook(smoke_kit, name)
     parameters = "\n".join(f"{key} = {value!r}" for key, value in plan.items())
     exercises = {solution: (number, check) for number, solution, check in exercise_cells(notebook)}
-    both = [place for solution, (_, check) in exercises.items() for place in (solution, check)]
-    for place in needed_cells(notebook, both):
+    for place in cells_of_exercises(notebook, name):
         cell = notebook.cells[place]
         if place in exercises:
             number, check = exercises[place]
@@ -110,12 +134,15 @@ def test_an_open_and_a_wrong_answer_are_turned_down_and_the_solution_passes(
             given = SOLUTION.sub("", cell.source)  # what the cell gives beside the solution
             answers += [(f"{given}\n{wrong}", hint) for wrong, hint in wrong_answers(name)[number]]
             for answer, hint in answers:
+                attempts.clear()  # the first hint alone
                 assert shell(answer) is None, answer
                 said = shell(notebook.cells[check].source)
-                assert isinstance(said, OpenExercise), (
-                    f"exercise {number} takes this for right:\n{answer}"
-                )
+                taken = f"exercise {number} takes this for right:\n{answer}"
+                assert isinstance(said, OpenExercise), taken
                 assert hint in str(said), f"exercise {number}, after\n{answer}"
+            for answer in right_answers(name).get(number, []):
+                assert shell(f"{given}\n{answer}") is None, answer
+                assert shell(notebook.cells[check].source) is None, answer
         assert shell(cell.source) is None, cell.source
         if "parameters" in cell.metadata.get("tags", []):
             assert shell(parameters) is None

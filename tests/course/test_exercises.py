@@ -1,10 +1,22 @@
 """Checks with hints, and the student edition."""
 
 import nbformat
+import numpy as np
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 from corelib.course import exercises
-from corelib.course.exercises import OpenExercise, check, exercise, find_exercise
+from corelib.course.exercises import (
+    OpenExercise,
+    UnreadableAnswer,
+    check,
+    exercise,
+    find_exercise,
+    find_fault,
+    letters,
+    one_number,
+)
 from corelib.course.parameters import CourseError
 from corelib.course.student import scaffold, without_solutions, write_student_edition
 
@@ -73,6 +85,67 @@ def test_an_error_of_the_students_own_code_is_shown_with_the_hint(answering):
     answering(share=0.5, apples=4)
     with pytest.raises(OpenExercise, match="Hint: second .*TypeError: 'float' object is not call"):
         check("99.1")
+
+
+@pytest.mark.parametrize("answer", [{"a", "e"}, ["E", "a", "a"], ("a ", "e"), iter("ae")])
+def test_letters_may_come_in_any_collection(answer):
+    assert letters(answer) == {"a", "e"}
+
+
+@pytest.mark.parametrize("answer", ["a, e", "ae", {"a, e"}, ["ae"], {"a": 1}, {1}, {""}, True, 5])
+def test_text_and_words_are_no_letters_and_the_hint_says_what_to_write(answering, answer):
+    with pytest.raises(UnreadableAnswer) as caught:
+        letters(answer)
+    assert '{"a", "e"}' in str(caught.value)
+
+    @exercise("99.2", method="-", nearly="-")
+    def exercise_99_2(chosen):
+        return [(lambda: "a" in letters(chosen), "is a true?")]
+
+    assert find_fault("99.2", {"chosen": answer}) == str(caught.value)
+
+
+@pytest.mark.parametrize("answer", ["60", [60, 1], None, {60}, "sixty"])
+def test_a_number_may_have_any_type_but_text(answer):
+    assert {one_number(60), one_number(60.0), one_number(np.float32(60))} == {60}
+    with pytest.raises(UnreadableAnswer, match="one number"):
+        one_number(answer)
+
+
+def test_an_answer_that_fails_before_any_condition_gets_no_hint_that_does_not_fit(answering):
+    @exercise("99.2", method="-", nearly="-")
+    def exercise_99_2(double):
+        said = double(2)
+        return [(lambda: said == 4, "is that the double?")]
+
+    stopped = (
+        "why can this answer not be tried? (Trying it gave ZeroDivisionError: division by zero)"
+    )
+    assert find_fault("99.2", {"double": lambda x: x / 0}) == stopped
+    assert find_fault("99.2", {"double": lambda x: x}) == "is that the double?"
+
+
+def test_an_answer_whose_cell_failed_is_open_whatever_its_name_held_before(answering, capsys):
+    shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+
+    def run(source):
+        result = shell.run_cell(source)
+        return str(result.error_before_exec or result.error_in_exec)
+
+    run("from corelib.course.exercises import check\napples = 4\nshare = -1")
+    assert "Hint: first" in run('check("99.1")')
+    for source, error in (
+        ("share = peach", "NameError: name 'peach'"),
+        ("share = (", "SyntaxError"),
+    ):
+        run(source)
+        for _ in range(2):
+            assert f"still open: the cell above ended with {error}" in run('check("99.1")')
+    run("peach")  # fails, but was not to give the answer
+    assert "Hint: first" in run('check("99.1")')
+    run("class Share(float):\n    def __call__(self, apples): return self / apples")
+    run("share = Share(1)")
+    assert run('check("99.1")') == "None"
 
 
 def test_an_exercise_that_there_is_not():

@@ -5,73 +5,137 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from corelib.course.exercises import exercise
+from corelib.course.exercises import exercise, letters
+from corelib.data.clips import normalise
 
 
-@exercise("2.1", method="TODO", nearly="TODO")
-def exercise_2_1(resample_first, last_first, *, expected):
+@exercise(
+    "2.1",
+    method="put a = 0, b = 205 and F = 103 into both formulas, then k = 0, 1 and 2.",
+    nearly="resample goes in steps of (205 - 1 - 0) / (103 - 1) frames from frame 0; last begins "
+    "at frame 205 - 103 and goes on frame by frame.",
+)
+def exercise_2_1(resample_first, last_first):
+    spread, last = np.asarray(resample_first, float), np.asarray(last_first, float)
     return [
         (
-            lambda: len(resample_first) == len(last_first) == 3,
-            "three frame numbers for each choice.",
+            lambda: spread.shape == last.shape == (3,),
+            "how many frame numbers are asked for, for each choice?",
         ),
         (
-            lambda: list(resample_first) == expected("resample"),
-            "the 103 frames reach from frame 0 to frame 204: how long is each of the 102 steps?",
+            lambda: spread[0] == 0,
+            "`resample_first`: what does the formula give for k = 0, when a is 0?",
         ),
         (
-            lambda: list(last_first) == expected("last"),
-            "the last of the 103 frames is frame 204; count back. (The end b is exclusive.)",
+            lambda: (spread == [0, 2, 4]).all(),
+            "`resample_first`: from frame 0 to frame 204 in 103 frames, how many steps are that, "
+            "and how long is each?",
+        ),
+        (
+            lambda: last[0] < last[-1],
+            "`last_first`: does a video run backwards? Which frame does k = 0 give?",
+        ),
+        (
+            lambda: abs(last[0] - 102) > 1 or last[0] == 102,
+            "`last_first`: the end b is exclusive. Is it 204 here, or 205?",
+        ),
+        (
+            lambda: (last == [102, 103, 104]).all(),
+            "`last_first`: the last of the 103 frames is frame 204; where does the first one lie?",
         ),
     ]
 
 
-@exercise("2.2", method="TODO", nearly="TODO")
-def exercise_2_2(evenly, *, wanted, paper):
+@exercise(
+    "2.2",
+    method="the starts lie evenly between 0 and the last possible start; `np.linspace` spreads "
+    "them, and rounding makes frame numbers of them.",
+    nearly="`np.linspace(0, ..., count).round().astype(int)`; the dots are the frame at which a "
+    "snippet begins that ends with the clip.",
+)
+def exercise_2_2(evenly):
+    told = evenly(103, 16, 10)
+    starts = np.asarray([] if told is None else told, dtype=float)
+    others = [(sizes, evenly(*sizes)) for sizes in ((32, 16, 2), (64, 16, 4), (40, 8, 5))]
     return [
+        (lambda: told is not None, "what does `evenly` give back? Does it end with `return`?"),
+        (lambda: len(starts) == 10, "how many starts are asked for, and how many come out?"),
+        (lambda: starts[0] == 0, "with which frame does a clip begin, counted as Python does?"),
         (
-            lambda: len(evenly(*wanted)) == 10 and evenly(*wanted)[0] == 0,
-            "ten starts, the first of them 0.",
+            lambda: starts[-1] + 16 == 103,
+            "the last snippet shall take the frames up to 102: at which frame does it begin?",
+        ),
+        (lambda: (starts == starts.round()).all(), "can a snippet begin between two frames?"),
+        (
+            lambda: np.ptp(np.diff(starts)) <= 1,
+            "print `np.diff` of the starts: are the steps equally long, to a frame?",
         ),
         (
-            lambda: evenly(*wanted)[-1] + paper.snippet_length == paper.frames,
-            "the last snippet shall take frames up to 102: at which frame does it begin?",
+            lambda: all(
+                len(found) == count
+                and (found[0], found[-1]) == (0, frames - length)
+                and np.ptp(np.diff(found)) <= 1
+                for (frames, length, count), found in others
+            ),
+            "does it hold for other clips: two snippets of 16 in 32 frames, for example?",
         ),
-        (
-            lambda: all(start == round(start) for start in evenly(*wanted)),
-            "a frame number is a whole number.",
-        ),
-        (
-            lambda: np.ptp(np.diff(evenly(*wanted))) <= 1,
-            "no step may be longer than others by two frames.",
-        ),
-        (lambda: list(evenly(32, 16, 2)) == [0, 16], "two snippets of 16 in 32 frames: 0 and 16."),
     ]
 
 
-@exercise("2.3", method="TODO", nearly="TODO")
-def exercise_2_3(back_imagenet, *, normalised, clip):
+@exercise(
+    "2.3",
+    method="normalising divides by 255, subtracts mu and divides by sigma; undo the last step "
+    "first, then round, make bytes and put the channels last.",
+    nearly="`((x * sigma + mu) * ...).round().byte().permute(...)`, with the permutation of "
+    "`back_kinetics`.",
+)
+def exercise_2_3(back_imagenet):
+    clip = torch.arange(2 * 3 * 4 * 5 * 3).remainder(256).byte().view(2, 3, 4, 5, 3)
+    told = back_imagenet(normalise(clip, "imagenet"))
+    back = None if told is None else torch.as_tensor(told)
     return [
-        (lambda: back_imagenet(normalised).shape == clip.shape, "channels come last again."),
-        (lambda: back_imagenet(normalised).dtype == torch.uint8, "round, then `.byte()`."),
+        (lambda: back is not None, "what does it give back? Does it end with `return`?"),
         (
-            lambda: torch.equal(back_imagenet(normalised), clip),
-            "normalising divides by 255, subtracts mu, divides by sigma. Undo the last step first.",
+            lambda: back.shape == clip.shape,
+            "in which order did the axes stand before, and where did the channels go?",
+        ),
+        (
+            lambda: back.dtype == torch.uint8,
+            "of which type were the frames when they came from the file?",
+        ),
+        (
+            lambda: (back.int() - clip.int()).abs().max() != 1,
+            "some values are one too small: what does `.byte()` make of 126.9999?",
+        ),
+        (
+            lambda: torch.equal(back, clip),
+            "what does normalising do, in which order, and which of its steps is to be undone "
+            "first?",
         ),
     ]
 
 
-@exercise("2.4", method="TODO", nearly="TODO")
+@exercise(
+    "2.4",
+    method="for each letter, imagine a judge who sees the changed video instead: would the marks "
+    "be the same?",
+    nearly="three of the six leave the score as it is; none of them hides or turns anything that "
+    "judges mark.",
+)
 def exercise_2_4(harmless):
+    chosen = letters(harmless)
     return [
+        (lambda: "a" in chosen, "do judges mark how bright the light is?"),
         (
-            lambda: {"a", "d", "e"} <= set(harmless),
-            "one is missing: do judges mark the light, or on which side the board is?",
-        ),
-        (
-            lambda: "b" not in harmless,
+            lambda: "b" not in chosen,
             "out of the water and onto the board: what would a judge see of the entry?",
         ),
-        (lambda: "c" not in harmless, "judges want the body vertical at the entry."),
-        (lambda: "f" not in harmless, "the entry comes last, and it is judged."),
+        (lambda: "c" not in chosen, "how do judges want the body to stand at the entry?"),
+        (
+            lambda: "d" in chosen,
+            "a diver who is whole in the picture, but not in its middle: would a judge mind?",
+        ),
+        (lambda: "e" in chosen, "do judges mark on which side the board is?"),
+        (lambda: "f" not in chosen, "what comes last in a dive, and is it judged?"),
+        (lambda: chosen <= set("abcdef"), "which letters do the six changes have?"),
     ]
