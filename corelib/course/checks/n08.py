@@ -80,7 +80,7 @@ def exercise_8_2(gains_rl2, *, picks, whole, both):
 )
 def exercise_8_3(hits_of_others, *, three):
     def share():
-        return hits_of_others(np.array([0, 1, 2]), three)
+        return hits_of_others(np.array([1, 0, 1]), three)
 
     return [
         (
@@ -89,16 +89,16 @@ def exercise_8_3(hits_of_others, *, three):
             "dives?",
         ),
         (
-            lambda: not np.isclose(share(), 2 / 3),
+            lambda: not np.isclose(share(), 1 / 3),
             "that is how often a peak lies in its own dive's span. Whose peaks are to be taken?",
         ),
         (
-            lambda: not np.isclose(share(), 4 / 9),
+            lambda: not np.isclose(share(), 5 / 9),
             "nine pairs of `peaks` and `spans`: in which of them does a dive meet itself?",
         ),
         (
-            lambda: np.isclose(share(), 2 / 6),
-            "with the peaks 0, 1, 2 and the spans `three`, write down the six pairs of two "
+            lambda: np.isclose(share(), 4 / 6),
+            "with the peaks 1, 0, 1 and the spans `three`, write down the six pairs of two "
             "different dives: in how many does the peak of the one lie in the span of the other?",
         ),
         (
