@@ -122,5 +122,5 @@ def letters(answer: object) -> set[str]:
     """The letters of an answer, in lower case; ValueError where it is no set, list or tuple."""
     single = isinstance(answer, set | frozenset | list | tuple)
     if not single or not all(isinstance(one, str) and len(one) == 1 for one in answer):
-        raise ValueError("write a set of letters, for example {'a', 'e'}")
+        raise ValueError('write the letters one by one, as a set: {"a", "e"} for a and e.')
     return {one.lower() for one in answer}
