@@ -79,6 +79,6 @@ def leaf_log_probs(turns):
         ('true_statements = {"a", "e"}', "on c: what do the middles"),
         ('true_statements = ["a", "c", "d", "e"]', "on d: what is the largest number"),
         ('true_statements = {"a", "c"}', "on e: -3.5 is labelled"),
-        ('true_statements = "a, c, e"', "write a set of letters"),
+        ('true_statements = "a, c, e"', "write the letters one by one"),
     ],
 }

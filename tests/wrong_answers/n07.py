@@ -96,6 +96,6 @@ def choose_epoch(history):
         ('true_statements = {"b", "f"}', "on d: if m is better"),
         ('true_statements = {"b", "d", "e", "f"}', "on e: the seed draws"),
         ('true_statements = {"b", "d"}', "on f: what does `last.pt` hold"),
-        ('true_statements = "b, d, f"', "write a set of letters"),
+        ('true_statements = "b, d, f"', "write the letters one by one"),
     ],
 }

@@ -57,6 +57,6 @@ flattery = draws.max(axis=1).mean()
         ('true_statements = {"b", "c", "d"}', "on c: with five seeds"),
         ('true_statements = {"b"}', "on d: on which dives"),
         ('true_statements = {"b", "d", "e"}', "on e: which part stands still"),
-        ('true_statements = "b, d"', "write a set of letters"),
+        ('true_statements = "b, d"', "write the letters one by one"),
     ],
 }

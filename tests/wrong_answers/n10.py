@@ -79,6 +79,6 @@ WRONG = {
         ('true_statements = {"a", "c", "d", "e", "f"}', "on d: which pairs belong"),
         ('true_statements = {"a", "c", "f"}', "on e: 20.5 and 20.499999999999996"),
         ('true_statements = {"a", "c", "e"}', "on f: in the first table of ties"),
-        ('true_statements = "a, c, e, f"', "write a set of letters"),
+        ('true_statements = "a, c, e, f"', "write the letters one by one"),
     ],
 }

@@ -45,41 +45,38 @@ def exercise_6_1(five_edges, open_leaves):
     "and one more call makes a row of it, the next `log_p`.",
 )
 def exercise_6_2(leaf_log_probs, *, turns):
-    def probabilities():
-        return np.exp(leaf_log_probs(turns))
+    def leaves(levels):
+        return np.asarray(leaf_log_probs(levels))
 
     deep = [*turns, np.log([[0.5, 0.5], [0.25, 0.75], [0.5, 0.5], [0.2, 0.8]])]
     return [
         (
-            lambda: np.shape(leaf_log_probs(turns)) == (4,),
+            lambda: leaves(turns).shape == (4,),
             "two nodes stand on the last level of `turns`, and each turns left or right: how many "
             "numbers are to be returned?",
         ),
+        (lambda: np.all(leaves(turns) <= 0), "can the logarithm of a probability be above 0?"),
         (
-            lambda: np.all(np.less_equal(leaf_log_probs(turns), 0)),
-            "can the logarithm of a probability be above 0?",
-        ),
-        (
-            lambda: np.isclose(probabilities().sum(), 1),
+            lambda: np.isclose(np.exp(leaves(turns)).sum(), 1),
             "your leaves' probabilities do not add up to 1: which share of the whole has come to "
             "a node before it turns?",
         ),
         (
-            lambda: np.allclose(np.sort(probabilities()), [0.06, 0.2, 0.2, 0.54]),
+            lambda: np.allclose(np.sort(np.exp(leaves(turns))), [0.06, 0.2, 0.2, 0.54]),
             "which two turns lead to the last leaf, and what do their logarithms do?",
         ),
         (
-            lambda: np.allclose(probabilities(), [0.2, 0.2, 0.06, 0.54]),
+            lambda: np.allclose(np.exp(leaves(turns)), [0.2, 0.2, 0.06, 0.54]),
             "these are the right four in another order: whose two children come first from the "
             "left?",
         ),
         (
-            lambda: np.allclose(leaf_log_probs(turns[:1]), np.log([0.4, 0.6])),
+            lambda: np.allclose(leaves(turns[:1]), np.log([0.4, 0.6])),
             "and a tree of one level, `turns[:1]`, which two leaves has that?",
         ),
         (
             lambda: np.allclose(
-                np.exp(leaf_log_probs(deep)), [0.1, 0.1, 0.05, 0.15, 0.03, 0.03, 0.108, 0.432]
+                np.exp(leaves(deep)), [0.1, 0.1, 0.05, 0.15, 0.03, 0.03, 0.108, 0.432]
             ),
             "and a tree of three levels: does each level do the same with what has come to it?",
         ),
