@@ -1,8 +1,8 @@
-"""Wrong answers to the exercises of notebook 06 that a student would give, and a part of the hint
-that each gets."""
+"""Answers to the exercises of notebook 06 that a student would give: wrong ones, each with a part
+of the hint that it gets, and right ones that are not the solution."""
 
 EDGES = "five_edges = [0, 2, 2, 2, 5]\n"
-RIGHT = {
+SOLVED = {
     "edges3": "[0, 3, 9]",
     "leaf": 3,
     "position": 0.25,
@@ -13,7 +13,7 @@ RIGHT = {
 
 def given(**wrong):
     """All five answers to 6.3, these of them wrong."""
-    return "\n".join(f"{name} = {value}" for name, value in (RIGHT | wrong).items())
+    return "\n".join(f"{name} = {value}" for name, value in (SOLVED | wrong).items())
 
 
 WRONG = {
@@ -66,6 +66,7 @@ def leaf_log_probs(turns):
     ],
     "6.3": [
         (given(edges3="[0, 3.5, 9]"), "with the six in order"),
+        (given(leaf="'3'"), "`leaf`: by how much"),
         (given(leaf=4), "The leaf farthest left is number 0"),
         (given(position=0.5), "`position`: how far behind"),
         (given(expected_difference=1.7), "with *these* edges"),
@@ -81,4 +82,28 @@ def leaf_log_probs(turns):
         ('true_statements = {"a", "c"}', "on e: -3.5 is labelled"),
         ('true_statements = "a, c, e"', "write the letters one by one"),
     ],
+}
+
+RIGHT = {
+    "6.1": [
+        "five_edges, open_leaves = np.array([0, 2, 2, 2, 5]), 4.0",
+        "five_edges, open_leaves = (0, 2.0, 2, 2, 5), np.int64(4)",
+    ],
+    "6.2": [
+        """
+def leaf_log_probs(turns):
+    found = [0.0]
+    for level in turns:
+        found = [a + b for a, node in zip(found, level) for b in node]
+    return found
+""",
+        """
+def leaf_log_probs(turns):
+    for above, level in zip(turns, turns[1:]):
+        level += above.reshape(-1, 1)
+    return turns[-1].ravel()
+""",
+    ],
+    "6.3": [given(edges3="np.array([0, 3, 9])", leaf="3.0", position="1.5 / 6")],
+    "6.4": ['true_statements = ["A", "c", "e"]'],
 }

@@ -1,5 +1,5 @@
-"""Wrong answers to the exercises of notebook 07 that a student would give, and a part of the hint
-that each gets."""
+"""Answers to the exercises of notebook 07 that a student would give: wrong ones, each with a part
+of the hint that it gets, and right ones that are not the solution."""
 
 WRONG = {
     "7.1": [
@@ -98,4 +98,33 @@ def choose_epoch(history):
         ('true_statements = {"b", "d"}', "on f: what does `last.pt` hold"),
         ('true_statements = "b, d, f"', "write the letters one by one"),
     ],
+}
+
+RIGHT = {
+    "7.1": [
+        "blind_loss = torch.tensor(1 / 12 - np.log(1 / K))",
+        "blind_loss = np.log(K) + np.mean((0.5 - np.linspace(0, 1, 1000)) ** 2)",
+    ],
+    "7.2": [
+        """
+optimizer = torch.optim.AdamW(
+    [{"params": fresh.tree.parameters()}, {"params": fresh.encoder.parameters(), "lr": 1e-4}],
+    lr=1e-3,
+)
+"""
+    ],
+    "7.3": [
+        """
+def choose_epoch(history):
+    history["val_spearman"] = history["val_spearman"].fillna(-2)
+    best = history[history["val_spearman"] == history["val_spearman"].max()]
+    return best.loc[best["val_rl2_x100"].idxmin(), "epoch"]
+""",
+        """
+def choose_epoch(history):
+    rows = history.dropna().to_dict("records")
+    return max(rows, key=lambda row: (row["val_spearman"], -row["val_rl2_x100"]))["epoch"]
+""",
+    ],
+    "7.4": ['true_statements = ("b", "D", "f")'],
 }

@@ -1,5 +1,5 @@
-"""Wrong answers to the exercises of notebook 08 that a student would give, and a part of the hint
-that each gets."""
+"""Answers to the exercises of notebook 08 that a student would give: wrong ones, each with a part
+of the hint that it gets, and right ones that are not the solution."""
 
 LOOP = """
 gains_rl2 = []
@@ -74,4 +74,18 @@ def hits_of_others(peaks, spans):
         ('true_statements = {"b", "e"}', "on f: the model looks at the splash"),
         ('true_statements = "b, e, f"', "write the letters one by one"),
     ],
+}
+
+RIGHT = {
+    "8.1": ["expected = np.sqrt(alone**2 / 10)", "expected = float(alone) * 0.1**0.5"],
+    "8.2": [LOOP % (WHOLE, "core - mlp") + "gains_rl2 = np.array(gains_rl2)"],
+    "8.3": [
+        """
+def hits_of_others(peaks, spans):
+    places = range(len(peaks))
+    hits = [spans[i][peaks[j]] for i in places for j in places if i != j]
+    return sum(hits) / len(hits)
+"""
+    ],
+    "8.4": ['true_statements = ["b", "e", "f"]'],
 }

@@ -1,5 +1,5 @@
-"""Wrong answers to the exercises of notebook 09 that a student would give, and a part of the hint
-that each gets."""
+"""Answers to the exercises of notebook 09 that a student would give: wrong ones, each with a part
+of the hint that it gets, and right ones that are not the solution."""
 
 APART = """
 def standard_errors_apart(a, b):
@@ -23,6 +23,7 @@ WRONG = {
         (FORETOLD + "r_all + (r1 - r_all) / np.sqrt(M)", "an error, or the square of one"),
         (FORETOLD + "r_all + r1 / M", "what was measured for one exemplar"),
         (FORETOLD + "r1 + (r_all - r1) / M", "what was measured for one exemplar"),
+        (FORETOLD + "print(r1)", "Does the function end with `return`"),
         (FORETOLD + "r1 / M", "which part is left when very many vote"),
         (FORETOLD + "r_all + (r1 - r_all) / M**2", "how large is `own`"),
     ],
@@ -59,4 +60,18 @@ flattery = draws.max(axis=1).mean()
         ('true_statements = {"b", "d", "e"}', "on e: which part stands still"),
         ('true_statements = "b, d"', "write the letters one by one"),
     ],
+}
+
+RIGHT = {
+    "9.1": [APART % "(a.var(ddof=1) / a.size + b.var(ddof=1) / b.size) ** 0.5"],
+    "9.2": [FORETOLD + "r1 / M + r_all * (1 - 1 / M)"],
+    "9.3": [
+        """
+rng, best = np.random.default_rng(1), []
+for _ in range(5000):
+    best.append(max(rng.normal(0.8, 0.01, size=12)) - 0.8)
+flattery = sum(best) / len(best)
+"""
+    ],
+    "9.4": ['true_statements = ["B", "d"]'],
 }

@@ -1,5 +1,5 @@
-"""Wrong answers to the exercises of notebook 10 that a student would give, and a part of the hint
-that each gets."""
+"""Answers to the exercises of notebook 10 that a student would give: wrong ones, each with a part
+of the hint that it gets, and right ones that are not the solution."""
 
 MEANS = "def group_means(train, test, by):\n    "
 GAP = "def gap(first, second):\n    "
@@ -81,4 +81,20 @@ WRONG = {
         ('true_statements = {"a", "c", "e"}', "on f: in the first table of ties"),
         ('true_statements = "a, c, e, f"', "write the letters one by one"),
     ],
+}
+
+RIGHT = {
+    "10.1": [
+        MEANS
+        + """means = train.groupby(by)["score"].mean()
+    return [means.get(name, train["score"].mean()) for name in test[by]]
+""",
+        MEANS
+        + """test["guess"] = test[by].map(train.groupby(by)["score"].mean())
+    return test["guess"].fillna(train["score"].mean())
+""",
+    ],
+    "10.2": [GAP + f"return (second.mean() - first.mean()) / np.sqrt(({SQUARES}) / 2)"],
+    "10.3": ["two_against_five = 0.7**0.5 * sigma"],
+    "10.4": ['true_statements = ("a", "c", "E", "f")'],
 }

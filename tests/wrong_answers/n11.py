@@ -1,5 +1,5 @@
-"""Wrong answers to the exercises of notebook 11 that a student would give, and a part of the hint
-that each gets."""
+"""Answers to the exercises of notebook 11 that a student would give: wrong ones, each with a part
+of the hint that it gets, and right ones that are not the solution."""
 
 SPLIT = "def split_by_person(persons, test_persons):\n    "
 
@@ -13,7 +13,7 @@ other_options = ["--video-column", "file", "--score-column", "half", "--difficul
         ),
         (
             'other_options = ["--video-column", "clip", "--score-column", "final"]',
-            "which option names that column",
+            "Which option names that column",
         ),
         (
             'other_options = ["--video-column", "file", "--score-column", "final"]',
@@ -23,7 +23,7 @@ other_options = ["--video-column", "file", "--score-column", "half", "--difficul
             'other_options = "--video-column file --score-column final --difficulty-column half"',
             "that is one text",
         ),
-        ('other_options = ["file", "final", "half"]', "which option names that column"),
+        ('other_options = ["file", "final", "half"]', "Which option names that column"),
     ],
     "11.2": [
         ("ceiling = 60 + 6", "do all three exemplars vote"),
@@ -54,5 +54,18 @@ other_options = ["--video-column", "file", "--score-column", "half", "--difficul
             SPLIT + 'return np.where(np.isin(persons, ["diver 3", "diver 7"]), "test", "train")',
             "does yours read that argument",
         ),
+    ],
+}
+
+RIGHT = {
+    "11.1": [
+        """
+other_options = "--score-column final --difficulty-column half --video-column file".split()
+"""
+    ],
+    "11.2": ["ceiling = 72", "ceiling = 54 + 3 * 6"],
+    "11.3": [
+        SPLIT + 'return ["test" if one in test_persons else "train" for one in persons]',
+        SPLIT + 'return pd.Series(persons).isin(test_persons).map({True: "test", False: "train"})',
     ],
 }

@@ -26,11 +26,11 @@ def exercise_6_1(five_edges, open_leaves):
             "write down all twelve in order: what stands at index 2, at 5, and at 8?",
         ),
         (
-            lambda: open_leaves != 2,
+            lambda: abs(open_leaves - 2) > 1e-6,
             "that is the side of the positive differences: what is on the other side?",
         ),
         (
-            lambda: open_leaves == 4,
+            lambda: abs(open_leaves - 4) < 1e-6,
             "what can lie in an interval from 2 to 2? How many others are there, with the mirror "
             "images?",
         ),
@@ -46,7 +46,7 @@ def exercise_6_1(five_edges, open_leaves):
 )
 def exercise_6_2(leaf_log_probs, *, turns):
     def leaves(levels):
-        return np.asarray(leaf_log_probs(levels))
+        return np.asarray(leaf_log_probs([level.copy() for level in levels]))
 
     deep = [*turns, np.log([[0.5, 0.5], [0.25, 0.75], [0.5, 0.5], [0.2, 0.8]])]
     return [
@@ -100,7 +100,7 @@ def exercise_6_3(edges3, leaf, position, expected_difference, predicted_score):
             "which are the outer edges of the positive side?",
         ),
         (
-            lambda: leaf == 3,
+            lambda: abs(leaf - 3) < 1e-6,
             "`leaf`: by how much do the *execution* scores differ, and is the query better? The "
             "leaf farthest left is number 0.",
         ),

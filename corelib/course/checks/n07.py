@@ -82,21 +82,25 @@ def exercise_7_2(optimizer, *, fresh):
     "ascending=[False, True])`; its first row's `epoch` is the answer.",
 )
 def exercise_7_3(choose_epoch, *, made_up, trained):
+    def chosen():
+        return choose_epoch(made_up.copy())
+
     return [
+        (lambda: chosen() is not None, "what is given back? Does the function end with `return`?"),
         (
-            lambda: choose_epoch(made_up) in set(made_up["epoch"]),
+            lambda: chosen() in set(made_up["epoch"]),
             "is that a number of the column `epoch`, or a place in the frame?",
         ),
         (
-            lambda: choose_epoch(made_up) != 4,
+            lambda: chosen() != 4,
             "epoch 4 was not validated: where do nan come when they are sorted or compared?",
         ),
         (
-            lambda: choose_epoch(made_up) in (5, 6),
+            lambda: chosen() in (5, 6),
             "on `made_up`, which column is to be highest, and is it highest there?",
         ),
         (
-            lambda: choose_epoch(made_up) == 6,
+            lambda: chosen() == 6,
             "on `made_up` two epochs have the same rho: which has the lower R-l2?",
         ),
         (
@@ -106,7 +110,8 @@ def exercise_7_3(choose_epoch, *, made_up, trained):
         ),
         (
             lambda: all(
-                choose_epoch(run.history) == run.metrics[0]["epoch"] for run in trained.values()
+                choose_epoch(run.history.copy()) == run.metrics[0]["epoch"]
+                for run in trained.values()
             ),
             "on the runs in `trained` another epoch was kept: what does your rule do with other "
             "histories than `made_up`?",

@@ -80,9 +80,10 @@ def exercise_8_2(gains_rl2, *, picks, whole, both):
 )
 def exercise_8_3(hits_of_others, *, three):
     def share():
-        return hits_of_others(np.array([1, 0, 1]), three)
+        return hits_of_others(np.array([1, 0, 1]), three.copy())
 
     return [
+        (lambda: share() is not None, "what is given back? Does the function end with `return`?"),
         (
             lambda: np.size(share()) == 1 and 0 <= share() <= 1,
             "'how often' is a share: which one number from 0 to 1 is it for the six pairs of three "
@@ -102,7 +103,7 @@ def exercise_8_3(hits_of_others, *, three):
             "different dives: in how many does the peak of the one lie in the span of the other?",
         ),
         (
-            lambda: np.isclose(hits_of_others(np.array([0, 0]), three[:2]), 0.5),
+            lambda: np.isclose(hits_of_others(np.array([0, 0]), three[:2].copy()), 0.5),
             "and with two dives, `three[:2]` and the peaks 0, 0: how many pairs are there?",
         ),
     ]

@@ -19,6 +19,7 @@ def exercise_9_1(standard_errors_apart):
         return standard_errors_apart(np.array([3.0, 4.0, 5.0]), np.array([1.0, 2.0, 3.0]))
 
     return [
+        (lambda: apart() is not None, "what is given back? Does the function end with `return`?"),
         (
             lambda: np.size(apart()) == 1 and apart() > 0,
             "3 4 5 lies above 1 2 3: which sign has the answer, and is it one number?",
@@ -60,6 +61,10 @@ def exercise_9_1(standard_errors_apart):
 )
 def exercise_9_2(foretold):
     return [
+        (
+            lambda: foretold(0.8, 0.5, 1) is not None,
+            "what is given back? Does the function end with `return`?",
+        ),
         (
             lambda: np.isclose(foretold(0.8, 0.5, 1), 0.8),
             "with M = 1, does it give back what was measured for one exemplar?",

@@ -19,7 +19,7 @@ from corelib.course.exercises import exercise, letters
 )
 def exercise_10_1(group_means, *, seen, asked):
     def told():
-        return np.asarray(group_means(seen, asked, "group"), dtype=float)
+        return np.asarray(group_means(seen.copy(), asked.copy(), "group"), dtype=float)
 
     return [
         (
@@ -62,6 +62,7 @@ def exercise_10_2(gap):
         return gap_of([0.60, 0.62, 0.64], [0.70, 0.72, 0.74])
 
     return [
+        (lambda: near() is not None, "what is given back? Does the function end with `return`?"),
         (
             lambda: not np.isclose(abs(near()), 0.1),
             "that is the plain gap still: what is it to be divided by?",

@@ -75,7 +75,7 @@ def exercise_11_2(ceiling):
 )
 def exercise_11_3(split_by_person, *, persons, held_out):
     def told(who):
-        return np.asarray(split_by_person(persons, who))
+        return np.asarray(split_by_person(persons.copy(), set(who)))
 
     def tested(who):
         return set(persons[told(who) == "test"])
