@@ -71,7 +71,7 @@ def hits_of_others(peaks, spans):
         ('true_statements = {"b", "c", "e", "f"}', "on c: can a map"),
         ('true_statements = {"b", "d", "e", "f"}', "on d: whose reasons"),
         ('true_statements = {"b", "f"}', "on e: which of the two"),
-        ('true_statements = {"b", "e"}', "on f: the model looks at the splash"),
+        ('true_statements = {"b", "e"}', "on f: the model of the laptop recipe"),
         ('true_statements = "b, e, f"', "write the letters one by one"),
     ],
 }

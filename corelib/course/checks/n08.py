@@ -141,7 +141,7 @@ def exercise_8_4(true_statements):
         ),
         (
             lambda: "f" in letters(true_statements),
-            "on f: the model looks at the splash. How high is its rho, and which faults does it "
-            "overlook?",
+            "on f: the model of the laptop recipe looks at the splash. How high is its rho, and "
+            "which faults does it overlook?",
         ),
     ]
