@@ -4,79 +4,144 @@ from __future__ import annotations
 
 import numpy as np
 
-from corelib.course.exercises import exercise
+from corelib.course.exercises import exercise, letters
 
 
-@exercise("8.1", method="TODO", nearly="TODO")
+@exercise(
+    "8.1",
+    method="the variance of a mean of ten independent errors is a tenth of one error's; `alone` is "
+    "the root of such a mean square, so take the root of a tenth.",
+    nearly="the mean of the ten has the mean square error `alone**2 / 10`.",
+)
 def exercise_8_1(expected, *, alone):
     return [
+        (lambda: np.isfinite(float(expected)), "the mean errs by one number of points: which?"),
         (
-            lambda: np.isscalar(float(expected)) and expected < alone,
-            "independent errors partly cancel in a mean, so it errs less than one verdict.",
+            lambda: expected < alone,
+            "some of ten independent errors are too high and some too low: does their mean err "
+            "more than one of them, as much, or less?",
+        ),
+        (
+            lambda: not np.isclose(expected * 10, alone),
+            "what is a tenth of one verdict's for the mean of ten: the error, or its square?",
         ),
         (
             lambda: np.isclose(expected * np.sqrt(10), alone),
-            "the variance of a mean of ten independent errors is a tenth. "
-            "Variance, not the root of it.",
+            "which variance has a mean of ten independent errors, and `alone` is the root of what?",
         ),
     ]
 
 
-@exercise("8.2", method="TODO", nearly="TODO")
-def exercise_8_2(*, gains_rl2, picks, whole, both):
+@exercise(
+    "8.2",
+    method="the loop above with `metrics.relative_l2` in place of `metrics.spearman`, and "
+    "`score_range=whole` among its arguments.",
+    nearly='for each pick, with `drawn = both.iloc[pick]`: `metrics.relative_l2(drawn["predicted_'
+    'core"], drawn["true_core"], score_range=whole)` minus the same of mlp.',
+)
+def exercise_8_2(gains_rl2, *, picks, whole, both):
+    def gains(own_range=False):
+        square = both.eval("(predicted_core - true_core) ** 2 - (predicted_mlp - true_mlp) ** 2")
+        true = both["true_core"].to_numpy()[picks]
+        span = np.ptp(true, axis=1) if own_range else np.ptp(whole)
+        return 100 * square.to_numpy()[picks].mean(axis=1) / span**2
+
     return [
-        (lambda: len(gains_rl2) == len(picks), "one difference for each of the thousand picks."),
         (
-            lambda: np.allclose(
-                np.array(gains_rl2) * np.ptp(whole) ** 2 / 100,
-                both.eval("(predicted_core - true_core) ** 2 - (predicted_mlp - true_mlp) ** 2")
-                .to_numpy()[picks]
-                .mean(axis=1),
-            ),
-            "which range does relative_l2 take when you do not tell it (score_range)? And is it CoRe "
-            "minus I3D+MLP, not the other way round?",
+            lambda: np.shape(gains_rl2) == (len(picks),),
+            "`picks` holds a thousand drawings: how many differences are there?",
+        ),
+        (
+            lambda: not np.allclose(gains_rl2, -gains()),
+            "which of the two is subtracted from which?",
+        ),
+        (
+            lambda: not np.allclose(gains_rl2, 100 * gains()),
+            "what does `relative_l2` return: R-l2, or a hundred times that already?",
+        ),
+        (
+            lambda: np.allclose(gains_rl2, gains()) or not np.allclose(gains_rl2, gains(True)),
+            "which range does `relative_l2` divide by when it is not told `score_range`?",
+        ),
+        (
+            lambda: np.allclose(gains_rl2, gains()),
+            "is each difference one of `relative_l2`, of the dives that `pick` draws, with the "
+            "range `whole`?",
         ),
     ]
 
 
-@exercise("8.3", method="TODO", nearly="TODO")
+@exercise(
+    "8.3",
+    method="`spans[:, peaks]` is `[N, N]`: whether the peak of dive j (column) lies in the span of "
+    "dive i (row). Take the mean of all but its diagonal, where a dive meets itself.",
+    nearly="`spans[:, peaks]` and `~np.eye(len(peaks), dtype=bool)` have one shape, and the second "
+    "chooses in the first what is to be averaged.",
+)
 def exercise_8_3(hits_of_others, *, three):
+    def share():
+        return hits_of_others(np.array([1, 0, 1]), three.copy())
+
     return [
+        (lambda: share() is not None, "what is given back? Does the function end with `return`?"),
         (
-            lambda: np.size(hits_of_others(np.array([0, 1, 2]), three)) == 1,
-            "one number, from 0 to 1.",
+            lambda: np.size(share()) == 1 and 0 <= share() <= 1,
+            "'how often' is a share: which one number from 0 to 1 is it for the six pairs of three "
+            "dives?",
         ),
         (
-            lambda: np.isclose(hits_of_others(np.array([0, 0]), three[:2]), 0.5),
-            "two dives with the peak at frame 0: does one of them come in twice, with its own span?",
+            lambda: not np.isclose(share(), 1 / 3),
+            "that is how often a peak lies in its own dive's span. Whose peaks are to be taken?",
         ),
         (
-            lambda: np.isclose(hits_of_others(np.array([0, 1, 2]), three), 2 / 6),
-            "spans[i, peaks[j]] says whether dive j's peak lies in dive i's span; "
-            "six pairs count here.",
+            lambda: not np.isclose(share(), 5 / 9),
+            "nine pairs of `peaks` and `spans`: in which of them does a dive meet itself?",
+        ),
+        (
+            lambda: np.isclose(share(), 4 / 6),
+            "with the peaks 1, 0, 1 and the spans `three`, write down the six pairs of two "
+            "different dives: in how many does the peak of the one lie in the span of the other?",
+        ),
+        (
+            lambda: np.isclose(hits_of_others(np.array([0, 0]), three[:2].copy()), 0.5),
+            "and with two dives, `three[:2]` and the peaks 0, 0: how many pairs are there?",
         ),
     ]
 
 
-@exercise("8.4", method="TODO", nearly="TODO")
+@exercise(
+    "8.4",
+    method="a, b: the equation of completeness; c: the two chance levels, and exercise 8.3; d, e: "
+    "'Take the fault away'; f: the metrics at the top beside the figure of faults taken away.",
+    nearly="three are true. b is one of them; a and d are not.",
+)
 def exercise_8_4(true_statements):
     return [
+        (lambda: letters(true_statements) <= set("abcdef"), "which of the letters a to f?"),
         (
-            lambda: "a" not in true_statements,
-            "what stands on the right of the completeness equation?",
-        ),
-        (lambda: "b" in true_statements, "instead of what? The reference is half of the question."),
-        (
-            lambda: "c" not in true_statements,
-            "can a map that is hottest at the same frame of every dive be far above the share of time?",
+            lambda: "a" not in letters(true_statements),
+            "on a: what stands on the right of the completeness equation?",
         ),
         (
-            lambda: "d" not in true_statements,
-            "whose reasons does it show, the judges' or the model's?",
+            lambda: "b" in letters(true_statements),
+            "on b: 'why this score?' has no answer before one says: instead of what?",
         ),
-        (lambda: "e" in true_statements, "which of the two sections above changed the dive?"),
         (
-            lambda: "f" in true_statements,
-            "compare the metrics with the figure of faults taken away.",
+            lambda: "c" not in letters(true_statements),
+            "on c: can a map that is hottest at the same moment of every dive be far above the "
+            "share of time?",
+        ),
+        (
+            lambda: "d" not in letters(true_statements),
+            "on d: whose reasons does the map show, the judges' or the model's?",
+        ),
+        (
+            lambda: "e" in letters(true_statements),
+            "on e: which of the two, the map or the second film, changed the dive?",
+        ),
+        (
+            lambda: "f" in letters(true_statements),
+            "on f: the model of the laptop recipe looks at the splash. How high is its rho, and "
+            "which faults does it overlook?",
         ),
     ]

@@ -4,82 +4,141 @@ from __future__ import annotations
 
 import numpy as np
 
-from corelib.course.exercises import exercise
+from corelib.course.exercises import exercise, letters
 
 
-@exercise("9.1", method="TODO", nearly="TODO")
+@exercise(
+    "9.1",
+    method="the difference of the means, divided by the root of the sum of both variances, each "
+    "divided by its own number of seeds; `np.var(x, ddof=1)` is a sample variance.",
+    nearly="`(np.mean(a) - np.mean(b)) / np.sqrt(np.var(a, ddof=1) / len(a) + ...)`, where the "
+    "dots are the same of `b`.",
+)
 def exercise_9_1(standard_errors_apart):
+    def apart():
+        return standard_errors_apart(np.array([3.0, 4.0, 5.0]), np.array([1.0, 2.0, 3.0]))
+
     return [
+        (lambda: apart() is not None, "what is given back? Does the function end with `return`?"),
         (
-            lambda: standard_errors_apart([3, 4, 5], [1, 2, 3]) > 0,
-            "the first lies above the second here.",
+            lambda: np.size(apart()) == 1 and apart() > 0,
+            "3 4 5 lies above 1 2 3: which sign has the answer, and is it one number?",
         ),
         (
-            lambda: np.isclose(standard_errors_apart([3, 4, 5], [1, 2, 3]), 2 / np.sqrt(2 / 3)),
-            "for 3 4 5 and 1 2 3 the means differ by 2 and each variance is 1. "
-            "Is each divided by its n?",
+            lambda: not np.isclose(apart(), 2),
+            "that is how far the means are apart. How far might they be by chance?",
+        ),
+        (
+            lambda: not np.isclose(apart(), 3),
+            "by what does `np.var` divide when it is not told otherwise, and by what does a sample "
+            "variance?",
+        ),
+        (
+            lambda: not np.isclose(apart(), np.sqrt(2)),
+            "does a mean of three seeds scatter as much as one seed?",
+        ),
+        (
+            lambda: np.isclose(apart(), 2 / np.sqrt(2 / 3)),
+            "for 3 4 5 and 1 2 3 the means differ by 2, and both sample variances are 1: what is "
+            "the standard error, and is it multiplied or divided by?",
         ),
         (
             lambda: np.isclose(
-                standard_errors_apart([1, 2], [1, 4, 4]), -1.5 / np.sqrt(0.5 / 2 + 3 / 3)
+                standard_errors_apart(np.array([1.0, 2.0]), np.array([1.0, 4.0, 4.0])),
+                -1.5 / np.sqrt(0.5 / 2 + 3 / 3),
             ),
-            "try 1 2 against 1 4 4: the numbers of seeds may differ, and a variance divides by n - 1.",
+            "and for 1 2 against 1 4 4? There are two and three seeds, and variances differ from "
+            "standard deviations.",
         ),
     ]
 
 
-@exercise("9.2", method="TODO", nearly="TODO")
+@exercise(
+    "9.2",
+    method="solve for the two parts: `shared` is what is left when very many vote, `own` is what "
+    "`r1` has beyond it; put both into the formula.",
+    nearly="shared = r_all, own = r1 - r_all; the answer is shared + own / ...",
+)
 def exercise_9_2(foretold):
     return [
         (
+            lambda: foretold(0.8, 0.5, 1) is not None,
+            "what is given back? Does the function end with `return`?",
+        ),
+        (
             lambda: np.isclose(foretold(0.8, 0.5, 1), 0.8),
-            "with one exemplar it must give r1 itself.",
+            "with M = 1, does it give back what was measured for one exemplar?",
         ),
         (
-            lambda: abs(foretold(0.8, 0.5, 10**9) - 0.5) < 1e-6,
-            "which part is left when very many vote?",
+            lambda: abs(foretold(0.8, 0.5, 10**9) - 0.5) < 1e-3,
+            "which part is left when very many vote, and does yours come to it?",
         ),
         (
-            lambda: np.isclose(foretold(0.8, 0.5, 2), 0.65),
-            "own = r1 - shared. The mean of M independent errors has a variance of own / M; "
-            "R-l2 is a square already.",
+            lambda: not np.isclose(foretold(0.8, 0.5, 4), 0.65),
+            "is R-l2 an error, or the square of one? What does the mean of M do to a variance?",
+        ),
+        (
+            lambda: np.isclose(foretold(0.8, 0.5, 4), 0.575),
+            "r1 = .8 and r_all = .5: how large is `own`, and a quarter of it?",
         ),
     ]
 
 
-@exercise("9.3", method="TODO", nearly="TODO")
+@exercise(
+    "9.3",
+    method="draw many rows of 12 normal numbers with standard deviation .01, take the largest of "
+    "each row, and average those.",
+    nearly="with `draws = np.random.default_rng(0).normal(0, 0.01, size=(20_000, 12))`, "
+    "`draws.max(axis=1)` holds the best of each twelve.",
+)
 def exercise_9_3(flattery):
     return [
         (
-            lambda: flattery > 0,
+            lambda: np.isfinite(float(flattery)) and flattery > 0.001,
             "the largest of twelve numbers around 0: on which side does it tend to lie?",
         ),
+        (lambda: abs(flattery - 1.63) > 0.2, "by how much does each rho scatter: by 1, or by .01?"),
         (
             lambda: flattery < 0.025,
-            "the *average* of the maximum is asked, over many repetitions of twelve epochs.",
+            "that is a stroke of luck among very many draws. What is the *average* of the largest "
+            "of twelve?",
         ),
         (
             lambda: abs(flattery - 0.0163) < 0.001,
-            "draw many rows of 12, take each row's largest, average those.",
+            "how often did you draw twelve, and did you average the largest of each twelve?",
         ),
     ]
 
 
-@exercise("9.4", method="TODO", nearly="TODO")
+@exercise(
+    "9.4",
+    method="a: what a model does with a pair; b: count what is equally likely; c: exercise 9.1; d: "
+    "look on which dives the figure's numbers were measured; e: what the bench cannot say.",
+    nearly="two are true. b is one of them; a and e are not.",
+)
 def exercise_9_4(true_statements):
     return [
+        (lambda: letters(true_statements) <= set("abcde"), "which of the letters a to e?"),
         (
-            lambda: "a" not in true_statements,
-            "who would notice? The program knows ids, and the model gives its verdict as always.",
+            lambda: "a" not in letters(true_statements),
+            "on a: who looks at the difference? The program knows ids, and the model gives its "
+            "verdict on the copy as on any other exemplar.",
         ),
-        (lambda: "b" in true_statements, "ten of forty are drawn, all equally likely."),
         (
-            lambda: "c" not in true_statements,
-            "compare with exercise 9.1: how many standard errors are that with five seeds?",
+            lambda: "b" in letters(true_statements),
+            "on b: ten of forty are drawn, all equally likely. How often is a certain one among "
+            "them?",
         ),
-        (lambda: "d" in true_statements, "on which dives were the curves of the figure measured?"),
         (
-            lambda: "e" not in true_statements,
-            "what does the bench keep still, and who made its features?",
+            lambda: "c" not in letters(true_statements),
+            "on c: with five seeds a side, how many standard errors of exercise 9.1 is that?",
+        ),
+        (
+            lambda: "d" in letters(true_statements),
+            "on d: on which dives were the curves of that figure measured?",
+        ),
+        (
+            lambda: "e" not in letters(true_statements),
+            "on e: which part stands still on the bench, and what had it been trained for?",
         ),
     ]
