@@ -35,6 +35,13 @@ try:
 except ModuleNotFoundError as error:
     sys.exit(f"error: {describe_missing([error.name])}")
 
+CHOSEN = {"val": "chosen on validation", "last": "the last"}
+FILLED = {
+    "nearest difficulty": "filled up from the nearest difficulty",
+    "any": "filled up from any group",
+    "fewer": "with fewer than asked for",
+}  # queries whose own group has too few exemplars
+
 # What each command does is imported in it, once its options are read: torch alone takes seconds to
 # import, which --help and a typo would pay for.
 
@@ -92,7 +99,8 @@ def train(datasets, recipe, knobs, system, with_difficulty, seed, as_json, **how
     for run in trained:
         click.echo(f"run: {run.folder}")
         for row in run.metrics:
-            click.echo(f"{row['selected_on']:>5} epoch {row['epoch']:>3}: {_summary(row)}")
+            how = CHOSEN.get(row["selected_on"], f"chosen on {row['selected_on']}")
+            click.echo(f"{row['split']} split, epoch {row['epoch']} ({how}): {_summary(row)}")
     if len(trained) > 1:
         click.echo(protocol_text([run.metrics[0] for run in trained if run.metrics]))
 
@@ -109,7 +117,8 @@ def evaluate(runs, dataset, split, exemplars, device, workers, as_json) -> None:
     """Evaluate trained RUNs (or all in a folder of runs) from their folders.
 
     Of several runs - the folds of a task, the classes of a benchmark, seeds - the table of the
-    protocol is printed: rho a fold and a dataset, and the Fisher-z mean over the datasets.
+    protocol is printed: rho a fold and a dataset, and the Fisher-z mean over those datasets whose
+    names begin alike (aqa7-diving, aqa7-gym-vault).
     """
     asked = parse_exemplars(exemplars)
     check_installation()
@@ -127,7 +136,7 @@ def evaluate(runs, dataset, split, exemplars, device, workers, as_json) -> None:
         doubts = run.origin_doubts + (run.doubts() if other else training_doubts(run.task))
         row = metrics_row(run.task, judged, split=split, device=run.device, doubts=doubts)
         voted = 0 if run.recipe.system == "mlp" else asked or run.recipe.exemplars
-        rows.append(row | {"exemplars": voted})
+        rows.append(row | {"exemplars": voted, "run": str(folder)})
     _warn_of(rows)
     if as_json:
         print_json(rows)
@@ -180,8 +189,9 @@ def _summary(row: dict) -> str:
         text += " (95 % {:.3f} .. {:.3f})".format(*row["spearman_95"])
     text += f", R-l2 x100 {row['rl2_x100']:.4f} over the range {low:g} .. {high:g}"
     text += f", {row['n_test']} samples"
-    fallbacks = {name: n for name, n in (row.get("fallbacks") or {}).items() if n}
-    return text + (f", queries without a full group of exemplars: {fallbacks}" if fallbacks else "")
+    counts = (row.get("fallbacks") or {}).items()
+    filled = [f"{n} {FILLED.get(name, name)}" for name, n in counts if n]
+    return text + ("; queries short of exemplars: " + ", ".join(filled) if filled else "")
 
 
 if __name__ == "__main__":

@@ -62,6 +62,16 @@ def test_score_names_the_exemplars(trained):
     assert scored["interval_90"][0] <= scored["score"] <= scored["interval_90"][1]
 
 
+def test_train_says_which_split_and_how_its_epoch_was_chosen(trained):
+    folder, out, _ = trained
+    knobs = ["--recipe", "smoke", "--with-difficulty", "--set", "epochs=1"]
+    command = ["train", str(folder / "dives"), *knobs, "--out", str(out)]
+    said = CliRunner().invoke(main, command).stdout.splitlines()
+    assert said[1].startswith("test split, epoch 0 (chosen on validation): Spearman ")
+    assert said[2].startswith("test split, epoch 0 (the last): Spearman ")
+    assert "filled up from the nearest difficulty" in said[1] and "{" not in said[1]
+
+
 def test_exemplars_mean_the_same_in_evaluate_and_in_score(trained):
     folder, out, _ = trained
     video = str(folder / "dives" / "videos" / "dive-00001.mp4")
@@ -211,6 +221,7 @@ def test_a_dataset_whose_test_split_was_learnt_from_is_said(trained, tmp_path):
             "'gpu' is no device; write auto, cpu, cuda",
         ),
         (["evaluate", "nowhere"], "no run"),
+        (["evaluate", "RUN", "--split", "tset"], "'tset'; it has test, train, val"),
         (
             ["train", "DIVES", "--recipe", "smoke", "--device", "meta", "--out", "NEW"],
             "'meta' is no device that the kit can use; write auto, cpu, cuda",

@@ -23,14 +23,17 @@ from corelib.figures.style import (
     SKY,
     VERMILLION,
     bare,
+    count_on,
     drawing,
     evenly,
+    legend_below,
     numbers,
     one_for_one,
     panels,
     styled,
 )
 
+UNSEEN = 0.01  # points: what moves a score by less is drawn as nothing
 LOWERS_RAISES = LinearSegmentedColormap.from_list("lowers_raises", [VERMILLION, "white", BLUE])
 
 
@@ -52,7 +55,7 @@ def score_steps(
     names = [f"snippet {place + 1}" for place in range(len(parts))] if names is None else [*names]
     one_for_one(names=names, parts=parts)
     rest = score - reference - parts.sum()
-    if abs(rest) > 0.01 * max(abs(score - reference), np.abs(parts).max()):
+    if abs(rest) > max(0.01 * max(abs(score - reference), np.abs(parts).max()), UNSEEN / 2):
         parts, names = np.append(parts, rest), [*names, "not explained"]
     title = title or f"From {reference:.3g}, the exemplars' mean, to {score:.3g}"
     figure, [[axis]] = panels(size=(8.5, 1.5 + 0.42 * len(parts)), title=title)
@@ -61,7 +64,8 @@ def score_steps(
     for line, (name, part) in enumerate(zip(names, parts, strict=True)):
         colour = PALE if name == "not explained" else BLUE if part >= 0 else VERMILLION
         axis.barh(line, part, left=left, color=colour, height=0.6)
-        axis.annotate(f"{part:+.2f}", (max(left, left + part), line), **beside)
+        said = f"{part:+.2f}" if abs(part) >= UNSEEN / 2 else "0.00"
+        axis.annotate(said, (max(left, left + part), line), **beside)
         left += part
     own, others = f"query, {score:.3g}", f"exemplars, {reference:.3g}"
     axis.axvline(reference, color=BLACK, linestyle=":", linewidth=1.5, label=others)
@@ -70,6 +74,9 @@ def score_steps(
     axis.set_xlabel("predicted score")
     axis.use_sticky_edges = False
     axis.margins(x=0.15)
+    low, high = axis.get_xlim()  # at least 1 % of the score: what is nothing looks like nothing
+    room = max(0, 0.01 * max(abs(reference), abs(score)) - (high - low)) / 2
+    axis.set_xlim(low - room, high + room)
     axis.legend(**BESIDE)
     return figure
 
@@ -100,8 +107,8 @@ def attribution_strip(
     for column, number in enumerate(shown):
         above, below = (figure.add_subplot(grid[row, column]) for row in (0, 1))
         _draw_moment(above, below, frames, heat, inside, number)
-        below.set_xlabel(f"{number}", fontsize=10, labelpad=2)
-    _draw_course(figure.add_subplot(grid[2, :]), heat, inside)
+        below.set_xlabel(f"{number}" if number else "frame 0", fontsize=10, labelpad=2)
+    _draw_course(figure, figure.add_subplot(grid[2, :]), heat, inside)
     figure.get_layout_engine().set(w_pad=0.02, wspace=0)
     return figure
 
@@ -120,11 +127,11 @@ def attribution_moment(
     frames, heat, inside: as attribution_strip takes them; moment: 0..T-1
     """
     frames, heat, inside = _checked(frames, heat, inside)
-    shape = {"size": (10, 3), "width_ratios": [1, 1, 2.4]}
+    shape = {"size": (10, 3.3), "width_ratios": [1, 1, 2.4]}
     figure, [[plain, laid, course]] = panels(1, 3, title=title, **shape)
     _draw_moment(plain, laid, frames, heat, inside, moment)
-    _draw_course(course, heat, inside)
-    course.axvline(moment, color=BLACK, linewidth=1.5, gid="moment")
+    course.axvline(moment, color=BLACK, linewidth=1.5, gid="moment", label="this frame")
+    _draw_course(figure, course, heat, inside)
     return figure
 
 
@@ -144,7 +151,7 @@ def _draw_moment(plain: Axes, laid: Axes, frames, heat, inside, moment: int) -> 
     """A frame, bordered where it is inside the span, and the same in grey under its heat."""
     frame, strength = frames[moment], heat[moment]
     H, W = frame.shape[:2]
-    limit = np.abs(heat).max() or 1.0
+    limit = max(np.abs(heat).max(), UNSEEN / heat[0].size)
     plain.imshow(frame)
     laid.imshow(frame.mean(axis=2), cmap="gray", vmin=-150, vmax=255)
     look = {"extent": (-0.5, W - 0.5, H - 0.5, -0.5), "interpolation": "bilinear"}
@@ -154,8 +161,8 @@ def _draw_moment(plain: Axes, laid: Axes, frames, heat, inside, moment: int) -> 
     bare(laid)
 
 
-def _draw_course(axis: Axes, heat: np.ndarray, inside: np.ndarray) -> None:
-    """A bar a frame, the sum of its heat, and the known span behind it."""
+def _draw_course(figure: Figure, axis: Axes, heat: np.ndarray, inside: np.ndarray) -> None:
+    """A bar a frame, the sum of its heat, and the known span behind it; below, what is what."""
     curve = heat.sum(axis=(1, 2))
     raises, lowers = curve.clip(min=0), curve.clip(max=0)
     axis.bar(range(len(curve)), raises, width=0.9, color=BLUE, label="raises the score")
@@ -166,8 +173,10 @@ def _draw_course(axis: Axes, heat: np.ndarray, inside: np.ndarray) -> None:
         axis.axvspan(start - 0.5, end - 0.5, label=label, **shade)
     axis.axhline(0, color=BLACK, linewidth=0.8)
     axis.set(xlim=(-0.6, len(curve) - 0.4), xlabel="frame", ylabel="points")
-    axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.legend(loc="best", fontsize=10)
+    if np.abs(curve).max() < UNSEEN:
+        axis.set_ylim(-UNSEEN, UNSEEN)
+    count_on(axis.xaxis)
+    legend_below(figure, axis, 4)
 
 
 def _spans(inside: np.ndarray) -> np.ndarray:
@@ -182,7 +191,7 @@ def attributed_moments(
     """The heat of many videos, a row each: see whether it moves with the span of the fault.
 
     curves: [N, T] contributions a frame, drawn relative to the row's largest; spans: bool [N, T],
-    outlined in black; kinds: [N] names of the faults, by which the rows are sorted (and by the
+    between black lines; kinds: [N] names of the faults, by which the rows are sorted (and by the
     beginning of the span).
     """
     curves, spans, kinds = (
@@ -197,10 +206,10 @@ def attributed_moments(
     order = np.lexsort([spans.argmax(axis=1), kinds])
     curves, spans, kinds = curves[order], spans[order], kinds[order]
     N = len(curves)
-    title = title or f"{N} videos: blue raises the score, vermillion lowers it"
+    title = title or f"{N} videos: blue raises the score, vermillion lowers it (a row, a scale)"
     figure, [[axis]] = panels(size=(9, 1.5 + max(0.11 * N, 1.2)), title=title)
     largest = np.abs(curves).max(axis=1, keepdims=True)
-    relative = curves / np.where(largest > 0, largest, 1)
+    relative = curves / np.maximum(largest, UNSEEN)
     axis.imshow(relative, cmap=LOWERS_RAISES, vmin=-1, vmax=1, aspect="auto")
     side = {"color": BLACK, "linewidth": 1.5, "solid_capstyle": "butt", "gid": "span"}
     for row, span in enumerate(spans):
@@ -211,7 +220,7 @@ def attributed_moments(
         axis.axhline(border, color=BLACK, linewidth=0.6)
     middles = np.convolve([-0.5, *borders, N - 0.5], [0.5, 0.5], "valid")
     axis.set_yticks(middles, [name.replace("_", " ") for name in np.unique(kinds)])
-    axis.set_xlabel("frame of the clip")
+    axis.set_xlabel("frame of the clip (black lines: the fault begins and ends)")
     axis.grid(False)
     return figure
 

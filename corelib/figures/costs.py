@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from corelib.figures.style import BLACK, BLUE, GROUP_COLOURS, ORANGE, legend_below, panels, styled
 
@@ -36,12 +37,17 @@ def cost_growth(parts: Mapping[str, pd.DataFrame], *, title: str = "") -> Figure
         for axis, name, colour in ((above, "seconds", BLUE), (below, "gb", ORANGE)):
             axis.loglog(size, part[name].clip(lower=1e-3), "o-", color=colour)
         expected = part["seconds"].iloc[-1] * size / size[-1]
-        above.loglog(size, expected, "--", color=BLACK, linewidth=1.2)
+        line = {"color": BLACK, "linewidth": 1.2, "label": "proportional to the size"}
+        above.loglog(size, expected, "--", **line)
         above.set_title(f"slope {growth(size, part['seconds']):.2f} (expected 1)", fontsize=11)
         below.set(xlabel=label, xticks=size, xticklabels=[f"{value:g}" for value in size])
-        below.minorticks_off()
-    axes[0, 0].set_ylabel("seconds")
-    axes[1, 0].set_ylabel("GB added")
+        below.xaxis.set_minor_locator(NullLocator())
+    for axis, name in zip(axes[:, 0], ("seconds", "GB of memory added"), strict=True):
+        axis.set_ylabel(name)
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_locator(NullLocator())
+    legend_below(figure, axes[0, 0], 1)
     return figure
 
 
@@ -61,7 +67,8 @@ def progress_for_cost(histories: Mapping[str, list[pd.DataFrame]], *, title: str
             curves = [history[[column, "val_spearman"]].to_numpy(float).T for history in judged]
             for curve in curves:
                 axis.plot(*curve, color=colour, linewidth=1, alpha=0.45)
-            axis.plot(*np.mean(curves, axis=0), color=colour, marker="o", label=name)
+            label = f"{name}, mean of {len(seeds)} (thin)" if len(seeds) > 1 else name
+            axis.plot(*np.mean(curves, axis=0), color=colour, marker="o", label=label)
     axes[0].set(xlabel="clips encoded in training", ylabel="validation rho (higher is better)")
     axes[1].set(xlabel="seconds of training")
     legend_below(figure, axes[0], 3)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from corelib.figures.style import (
     BLUE,
     PALE,
+    count_on,
     identity_line,
     limits,
     numbers,
@@ -44,23 +45,28 @@ def judges_agreement(marks: Sequence[ArrayLike], *, title: str = "") -> Figure:
     spots, counts = np.unique(np.column_stack([mean.round(1), each]), axis=0, return_counts=True)
     left.scatter(*spots.T, s=12 + 110 * counts / counts.max(), color=BLUE, alpha=0.55, linewidth=0)
     identity_line(left, *limits(mean, each))
-    left.set(xlabel="mean of the panel", ylabel="mark of one judge")
+    left.set(xlabel="mean mark of the panel", ylabel="mark of one judge (larger dot: more)")
     step = 0.5 if np.allclose(ranges * 2, np.round(ranges * 2)) else max(np.ptp(ranges) / 12, 0.1)
     edges = np.arange(-step / 2, ranges.max() + step, step)
     right.hist(ranges, bins=edges, color=BLUE, edgecolor="white")
-    right.set(xlabel="highest minus lowest mark", ylabel="panels")
+    right.set(xlabel="highest minus lowest mark (points)", ylabel="number of panels")
+    count_on(right.yaxis)
     return figure
 
 
 @styled
 def judge_against_panel(
-    given: ArrayLike, panel_marks: Sequence[ArrayLike], *, judge: str = "the judge", title: str = ""
+    given: ArrayLike,
+    panel_marks: Sequence[ArrayLike],
+    *,
+    judge: str = "the judge's",
+    title: str = "",
 ) -> Figure:
     """One judge's marks against those of panels: see whether the dots lie within the panels' bars.
 
     given: [N] the judge's marks, 0..10, N may be 0; panel_marks: [N] arrays [J] of the panels'
-    marks. Their mean is the dot's place, their lowest and highest are the ends of its bar. The
-    title says rho and the mean absolute error against the means.
+    marks. Their mean is the dot's place, their lowest and highest are the ends of its bar. judge:
+    whose marks they are. The title says rho and the mean absolute error against the means.
     """
     given = numbers(given, "given") if np.size(given) else np.empty(0)
     one_for_one(marks=given, panels=panel_marks)
@@ -73,7 +79,7 @@ def judge_against_panel(
         axis.plot([marks.min(), marks.max()], [y, y], **bar)
         axis.plot(x, y, "o", color=BLUE, alpha=0.75, zorder=2)
     identity_line(axis, 0, 10)
-    axis.set(xlabel="panel: mean mark, lowest to highest", ylabel=f"mark of {judge}")
+    axis.set(xlabel="marks of the panel (dot: mean, bar: range)", ylabel=f"{judge} mark")
     axis.set(xlim=(-0.3, 10.3), ylim=(-0.3, 10.3))
     axis.set_aspect("equal")
     return figure

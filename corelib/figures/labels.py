@@ -14,6 +14,7 @@ from corelib.figures.style import (
     BLACK,
     BLUE,
     GROUP_COLOURS,
+    count_on,
     legend_below,
     limits,
     numbers,
@@ -44,8 +45,9 @@ def score_panels(
         tied = f"{100 * tied_share(values):.1f} % ties"
         axis.hist(values, bins=bins, range=limits(values, margin=0), color=BLUE)
         axis.axvline(np.median(values), color=BLACK, linestyle="--", linewidth=1)
-        axis.set_title(f"{name}\n{len(values)}, {different} different, {tied}", fontsize=9)
-        axis.tick_params(labelsize=8)
+        axis.set_title(f"{name}\n{len(values)}, {different} different, {tied}", fontsize=10)
+        axis.tick_params(labelsize=9)
+        count_on(axis.yaxis)
     for axis in axes[:, 0]:
         axis.set_ylabel("samples")
     return figure
@@ -85,7 +87,7 @@ def rated_items(tasks: Mapping[str, pd.DataFrame], *, title: str = "") -> Figure
         below.set(xlabel="fold that tests it", xticks=sorted(trials["split"].astype(int).unique()))
     axes[0, 0].set_ylabel("item")
     axes[1, 0].set_ylabel("sum of the items")
-    legend_below(figure, axes[1, 0], 8)
+    legend_below(figure, axes[1, 0], 8, title="who performed")
     return figure
 
 
@@ -121,10 +123,12 @@ def exemplar_counts(
         share = 100 * np.arange(len(own) + 1) / len(own)
         climbs = np.log1p(np.append(own[:1], own))
         axis.step(climbs, share, where="post", label=f"{name}: {few}", **look)
-    axis.axvline(np.log1p(wanted), color=BLACK, linestyle="--", linewidth=1)
+    line = {"color": BLACK, "linestyle": "--", "linewidth": 1, "label": f"{wanted} wanted"}
+    axis.axvline(np.log1p(wanted), **line)
     most = max(np.max(own) for own in counts.values())
     ticks = [tick for tick in (0, 1, 3, 10, 30, 100, 300, 1000, 3000) if tick <= max(most, wanted)]
     axis.set_xticks(np.log1p(ticks), ticks)
-    axis.set(xlabel="training samples of the same group", ylabel="% of the test samples")
+    where = "training samples of the same group (logarithmic)"
+    axis.set(xlabel=where, ylabel="% of the test samples with at most so many")
     legend_below(figure, axis, 2)
     return figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
@@ -16,10 +17,13 @@ from corelib.figures.style import (
     ORANGE,
     PALE,
     VERMILLION,
+    count_on,
+    legend_below,
     numbers,
     panels,
     styled,
 )
+from corelib.tree import NARROW, ScoreGroups
 
 
 @styled
@@ -46,10 +50,11 @@ def pair_differences(
         weights = np.full(len(values), 100 / len(values))
         axis.hist(values, bins, weights=weights, label=f"{name} ({len(values):,} pairs)", **look)
         colour = BLACK if look["color"] == PALE else BLUE
-        axis.axvline(median, color=colour, linestyle="--", linewidth=1.8)
-    axis.set(xlabel="absolute difference of the two scores", ylabel="% of the pairs")
+        line = {"color": colour, "linestyle": "--", "linewidth": 1.8}
+        axis.axvline(median, label=f"their median, {median:.3g}", **line)
+    axis.set(xlabel="absolute difference of the two scores (points)", ylabel="% of the pairs")
     axis.set_xlim(0, bins[-1])
-    axis.legend()
+    axis.legend(**BESIDE)
     return figure
 
 
@@ -61,22 +66,21 @@ def intervals(
 
     differences: [P] score differences of training pairs, whose absolute values are drawn; edges:
     [R + 1], rising from 0, of the positive intervals. mirrored draws both orders of every pair and
-    the negative intervals too. A difference on an edge counts with the interval farther from zero,
-    one beyond the last edge with the last. Intervals without width are empty and marked.
+    the negative intervals too. Differences belong to intervals as tree.ScoreGroups labels them, one
+    beyond the last edge to the last. Intervals without width are empty and marked.
     """
     size = np.abs(numbers(differences, "differences"))
     edges = numbers(edges, "edges")
-    if len(edges) < 2 or (np.diff(edges) < 0).any():
-        raise ValueError(f"edges must be [R + 1] rising numbers, not {edges.tolist()}")
-    # A hair of tolerance: differences of half points miss the edges they lie on by rounding.
-    place = np.searchsorted(edges, size + 1e-4, side="right") - 1
-    share = 100 / len(size) * np.bincount(place.clip(0, len(edges) - 2), minlength=len(edges) - 1)
+    groups, half = ScoreGroups(edges), len(edges) - 1
+    place = groups.label(torch.as_tensor(size.clip(max=edges[-1]))).leaf.numpy() - half
+    share, empty = 100 / len(size) * np.bincount(place, minlength=half), ~groups.open.numpy()[half:]
     if mirrored:
         size, edges = np.concatenate([-size, size]), np.concatenate([-edges[:0:-1], edges])
-        share = np.concatenate([share[::-1], share]) / 2
-    found = f"each with {share.min():.2g} to {share.max():.2g} % of the pairs"
+        share, empty = (np.concatenate([part[::-1], part]) for part in (share / 2, empty))
+    held, closed = share[~empty], f" ({empty.sum()} empty)" if empty.any() else ""
+    found = f"{'the others' if closed else 'each'} with {held.min():.2g} to {held.max():.2g} %"
     shape = {"size": (10.5, max(3.9, 0.9 + 0.25 * len(edges))), "width_ratios": [2.2, 1]}
-    title = title or f"{len(share)} intervals, {found}"
+    title = title or f"{len(share)} intervals{closed}, {found} of the pairs"
     figure, [[left, right]] = panels(1, 2, title=title, **shape)
     for number, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
         left.axvspan(low, high, color=BLUE, alpha=0.16 if number % 2 else 0.04, linewidth=0)
@@ -84,12 +88,14 @@ def intervals(
     left.hist(size, bins=60, range=(-outer if mirrored else 0, outer), color=BLUE, alpha=0.75)
     for edge in edges:
         left.axvline(edge, color=VERMILLION, linewidth=1.2, gid="edge")
-    left.set(xlabel=f"{'' if mirrored else 'absolute '}score difference", ylabel="pairs")
+    what = f"{'' if mirrored else 'absolute '}score difference in points (lines: edges)"
+    left.set(xlabel=what, ylabel="number of pairs")
+    count_on(left.yaxis)
     left.set_xlim(-1.02 * outer if mirrored else -0.01 * outer, 1.02 * outer)
     left.grid(False)
     right.barh(range(len(share)), share, color=BLUE, alpha=0.75, height=0.75)
     right.set_yticks(range(len(share)), _interval_names(edges[:-1], edges[1:]))
-    right.set(xlabel="% of the pairs", ylim=(-0.6, len(share) - 0.4))
+    right.set(xlabel="% of the pairs", ylabel="interval", ylim=(-0.6, len(share) - 0.4))
     right.grid(axis="y", visible=False)
     return figure
 
@@ -122,23 +128,25 @@ def tree(
     figure, [[axis]] = panels(size=size, title=title or f"The most probable leaf, {found}")
     for level in range(depth + 1):
         _draw_level(axis, leaf, level)
+    axis.plot([], [], color=BLUE, linewidth=5, label="path to the most probable leaf")
     marks = {
-        "true difference": (true_difference, BLACK, "^"),
-        "predicted": (predicted, VERMILLION, "v"),
+        "true difference": (true_difference, BLACK, "^", -0.7),
+        "predicted": (predicted, VERMILLION, "v", -0.45),
     }
-    for name, (value, colour, marker) in marks.items():
+    for name, (value, colour, marker, height) in marks.items():
         if value is not None:
-            look = {"markersize": 11, "color": colour, "clip_on": False}
+            look = {"markersize": 11, "color": colour, "clip_on": False, "linestyle": ""}
             place = _place_in_leaves(float(value), left, right)
-            axis.plot(place, -0.55, marker, label=f"{name} {value:.3g}", **look)
+            axis.plot(place, height, marker=marker, label=f"{name} {value:.3g}", **look)
     turned = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"} if K > 4 else {}
     axis.set_xticks(range(K), _interval_names(left, right), **turned)
-    axis.set(xlim=(-0.6, K - 0.4), ylim=(-0.7, depth + 0.4), yticks=[])
-    axis.set_xlabel("interval of the score difference (numbers in the tree: % of the probability)")
+    axis.set(xlim=(-0.6, K - 0.4), ylim=(-0.85, depth + 0.4), yticks=[])
+    axis.set_xlabel(
+        "interval of the score difference (not to scale; in the tree: % of probability)"
+    )
     axis.grid(False)
     axis.spines["left"].set_visible(False)
-    if axis.get_legend_handles_labels()[0]:
-        axis.legend(loc="upper left")
+    legend_below(figure, axis, 3)
     return figure
 
 
@@ -163,8 +171,9 @@ def _draw_level(axis: Axes, leaf: np.ndarray, level: int) -> None:
 
 def _interval_names(left: np.ndarray, right: np.ndarray) -> list[str]:
     # Adding 0 turns the mirrored edge -0 into 0.
-    pairs = zip(left + 0.0, right + 0.0, strict=True)
-    return [f"{low:.3g} to {high:.3g}" + (" (empty)" if low == high else "") for low, high in pairs]
+    pairs, narrow = zip(left + 0.0, right + 0.0, strict=True), NARROW * right[-1]
+    empty = {True: " (empty)", False: ""}
+    return [f"{low:.3g} to {high:.3g}" + empty[bool(high - low <= narrow)] for low, high in pairs]
 
 
 def _place_in_leaves(value: float, left: np.ndarray, right: np.ndarray) -> float:
@@ -184,6 +193,7 @@ def exemplar_vote(
     true: float | None = None,
     *,
     names: Sequence[str] | None = None,
+    label: str = "score (points)",
     title: str = "",
 ) -> Figure:
     """How the exemplars vote on one query: see that the mean is steadier than each verdict.
@@ -211,6 +221,6 @@ def exemplar_vote(
         axis.axvline(true, color=BLACK, linestyle=":", label=f"true, {true:.3g}", zorder=1)
     names = [str(row + 1) for row in order] if names is None else [names[row] for row in order]
     axis.set(yticks=range(M), yticklabels=names, ylim=(-0.6, M - 0.4))
-    axis.set(ylabel="exemplar", xlabel="score")
+    axis.set(ylabel="exemplar", xlabel=label)
     axis.legend(**BESIDE)
     return figure

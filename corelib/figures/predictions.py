@@ -36,14 +36,16 @@ def score_scatter(
     groups: ArrayLike | None = None,
     spread: ArrayLike | None = None,
     system: str = "",
+    names: tuple[str, str] = ("true", "predicted"),
     title: str = "",
 ) -> Figure:
     """Predicted against true scores, and the residuals: see how near the dots lie to the line.
 
-    true, predicted: [N]; groups: [N], one colour each; spread: [N] standard deviation over the
-    exemplars, drawn as bars; label: what the scores are; system: "mlp" or "core", whose colour is
-    used where there are no groups (green for any other). A falling cloud on the right means that
-    low scores are predicted too high and high ones too low.
+    true, predicted: [N]; groups: [N] texts, one colour each, or numbers, on a scale of colours;
+    spread: [N] standard deviation over the exemplars, drawn as bars; label: what the scores are;
+    system: "mlp" or "core", whose colour is used where there are no groups (green for any other);
+    names: whose scores these are. A falling cloud on the right means that low scores are predicted
+    too high and high ones too low.
     """
     true = numbers(true, "true")
     predicted = numbers(predicted, "predicted", len(true))
@@ -52,22 +54,28 @@ def score_scatter(
     found = f"{np.median(np.abs(error)):.3g} over {len(true)} samples"
     title = title or f"Median absolute error {found}"
     figure, [[left, right]] = panels(1, 2, size=(10, 4.4), title=title)
-    for name, mask, colour in by_group(groups, len(true)):
+    ordered = groups is not None and np.asarray(groups).dtype.kind in "iuf"
+    for name, mask, colour in by_group(None if ordered else groups, len(true)):
         colour = colour if groups is not None else SYSTEM_COLOURS.get(system, GREEN)
-        dots = {"s": 30, "color": colour, "alpha": 0.75, "linewidth": 0}
+        dots = {"c": numbers(groups, "groups", len(true))} if ordered else {"color": colour}
+        dots |= {"s": 30, "alpha": 0.75, "linewidth": 0}
         if spread is not None:
             bars = {"fmt": "none", "ecolor": colour, "alpha": 0.35, "linewidth": 1}
             left.errorbar(true[mask], predicted[mask], spread[mask], **bars)
         left.scatter(true[mask], predicted[mask], label=name, **dots)
-        right.scatter(true[mask], error[mask], **dots)
+        drawn = right.scatter(true[mask], error[mask], **dots)
     reach, label = limits(true, predicted), label or "score"
     identity_line(left, *reach)
     right.axhline(0, color=BLACK, linewidth=1, linestyle=":")
-    left.set(xlabel=f"true {label}", ylabel=f"predicted {label}", xlim=reach, ylim=reach)
+    known, told = names
+    left.set(xlabel=f"{known} {label}", ylabel=f"{told} {label}", xlim=reach, ylim=reach)
     left.set_aspect("equal")
-    right.set(xlabel=f"true {label}", ylabel="predicted minus true")
-    if groups is not None:
-        right.legend(*left.get_legend_handles_labels(), **BESIDE)
+    right.set(xlabel=f"{known} {label}", ylabel=f"{told} minus {known}", title="dotted: no error")
+    if ordered:
+        figure.colorbar(drawn, label=getattr(groups, "name", None))
+    elif groups is not None:
+        title = getattr(groups, "name", None)
+        right.legend(*left.get_legend_handles_labels(), **BESIDE, title=title)
     return figure
 
 
@@ -106,7 +114,7 @@ def _errors_along(axis: Axes, known: pd.DataFrame, name: str) -> None:
     seaborn.regplot(known, x=name, y="error", ax=axis, color=BLUE, ci=None, **look)
     defined = known["error"].nunique() > 1
     rho = spearman(known[name], known["error"].abs()) if defined else float("nan")
-    axis.set_title(f"rho with the error's size {rho:+.2f}")
+    axis.set_title(f"line: trend; rho with the error's size {rho:+.2f}", fontsize=10)
 
 
 def _errors_of_each(axis: Axes, known: pd.DataFrame, name: str) -> None:
@@ -119,3 +127,4 @@ def _errors_of_each(axis: Axes, known: pd.DataFrame, name: str) -> None:
     bar = {"err_kws": {"linewidth": 2}, "capsize": 0.25}
     seaborn.pointplot(known, color=BLACK, **mean, **bar, **what)
     axis.tick_params(axis="x", rotation=90 if len(order) > 6 else 0)
+    axis.set_title("diamond: mean, bar: its 95 % interval", fontsize=10)

@@ -17,7 +17,9 @@ from corelib.figures.style import (
     VERMILLION,
     bare,
     by_group,
+    count_on,
     evenly,
+    legend_below,
     limits,
     numbers,
     one_for_one,
@@ -77,7 +79,7 @@ def _strips(films, captions, count, title, highlight=(0, 0)) -> Figure:
         for axis, number in zip(row, evenly(len(film), columns), strict=False):
             axis.imshow(film[number])
             bare(axis, VERMILLION if start <= number < end else None)
-            axis.set_xlabel(f"{number}", fontsize=10, labelpad=2)
+            axis.set_xlabel(f"{number}" if number else "frame 0", fontsize=10, labelpad=2)
         row[0].set_title(" ", fontsize=12)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.06, wspace=0, hspace=0.06)
     # A caption may be wider than its frame: it comes once the layout has found the places.
@@ -110,9 +112,10 @@ def score_histogram(
     look = {"color": colours, "label": names, "edgecolor": "white", "linewidth": 0.5}
     axis.hist(parts, bins=bins, range=limits(scores, margin=0), stacked=True, **look)
     axis.axvline(median, color=BLACK, linestyle="--", linewidth=1.5)
-    axis.set(xlabel=label, ylabel="samples")
+    axis.set(xlabel=label, ylabel="number of samples")
+    count_on(axis.yaxis)
     if groups is not None:
-        axis.legend(**BESIDE)
+        axis.legend(**BESIDE, title=getattr(groups, "name", None))
     return figure
 
 
@@ -143,7 +146,7 @@ def clip_grid(clip: ArrayLike, *, count: int = 16, columns: int = 8, title: str 
         axis.axis("off")
     for axis, number in zip(axes.flat, shown, strict=False):
         axis.imshow(frames[number])
-        axis.set_title(f"{number}", fontsize=10, pad=2)
+        axis.set_title(f"{number}" if number else "frame 0", fontsize=10, pad=2)
     return figure
 
 
@@ -173,6 +176,9 @@ def snippet_layout(starts: ArrayLike, length: int, frames: int, *, title: str = 
         top.text(start + length / 2, row, f"{start}-{start + length - 1}", **look)
     top.set(ylabel="snippet", yticks=range(0, S, 1 + S // 12), ylim=(S - 0.4, -0.6))
     bottom.bar(np.arange(frames) + 0.5, uses, width=1, color=PALE)
-    bottom.bar(unseen + 0.5, max(uses.max(), 1), width=1, color=VERMILLION)
+    cross = {"color": VERMILLION, "markeredgewidth": 2, "clip_on": False, "label": "never seen"}
+    if len(unseen):
+        bottom.plot(unseen + 0.5, np.zeros(len(unseen)), "x", gid="unseen", **cross)
+        legend_below(figure, bottom, 1)
     bottom.set(xlabel="frame", ylabel="times\nused", xlim=(0, frames), yticks=range(uses.max() + 1))
     return figure

@@ -7,11 +7,12 @@ import io
 from collections.abc import Callable, Iterable, Sized
 from pathlib import Path
 
-import matplotlib
 import matplotlib.style
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -48,14 +49,7 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
         with matplotlib.style.context(STYLE, after_reset=True):
             figure = draw(*arguments, **keywords)
             # Ticks take their style when they are first drawn: here, inside the context.
-            both = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
-            logarithmic = [axis for axis in both if axis.get_scale() == "log"]
-            for axis in logarithmic:
-                for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
-                    tick.label1.set_parse_math(True)
-                    tick.label2.set_parse_math(True)
-            with matplotlib.rc_context({"text.parse_math": bool(logarithmic)}):
-                figure.draw_without_rendering()
+            figure.draw_without_rendering()
         return figure
 
     return drawn_in_style
@@ -120,9 +114,10 @@ def limits(*values: np.ndarray, margin: float = 0.05) -> tuple[float, float]:
 
 
 def identity_line(axes: Axes, low: float, high: float) -> None:
-    """The line on which predicted equals true; the artist's gid is "identity"."""
+    """The line on which both axes' values are equal; the artist's gid is "identity"."""
     look = {"color": BLACK, "linewidth": 1, "linestyle": ":", "zorder": 1}
     axes.plot([low, high], [low, high], gid="identity", **look)
+    axes.set_title("dotted: both equal")
 
 
 def bare(axes: Axes, border: str | None = None) -> None:
@@ -133,10 +128,16 @@ def bare(axes: Axes, border: str | None = None) -> None:
         spine.set(visible=border is not None, edgecolor=border or BLACK, linewidth=4)
 
 
-def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
-    """The legend of one of the axes, below the whole figure."""
-    handles = axes.get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=columns)
+def legend_below(figure: Figure, axes: Axes, columns: int, more: Iterable[Artist] = (), **look):
+    """The legend of one of the axes, and of `more`, below the whole figure."""
+    handles = [*axes.get_legend_handles_labels()[0], *more]
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, **look)
+
+
+def count_on(*axes: Axis) -> None:
+    """Ticks at whole numbers alone: of epochs, frames, samples."""
+    for axis in axes:
+        axis.get_major_locator().set_params(integer=True)
 
 
 def by_group(groups: ArrayLike | None, length: int) -> list[tuple[str, np.ndarray, str]]:

@@ -18,7 +18,7 @@ from corelib.data.samples import DatasetError, SampleTable
 from corelib.data.video import read_video, write_video
 from corelib.figures import plots
 from corelib.figures.bench import Bench
-from corelib.tree import quantile_edges
+from corelib.tree import ScoreGroups, quantile_edges
 
 
 def _picture(width: int) -> ipywidgets.Image:
@@ -71,7 +71,7 @@ def be_the_judge(
 
     def compare() -> None:
         judged = [panels[row] for row in order[: len(given)]]
-        figure.value = plots.judge_against_panel(given, judged, judge="you")._repr_png_()
+        figure.value = plots.judge_against_panel(given, judged, judge="your")._repr_png_()
 
     give.on_click(judge)
     following.on_click(show_dive)
@@ -107,10 +107,11 @@ def intervals_by_depth(
 
     def redraw(_=None) -> None:
         edges = quantile_edges(differences, slider.value)
-        widths = np.diff(edges)
+        groups = ScoreGroups(edges)
+        widths = groups.scale[groups.open]
         text.value = (
-            f"{2 * len(widths)} leaves, {2 * np.count_nonzero(widths)} of them open; widest"
-            f" interval {widths.max():.2f}, narrowest open one {widths[widths > 0].min():.2f}"
+            f"{groups.leaves} leaves, {len(widths)} of them open; widest interval"
+            f" {widths.max():.2f}, narrowest open one {widths.min():.2f}"
         )
         figure.value = plots.intervals(differences, edges)._repr_png_()
 
@@ -222,18 +223,18 @@ def exemplar_bench(
     queries      rows to choose from: the validation split, or the test split where there is none
     count, seed  M and the seed of the draw from the training split, to begin with
 
-    Returns a box of the query, the slider "M", the "seed", plots.exemplar_vote, a sentence, the
-    exemplar whose pair is looked at and plots.tree of that pair. Raises ValueError for a model
+    Returns a box of the query, the sliders "exemplars" and "seed", plots.exemplar_vote, a sentence,
+    the exemplar whose pair is looked at and plots.tree of that pair. Raises ValueError for a model
     without a tree and for no query.
     """
     bench = Bench(model, features, table, targets, groups)
     ids, targets = bench.ids, bench.targets
     most = min(30, len(bench.pool))
     query = ipywidgets.Dropdown(description="query", options=bench.choices(queries))
-    slider = ipywidgets.IntSlider(min(count, most), min=1, max=most, description="M")
+    slider = ipywidgets.IntSlider(min(count, most), min=1, max=most, description="exemplars")
     slider.continuous_update = False
     drawn = ipywidgets.BoundedIntText(seed, min=0, max=9999, description="seed")
-    pair = ipywidgets.Dropdown(description="exemplar", options=[])
+    pair = ipywidgets.Dropdown(description="tree against", options=[])
     answer, voted, decided = ipywidgets.HTML(), _picture(760), _picture(900)
 
     def show_pair(_=None) -> None:

@@ -7,6 +7,7 @@ which average is where decides the last digits: here they are.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def run_folders(folders: Iterable[Path]) -> list[Path]:
 
 
 def protocol_table(rows: Iterable[Mapping]) -> pd.DataFrame:
-    """Rows of metrics.json -> one line a dataset and system, below several datasets their average.
+    """Rows of metrics.json -> one line a dataset and system, below a benchmark's their average.
 
     Columns: dataset, system, with_difficulty, recipe, exemplars, seeds, folds (rho of each, a list;
     empty where the split is fixed), spearman, spearman_sd, rl2_x100, rl2_x100_sd, score_range,
@@ -88,15 +89,22 @@ def protocol_table(rows: Iterable[Mapping]) -> pd.DataFrame:
     Over folds rho and R-l2 are plain means (as published for JIGSAWS). Over datasets rho is
     averaged by Fisher's z and R-l2 plainly, for each seed alone. The spread is the standard
     deviation over the seeds, nan for a single one. An undefined rho makes every average that it
-    belongs to nan: nothing is left out. A dataset's score range spans its folds.
+    belongs to nan: nothing is left out. A dataset's score range spans its folds. Datasets belong to
+    one benchmark where their names begin with the same word and a hyphen, as aqa7-diving. Rows with
+    a `run` that nothing else tells apart have its name beside the recipe's.
     """
     system = ["system", "with_difficulty", "recipe", "exemplars"]
     frame = pd.DataFrame(list(rows))
     if "fold" not in frame:
         frame["fold"] = None
-    frame = frame.drop_duplicates(["dataset", *system, "seed", "fold"], keep="last")
+    alone = ["dataset", *system, "seed", "fold"]
+    if "run" in frame:
+        alike = frame.duplicated(alone, keep=False)
+        frame.loc[alike, "recipe"] += ", " + frame.loc[alike, "run"]
+    frame = frame.drop_duplicates(alone, keep="last")
+    frame["benchmark"] = [re.sub("(?<=-).*", "", name) for name in frame["dataset"]]
     lines = []
-    for key, part in frame.groupby(system, sort=False):
+    for (*key, benchmark), part in frame.groupby([*system, "benchmark"], sort=False):
         found = part.groupby(["dataset", "seed"], sort=False)[["spearman", "rl2_x100"]]
         per_seed, own_lines = found.agg(_mean), []  # over folds
         for name, own in part.groupby("dataset", sort=False):
@@ -105,7 +113,7 @@ def protocol_table(rows: Iterable[Mapping]) -> pd.DataFrame:
             line = {"dataset": name, **dict(zip(system, key, strict=True))}
             line |= _over_seeds(per_seed.loc[name]) | {"folds": folds}
             own_lines.append(line | {"score_range": _span(own["score_range"]), "n_test": tested})
-        if len(own_lines) > 1:
+        if len(own_lines) > 1 and benchmark.endswith("-"):
             ways = {"spearman": fisher_z_mean, "rl2_x100": _mean}
             seeds = per_seed.groupby("seed", sort=False).agg(ways)
             tested = sum(line["n_test"] for line in own_lines)
@@ -134,7 +142,8 @@ def _span(ranges: pd.Series) -> list[float]:
 
 def protocol_text(rows: Iterable[Mapping]) -> str:
     """`protocol_table` for a terminal: a line each, with the score range that R-l2 divides by."""
-    lines = [f"{'dataset':<26}{'system':<17}{'rho':<17}{'R-l2 x100':<17}{'tested':<8}range, folds"]
+    lines = ["dataset, system, recipe, exemplars, seeds, rho, R-l2 x100, tested".split(", ")]
+    lines[0].append("range, folds")
     for row in protocol_table(rows).itertuples():
         system = "CoRe" if row.system == "core" else "I3D+MLP"
         system += " (w/ DD)" if row.with_difficulty else ""
@@ -145,9 +154,11 @@ def protocol_text(rows: Iterable[Mapping]) -> str:
         where = "{:g} .. {:g}".format(*row.score_range) if row.score_range else ""
         if row.folds:
             where += "; rho of each fold " + " ".join(f"{fold:.3f}" for fold in row.folds)
-        told = f"{row.dataset:<26}{system:<17}{rho:<17}{distance:<17}{row.n_test:<8}{where}"
-        lines.append(told.rstrip())
-    return "\n".join(lines)
+        who = [row.dataset, system, row.recipe, f"{row.exemplars or '-'}", f"{row.seeds}"]
+        lines.append([*who, rho, distance, f"{row.n_test}", where])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = [[cell.ljust(n) for cell, n in zip(line, widths, strict=True)] for line in lines]
+    return "\n".join("  ".join(line).rstrip() for line in padded)
 
 
 def _stated(mean: float, deviation: float) -> str:

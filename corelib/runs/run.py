@@ -112,7 +112,10 @@ class Run:
         """
         queries = self.table.rows(split)
         if len(queries) == 0:
-            raise DatasetError(f"{self.table.folder}: no sample has split {split!r}")
+            there = ", ".join(sorted(set(self.table.samples["split"].astype(str))))
+            raise DatasetError(
+                f"{self.table.folder}: no sample has split {split!r}; it has {there}"
+            )
         whom = {"queries": queries, "pool": self.task.pool, "exemplars": exemplars}
         how = {"device": self.device, "workers": workers, "progress": progress}
         judged = evaluate(self.model, self.source, self.task, **whom, **how)

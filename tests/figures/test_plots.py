@@ -229,6 +229,12 @@ def vertical_lines(axes):
     return sorted({x[0] for x in whole if x[0] == x[1]})
 
 
+def legend(figure):
+    """What stands in the legends below or beside the axes."""
+    boxes = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
+    return [text.get_text() for box in boxes if box for text in box.get_texts()]
+
+
 def tick_names(axis):
     return [label.get_text() for label in axis.get_ticklabels()]
 
@@ -240,7 +246,7 @@ def test_film_strip_shows_the_frames_it_numbers():
     figure = plots.film_strip(film(21), count=5, marks=[7.5, 8.0], highlight=(5, 11))
     shown = [int(axis.get_images()[0].get_array()[0, 0, 0]) for axis in figure.axes]
     assert shown == [0, 5, 10, 15, 20]
-    assert [axis.get_xlabel() for axis in figure.axes] == ["0", "5", "10", "15", "20"]
+    assert [axis.get_xlabel() for axis in figure.axes] == ["frame 0", "5", "10", "15", "20"]
     assert [bool(axis.spines["top"].get_visible()) for axis in figure.axes] == [
         False,
         True,
@@ -365,8 +371,15 @@ def test_intervals_draw_their_edges_and_share_of_pairs():
     # 0.2 0.7 | 1.0 (on the edge: farther from zero) 1.5 2 | 5 7 12
     assert [bar.get_width() for bar in figure.axes[1].patches] == [25, 37.5, 37.5]
     assert tick_names(figure.axes[1].yaxis) == ["0 to 1", "1 to 2.5", "2.5 to 30"]
-    with pytest.raises(ValueError, match="rising"):
+    with pytest.raises(ValueError, match="must rise"):
         plots.intervals(differences, [0, 2, 1])
+
+
+def test_intervals_as_narrow_as_rounding_are_empty_as_score_groups_say():
+    figure = plots.intervals([1, 2.5, 2.5, 20], [0, 2.5, 2.5 + 4e-15, 30])
+    assert [bar.get_width() for bar in figure.axes[1].patches] == [25, 0, 75]
+    assert tick_names(figure.axes[1].yaxis)[1] == "2.5 to 2.5 (empty)"
+    assert figure.get_suptitle().startswith("3 intervals (1 empty), the others with 25 to 75 %")
 
 
 def test_mirrored_intervals_are_symmetric():
@@ -388,14 +401,12 @@ def test_a_tree_names_every_leaf_and_adds_up_its_probabilities(depth, seed):
     assert len(numbers) == 2 * K - 1 and numbers[0] == "100"
     assert numbers[1] == f"{100 * probability[: K // 2].sum():.0f}"
     assert numbers[-K:] == [f"{100 * leaf:.0f}" for leaf in probability]
-    colours = [line.get_color() for line in axis.get_lines()]
-    best = [
-        line
-        for line in axis.get_lines()
-        if line.get_color() != max(colours, key=colours.count) or K == 2
-    ]
+    *lines, named = axis.get_lines()
+    best = [line for line in lines if line.get_color() == named.get_color()]
+    assert named.get_label() == "path to the most probable leaf"
     assert probability.argmax() in {line.get_xdata()[1] for line in best}
-    assert K == 2 or len(best) == depth
+    assert len(best) == depth
+    assert "not to scale" in axis.get_xlabel()
 
 
 def test_a_tree_marks_the_differences_within_their_intervals():
@@ -403,7 +414,7 @@ def test_a_tree_marks_the_differences_within_their_intervals():
     # through leaf 3.
     axis = plots.tree(QUARTERS, LEFT, RIGHT, true_difference=17, predicted=1).axes[0]
     named = [line for line in axis.get_lines() if not line.get_label().startswith("_")]
-    places = {line.get_label(): line.get_xdata()[0] for line in named}
+    places = {line.get_label(): line.get_xdata()[0] for line in named if len(line.get_xdata())}
     assert places == {"true difference 17": 3.0, "predicted 1": 1.75}
     with pytest.raises(ValueError, match="3 leaves"):
         plots.tree(np.log([0.2, 0.3, 0.5]), LEFT[:3], RIGHT[:3])
@@ -498,7 +509,9 @@ def test_snippet_layout_of_the_paper_never_sees_the_last_frame():
     assert "1 never seen (102)" in figure.get_suptitle()
     uses = [bar.get_height() for bar in bottom.patches[:103]]
     assert sum(uses) == 160 and uses[0] == 1 and uses[12] == 2 and uses[102] == 0
-    assert bottom.patches[103].get_x() + 0.5 == 102.5
+    (cross,) = bottom.get_lines()
+    assert line_points(cross) == [[102.5, 0]] and cross.get_label() == "never seen"
+    assert len(bottom.patches) == 103 and max(uses) == 2
     with pytest.raises(ValueError, match="leaves the clip"):
         plots.snippet_layout([0, 90], 16, 103)
 
@@ -529,6 +542,33 @@ def test_feature_map_finds_the_direction_that_varies():
 # Why a score
 
 
+def test_what_moves_the_score_by_nothing_looks_like_nothing():
+    """An untrained model's heat is some millionths of a point: no axis of its own, no full bar."""
+    steps_ = plots.score_steps(66.5, [-5e-6], 66.5 - 5.2e-6).axes[0]
+    assert [text.get_text() for text in steps_.texts] == ["0.00"]
+    assert np.ptp(steps_.get_xlim()) > 0.6 and tick_names(steps_.yaxis) == ["snippet 1"]
+    strip = plots.attribution_strip(film(20), heat(20) * 1e-7)
+    course = strip.axes[-1]
+    assert np.ptp(course.get_ylim()) >= 0.02
+    rows = plots.attributed_moments([[1e-6, -1e-6]], [[True, False]], ["splash"]).axes[0]
+    assert np.abs(rows.get_images()[0].get_array()).max() < 0.001
+    for figure in (steps_.figure, strip):
+        offsets = [
+            axis.get_offset_text() for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)
+        ]
+        assert not any(text.get_text() for text in offsets)
+
+
+def test_the_legend_of_a_moment_stays_where_it_is():
+    places = set()
+    for moment in (0, 7, 19):
+        figure = plots.attribution_moment(film(20), heat(20), moment, inside=np.arange(20) > 12)
+        (box,) = figure.legends
+        places.add(tuple(np.round(box.get_window_extent().bounds, 3)))
+        assert figure.axes[2].get_legend() is None
+    assert len(places) == 1
+
+
 def test_score_steps_lead_from_the_reference_to_the_score():
     axis = plots.score_steps(60, [1, -4], 57).axes[0]
     assert [(bar.get_x(), bar.get_width()) for bar in axis.patches] == [(60, 1), (61, -4)]
@@ -546,7 +586,7 @@ def test_attribution_strip_marks_the_fault_and_sums_the_heat_of_each_frame():
     figure = plots.attribution_strip(film(20), heat(20), inside=np.arange(20) > 12, count=5)
     *pictures, course = figure.axes
     assert [axis.get_xlabel() for axis in pictures[1::2]] == [
-        "0",
+        "frame 0",
         "7",
         "10",
         "14",
@@ -632,6 +672,21 @@ def test_spread_curves_show_means_spreads_and_the_order_of_the_rows():
     assert "lower is better" in rl2.get_title(loc="left")
 
 
+def test_dot_diamond_and_bar_are_named_and_one_seed_is_a_dot_alone():
+    mean = "mean of the seeds; bar: their standard deviation"
+    for draw in (lambda n: plots.system_comparison(runs(n)), lambda n: curves(n)):
+        assert legend(draw(3)) == ["one seed", mean] and legend(draw(1)) == ["one seed"]
+    alone = plots.system_comparison(runs(1)).axes[0]
+    assert not alone.containers and [line.get_marker() for line in alone.get_lines()] == ["o"] * 3
+    assert lines_of(alone)[0][0][1] == 0 and not curves(1).axes[0].containers[0].has_yerr
+    folds = plots.spread_curves(steps(), "exemplars", unit="fold")
+    assert legend(folds)[0] == "one fold"
+
+
+def curves(seeds):
+    return plots.spread_curves(steps(seeds), "exemplars")
+
+
 def test_spread_curves_without_what_they_need_are_refused():
     with pytest.raises(ValueError, match="no column depth"):
         plots.spread_curves(steps(), "depth")
@@ -654,6 +709,10 @@ def test_cost_growth_draws_the_expected_slope_through_the_last_point():
     seconds, expected = lines_of(figure.axes[0])
     assert seconds[-1] == expected[-1] == [16, 768] and expected[0] == [1, 48]
     assert "2.00" in figure.axes[0].get_title(loc="left")
+    assert legend(figure) == ["proportional to the size"]
+    low, high = figure.axes[0].get_ylim()
+    shown = [tick for tick in figure.axes[0].get_yticks() if low <= tick <= high]
+    assert len(shown) >= 3 and "10" in tick_names(figure.axes[0].yaxis)
 
 
 def test_progress_for_cost_adds_clips_up_and_draws_the_mean_of_the_seeds():
@@ -683,10 +742,3 @@ def test_a_dollar_in_an_id_or_a_group_is_a_dollar():
         assert any("$a$" in text.get_text() for text in dollars) and not any(
             text.get_parse_math() for text in dollars
         )
-
-
-def test_ticks_of_logarithmic_axes_are_still_formulas():
-    figure = plots.cost_growth({"videos": costs(2)})
-    PNGFormatter()(figure)
-    ticks = [text for text in figure.findobj(Text) if "mathdefault" in text.get_text()]
-    assert ticks and all(text.get_parse_math() for text in ticks)
