@@ -178,11 +178,3 @@ def check(number: str) -> None:
     if attempts[number] > 2:
         hints.append(f"Nearly the answer: {one.nearly}")
     raise OpenExercise("\n".join([f"Exercise {number} is not solved yet.", *hints]))
-
-
-def letters(answer: object) -> set[str]:
-    """The letters of an answer, in lower case; ValueError where it is no set, list or tuple."""
-    single = isinstance(answer, set | frozenset | list | tuple)
-    if not single or not all(isinstance(one, str) and len(one) == 1 for one in answer):
-        raise ValueError('write the letters one by one, as a set: {"a", "e"} for a and e.')
-    return {one.lower() for one in answer}
