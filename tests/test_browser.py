@@ -185,7 +185,7 @@ def read(name):
 SLIDERS = [  # the notebook, its widget, and the key that moves a slider of the widget
     ("06_tree", "intervals_by_depth", "depth", "RIGHT"),
     ("07_train", "exemplar_bench", "M", "LEFT"),
-    ("08_evaluate", "scrub_attribution", "frame", "LEFT"),
+    ("08b_why_this_score", "scrub_attribution", "frame", "LEFT"),
 ]
 
 
@@ -193,7 +193,7 @@ SLIDERS = [  # the notebook, its widget, and the key that moves a slider of the 
 def sliders(browser, lab, smoke_kit):
     """The browser with the three widgets, and the cells that they need, in one notebook."""
     parts = [with_needed_cells(read(name), f"{widget}(") for name, widget, *_ in SLIDERS]
-    open_notebook(browser, lab, smoke_kit, "08_evaluate", joined(parts))
+    open_notebook(browser, lab, smoke_kit, "08b_why_this_score", joined(parts))
     return browser
 
 

@@ -39,7 +39,7 @@ def list_notebooks(source: str | Path) -> dict[str, Path]:
 
     Raises CourseError when there is none, and for a link: executed is what lies in the folder.
     """
-    found = {path.stem: path for path in sorted(Path(source).glob("[0-9][0-9]_*.ipynb"))}
+    found = {path.stem: path for path in sorted(Path(source).glob("[0-9][0-9]*_*.ipynb"))}
     if not found:
         raise CourseError(f"no notebook in {source}: expected files such as 00_start_here.ipynb")
     for path in found.values():

@@ -102,7 +102,7 @@ def write_student_edition(
     if out.exists() and any(out.iterdir()) and not mark.is_file():
         mixed = "which the student edition would mix with"
         raise CourseError(f"{out} holds other files, {mixed}; choose an empty --out")
-    paths = sorted(source.glob("[0-9][0-9]_*.ipynb"))
+    paths = sorted(source.glob("[0-9][0-9]*_*.ipynb"))
     if not paths:
         raise CourseError(f"no notebook in {source}: expected files such as 00_start_here.ipynb")
     contents = {
