@@ -35,13 +35,6 @@ try:
 except ModuleNotFoundError as error:
     sys.exit(f"error: {describe_missing([error.name])}")
 
-CHOSEN = {"val": "chosen on validation", "last": "the last"}
-FILLED = {
-    "nearest difficulty": "filled up from the nearest difficulty",
-    "any": "filled up from any group",
-    "fewer": "with fewer than asked for",
-}  # queries whose own group has too few exemplars
-
 # What each command does is imported in it, once its options are read: torch alone takes seconds to
 # import, which --help and a typo would pay for.
 
@@ -99,7 +92,7 @@ def train(datasets, recipe, knobs, system, with_difficulty, seed, as_json, **how
     for run in trained:
         click.echo(f"run: {run.folder}")
         for row in run.metrics:
-            how = CHOSEN.get(row["selected_on"], f"chosen on {row['selected_on']}")
+            how = "chosen on validation" if row["selected_on"] == "val" else row["selected_on"]
             click.echo(f"{row['split']} split, epoch {row['epoch']} ({how}): {_summary(row)}")
     if len(trained) > 1:
         click.echo(protocol_text([run.metrics[0] for run in trained if run.metrics]))
@@ -190,8 +183,8 @@ def _summary(row: dict) -> str:
     text += f", R-l2 x100 {row['rl2_x100']:.4f} over the range {low:g} .. {high:g}"
     text += f", {row['n_test']} samples"
     counts = (row.get("fallbacks") or {}).items()
-    filled = [f"{n} {FILLED.get(name, name)}" for name, n in counts if n]
-    return text + ("; queries short of exemplars: " + ", ".join(filled) if filled else "")
+    taken = ", ".join(f"{n} (taken: {name})" for name, n in counts if n)
+    return text + (f"; queries whose group has too few exemplars: {taken}" if taken else "")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import papermill
 import pytest
 
 from corelib.course.execute import list_notebooks, notebooks_folder
+from corelib.course.lab import OPTIONS
 from tests.needed_cells import joined, with_needed_cells
 from tests.smoke_course import plan_notebook
 
@@ -34,8 +35,7 @@ KERNEL = (
 SETTINGS = {
     "notebook-extension/tracker": (
         '{"windowingMode": "none"}'
-    ),  # every cell stays on the page, in sight or not
-    "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
+    )  # every cell stays on the page, in sight or not
 }
 # code cells that have not run, or run still (a folded one, the parameters', shows no number)
 PENDING = """return [...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputArea-prompt')]
@@ -107,11 +107,10 @@ def lab(tmp_path_factory):
         "jupyterlab",
         "--no-browser",
         "--allow-root",
-        "--ServerApp.ip=127.0.0.1",
+        *OPTIONS,
         "--port=0",
         "--IdentityProvider.token=t",
         f"--ServerApp.root_dir={folder}",
-        "--LabApp.news_url=None",
     ]
     settings = {
         "JUPYTER_CONFIG_DIR": str(folder / ".config"),
@@ -178,13 +177,25 @@ def open_notebook(browser, lab, kit, name, notebook):
     assert [error.text for error in errors] == []
 
 
+def test_a_notebook_opens_without_news_and_is_not_unsaved(browser, lab):
+    folder, address = lab
+    shutil.copytree(notebooks_folder() / "pictures", folder / "pictures", dirs_exist_ok=True)
+    shutil.copy(list_notebooks(notebooks_folder())["00_start_here"], folder / "untouched.ipynb")
+    browser.get(address % "untouched.ipynb")
+    wait_for(lambda: browser.execute_script(KERNEL) == "idle", "a kernel that is ready")
+    time.sleep(5)  # the news come late
+    tab = browser.find_element(By.CSS_SELECTOR, ".lm-DockPanel-tabBar .lm-TabBar-tab")
+    assert "untouched" in tab.text and "jp-mod-dirty" not in tab.get_attribute("class")
+    assert browser.find_elements(By.CSS_SELECTOR, ".Toastify__toast, .jp-Dialog") == []
+
+
 def read(name):
     return nbformat.read(list_notebooks(notebooks_folder())[name], as_version=4)
 
 
 SLIDERS = [  # the notebook, its widget, and the key that moves a slider of the widget
     ("06_tree", "intervals_by_depth", "depth", "RIGHT"),
-    ("07_train", "exemplar_bench", "M", "LEFT"),
+    ("07_train", "exemplar_bench", "exemplars", "LEFT"),
     ("08b_why_this_score", "scrub_attribution", "frame", "LEFT"),
 ]
 

@@ -68,8 +68,8 @@ def test_train_says_which_split_and_how_its_epoch_was_chosen(trained):
     command = ["train", str(folder / "dives"), *knobs, "--out", str(out)]
     said = CliRunner().invoke(main, command).stdout.splitlines()
     assert said[1].startswith("test split, epoch 0 (chosen on validation): Spearman ")
-    assert said[2].startswith("test split, epoch 0 (the last): Spearman ")
-    assert "filled up from the nearest difficulty" in said[1] and "{" not in said[1]
+    assert said[2].startswith("test split, epoch 0 (last): Spearman ")
+    assert "too few exemplars: 5 (taken: nearest difficulty)" in said[1] and "{" not in said[1]
 
 
 def test_exemplars_mean_the_same_in_evaluate_and_in_score(trained):

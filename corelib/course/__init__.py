@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 from corelib.machine.installation import check_installation
@@ -14,11 +15,12 @@ def project_root() -> Path:
 
 
 def start() -> None:
-    """First line of every notebook: check this Python, and work in the project's folder.
+    """First line of every notebook: check this Python, work in the kit's folder, warn in a line.
 
     Raises InstallationError for a wrong kernel, or a package that is missing, too old or broken.
     """
     check_installation()
+    warnings.showwarning = lambda text, *where, **more: print(f"Note: {text}")  # nor a path
     root = project_root()
     if not (root / "notebooks").is_dir():
         raise FileNotFoundError(

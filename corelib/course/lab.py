@@ -11,6 +11,11 @@ from corelib.course import project_root
 from corelib.course.execute import list_notebooks, notebooks_folder, plan_course
 
 DEFAULTS = "laptop"  # the profile whose values stand in the notebooks themselves
+OPTIONS = [
+    "--ServerApp.ip=127.0.0.1",
+    f"--LabApp.app_settings_dir={Path(__file__).with_name('lab_settings')}",  # no news
+    "--ServerApp.contents_manager_class=corelib.course.contents.Notebooks",
+]
 
 
 def notebooks_at(profile: str) -> Path:
@@ -43,12 +48,5 @@ def open_lab(profile: str, options: list[str]) -> None:
 
     root = project_root()
     first = next(iter(list_notebooks(notebooks_at(profile)).values())).relative_to(root)
-    LabApp.launch_instance(
-        [
-            str(root),
-            "--ServerApp.ip=127.0.0.1",
-            f"--LabApp.default_url=/lab/tree/{first.as_posix()}",
-            "--LabApp.news_url=None",  # nothing over the first picture
-            *options,
-        ]
-    )
+    place = [str(root), f"--LabApp.default_url=/lab/tree/{first.as_posix()}"]
+    LabApp.launch_instance([*place, *OPTIONS, *options])

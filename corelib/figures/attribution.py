@@ -23,7 +23,6 @@ from corelib.figures.style import (
     SKY,
     VERMILLION,
     bare,
-    count_on,
     drawing,
     evenly,
     legend_below,
@@ -175,7 +174,7 @@ def _draw_course(figure: Figure, axis: Axes, heat: np.ndarray, inside: np.ndarra
     axis.set(xlim=(-0.6, len(curve) - 0.4), xlabel="frame", ylabel="points")
     if np.abs(curve).max() < UNSEEN:
         axis.set_ylim(-UNSEEN, UNSEEN)
-    count_on(axis.xaxis)
+    axis.xaxis.get_major_locator().set_params(integer=True)
     legend_below(figure, axis, 4)
 
 

@@ -37,8 +37,7 @@ def cost_growth(parts: Mapping[str, pd.DataFrame], *, title: str = "") -> Figure
         for axis, name, colour in ((above, "seconds", BLUE), (below, "gb", ORANGE)):
             axis.loglog(size, part[name].clip(lower=1e-3), "o-", color=colour)
         expected = part["seconds"].iloc[-1] * size / size[-1]
-        line = {"color": BLACK, "linewidth": 1.2, "label": "proportional to the size"}
-        above.loglog(size, expected, "--", **line)
+        above.loglog(size, expected, "--", color=BLACK, label="proportional to the size")
         above.set_title(f"slope {growth(size, part['seconds']):.2f} (expected 1)", fontsize=11)
         below.set(xlabel=label, xticks=size, xticklabels=[f"{value:g}" for value in size])
         below.xaxis.set_minor_locator(NullLocator())
@@ -67,7 +66,7 @@ def progress_for_cost(histories: Mapping[str, list[pd.DataFrame]], *, title: str
             curves = [history[[column, "val_spearman"]].to_numpy(float).T for history in judged]
             for curve in curves:
                 axis.plot(*curve, color=colour, linewidth=1, alpha=0.45)
-            label = f"{name}, mean of {len(seeds)} (thin)" if len(seeds) > 1 else name
+            label = f"{name} (thick: mean of {len(seeds)})"
             axis.plot(*np.mean(curves, axis=0), color=colour, marker="o", label=label)
     axes[0].set(xlabel="clips encoded in training", ylabel="validation rho (higher is better)")
     axes[1].set(xlabel="seconds of training")

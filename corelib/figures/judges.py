@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 from corelib.figures.style import (
     BLUE,
     PALE,
-    count_on,
     identity_line,
     limits,
     numbers,
@@ -50,23 +49,19 @@ def judges_agreement(marks: Sequence[ArrayLike], *, title: str = "") -> Figure:
     edges = np.arange(-step / 2, ranges.max() + step, step)
     right.hist(ranges, bins=edges, color=BLUE, edgecolor="white")
     right.set(xlabel="highest minus lowest mark (points)", ylabel="number of panels")
-    count_on(right.yaxis)
+    right.yaxis.get_major_locator().set_params(integer=True)
     return figure
 
 
 @styled
 def judge_against_panel(
-    given: ArrayLike,
-    panel_marks: Sequence[ArrayLike],
-    *,
-    judge: str = "the judge's",
-    title: str = "",
+    given: ArrayLike, panel_marks: Sequence[ArrayLike], *, judge: str = "judge's", title: str = ""
 ) -> Figure:
     """One judge's marks against those of panels: see whether the dots lie within the panels' bars.
 
     given: [N] the judge's marks, 0..10, N may be 0; panel_marks: [N] arrays [J] of the panels'
-    marks. Their mean is the dot's place, their lowest and highest are the ends of its bar. judge:
-    whose marks they are. The title says rho and the mean absolute error against the means.
+    marks. Their mean is the dot's place, their lowest and highest are the ends of its bar. The
+    title says rho and the mean absolute error against the means.
     """
     given = numbers(given, "given") if np.size(given) else np.empty(0)
     one_for_one(marks=given, panels=panel_marks)

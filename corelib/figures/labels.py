@@ -14,7 +14,6 @@ from corelib.figures.style import (
     BLACK,
     BLUE,
     GROUP_COLOURS,
-    count_on,
     legend_below,
     limits,
     numbers,
@@ -47,7 +46,7 @@ def score_panels(
         axis.axvline(np.median(values), color=BLACK, linestyle="--", linewidth=1)
         axis.set_title(f"{name}\n{len(values)}, {different} different, {tied}", fontsize=10)
         axis.tick_params(labelsize=9)
-        count_on(axis.yaxis)
+        axis.yaxis.get_major_locator().set_params(integer=True)
     for axis in axes[:, 0]:
         axis.set_ylabel("samples")
     return figure
@@ -123,12 +122,11 @@ def exemplar_counts(
         share = 100 * np.arange(len(own) + 1) / len(own)
         climbs = np.log1p(np.append(own[:1], own))
         axis.step(climbs, share, where="post", label=f"{name}: {few}", **look)
-    line = {"color": BLACK, "linestyle": "--", "linewidth": 1, "label": f"{wanted} wanted"}
-    axis.axvline(np.log1p(wanted), **line)
+    axis.axvline(np.log1p(wanted), color=BLACK, linestyle="--", label=f"{wanted} wanted")
     most = max(np.max(own) for own in counts.values())
     ticks = [tick for tick in (0, 1, 3, 10, 30, 100, 300, 1000, 3000) if tick <= max(most, wanted)]
     axis.set_xticks(np.log1p(ticks), ticks)
-    where = "training samples of the same group (logarithmic)"
-    axis.set(xlabel=where, ylabel="% of the test samples with at most so many")
+    axis.set_xlabel("training samples of the same group, at most (logarithmic)")
+    axis.set_ylabel("% of the test samples")
     legend_below(figure, axis, 2)
     return figure

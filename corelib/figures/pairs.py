@@ -17,7 +17,6 @@ from corelib.figures.style import (
     ORANGE,
     PALE,
     VERMILLION,
-    count_on,
     legend_below,
     numbers,
     panels,
@@ -50,8 +49,7 @@ def pair_differences(
         weights = np.full(len(values), 100 / len(values))
         axis.hist(values, bins, weights=weights, label=f"{name} ({len(values):,} pairs)", **look)
         colour = BLACK if look["color"] == PALE else BLUE
-        line = {"color": colour, "linestyle": "--", "linewidth": 1.8}
-        axis.axvline(median, label=f"their median, {median:.3g}", **line)
+        axis.axvline(median, color=colour, linestyle="--", label=f"their median, {median:.3g}")
     axis.set(xlabel="absolute difference of the two scores (points)", ylabel="% of the pairs")
     axis.set_xlim(0, bins[-1])
     axis.legend(**BESIDE)
@@ -90,7 +88,7 @@ def intervals(
         left.axvline(edge, color=VERMILLION, linewidth=1.2, gid="edge")
     what = f"{'' if mirrored else 'absolute '}score difference in points (lines: edges)"
     left.set(xlabel=what, ylabel="number of pairs")
-    count_on(left.yaxis)
+    left.yaxis.get_major_locator().set_params(integer=True)
     left.set_xlim(-1.02 * outer if mirrored else -0.01 * outer, 1.02 * outer)
     left.grid(False)
     right.barh(range(len(share)), share, color=BLUE, alpha=0.75, height=0.75)
@@ -171,9 +169,8 @@ def _draw_level(axis: Axes, leaf: np.ndarray, level: int) -> None:
 
 def _interval_names(left: np.ndarray, right: np.ndarray) -> list[str]:
     # Adding 0 turns the mirrored edge -0 into 0.
-    pairs, narrow = zip(left + 0.0, right + 0.0, strict=True), NARROW * right[-1]
-    empty = {True: " (empty)", False: ""}
-    return [f"{low:.3g} to {high:.3g}" + empty[bool(high - low <= narrow)] for low, high in pairs]
+    pairs = zip(left + 0.0, right + 0.0, right - left > NARROW * right[-1], strict=True)
+    return [f"{low:.3g} to {high:.3g}{'' if open_ else ' (empty)'}" for low, high, open_ in pairs]
 
 
 def _place_in_leaves(value: float, left: np.ndarray, right: np.ndarray) -> float:

@@ -67,15 +67,14 @@ def score_scatter(
     reach, label = limits(true, predicted), label or "score"
     identity_line(left, *reach)
     right.axhline(0, color=BLACK, linewidth=1, linestyle=":")
-    known, told = names
+    (known, told), named = names, getattr(groups, "name", None)
     left.set(xlabel=f"{known} {label}", ylabel=f"{told} {label}", xlim=reach, ylim=reach)
     left.set_aspect("equal")
     right.set(xlabel=f"{known} {label}", ylabel=f"{told} minus {known}", title="dotted: no error")
     if ordered:
-        figure.colorbar(drawn, label=getattr(groups, "name", None))
+        figure.colorbar(drawn, label=named)
     elif groups is not None:
-        title = getattr(groups, "name", None)
-        right.legend(*left.get_legend_handles_labels(), **BESIDE, title=title)
+        right.legend(*left.get_legend_handles_labels(), **BESIDE, title=named)
     return figure
 
 

@@ -16,7 +16,6 @@ from corelib.figures.style import (
     BLUE,
     GROUP_COLOURS,
     SYSTEM_COLOURS,
-    count_on,
     legend_below,
     panels,
     require,
@@ -40,7 +39,7 @@ def learning_curves(
     histories: one frame, or name -> frame, with the columns epoch, loss, val_spearman, val_rl2_x100
     (nan where an epoch was not validated). A name that begins with "mlp" or "core" gets that
     system's colour, and a dashed line unless "DD" occurs in it. The ring marks the epoch with the
-    highest validation rho, and among equal ones the lowest R-l2.
+    highest validation rho.
     """
     histories = {"": histories} if isinstance(histories, pd.DataFrame) else dict(histories)
     figure, [axes] = panels(1, 3, size=(11, 3.7), title=title)
@@ -61,7 +60,7 @@ def learning_curves(
                 rings += axis.plot(*at, color=colour, label="highest validation rho", **ring)
     for axis, name in zip(axes, CURVES.values(), strict=True):
         axis.set(xlabel="epoch", title=name)
-        count_on(axis.xaxis)
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.ticklabel_format(axis="y", useOffset=False)
     if rings or list(histories) != [""]:
         legend_below(figure, axes[0], 4, rings[:1])
@@ -80,10 +79,9 @@ def system_comparison(
     """All systems side by side: see whether they lie farther apart than the seeds of one scatter.
 
     rows: columns system, with_difficulty, seed, spearman, rl2_x100, one row a run, of one dataset.
-    A dot is a seed (or another `unit`), filled with difficulty and hollow without; below several
-    stands their mean with the sample standard deviation. levels: name -> (rho, R-l2 x100) of
-    references such as one human judge, drawn as lines. by: a column whose values name the figure's
-    lines instead of the systems.
+    A dot is a seed (or `unit`), filled with difficulty and hollow without; a diamond the mean of
+    several with its sample standard deviation. levels: name -> (rho, R-l2 x100) of references, one
+    human judge for example. by: a column whose values name the figure's lines, not the systems.
     """
     if "dataset" in rows and rows["dataset"].nunique() > 1:
         names = ", ".join(rows["dataset"].unique())
@@ -123,8 +121,8 @@ def _draw_seeds(axis: Axes, values: np.ndarray, line: int, look: dict) -> None:
     several = len(values) > 1
     axis.plot(values, np.full(len(values), line - 0.12 * several), "o", markersize=7, **look)
     if several:
-        spread = values.std(ddof=1)
-        axis.errorbar(values.mean(), line + 0.22, xerr=spread or None, fmt="D", capsize=5, **look)
+        bar = {"xerr": values.std(ddof=1) or None, "fmt": "D", "capsize": 5}
+        axis.errorbar(values.mean(), line + 0.22, **bar, **look)
 
 
 def _marks(unit: str, several: bool, filled: bool) -> list[Line2D]:
@@ -137,20 +135,14 @@ def _marks(unit: str, several: bool, filled: bool) -> list[Line2D]:
 
 @styled
 def spread_curves(
-    rows: pd.DataFrame,
-    x: str,
-    *,
-    by: str | None = None,
-    label: str = "",
-    unit: str = "seed",
-    title: str = "",
+    rows: pd.DataFrame, x: str, *, by: str | None = None, label="", unit="seed", title: str = ""
 ) -> Figure:
     """Both metrics along one axis: see whether what changes is larger than what the seeds scatter.
 
     rows: columns `x`, seed, spearman, rl2_x100, one row a run. The values of `x` stand at equal
     distances in the order of their first row, so that "all" may follow 10. A dot is a seed (or
-    another `unit`), the line leads through the means, the bar is the sample standard deviation. by:
-    a column with a line for each of its values.
+    `unit`), the line leads through the means, the bar is the sample standard deviation. by: a
+    column with a line for each of its values.
     """
     require(rows, [column for column in (x, by, "seed", "spearman", "rl2_x100") if column])
     places = {value: place for place, value in enumerate(dict.fromkeys(rows[x]))}
@@ -158,12 +150,7 @@ def spread_curves(
     several = rows.groupby([x, by] if by else x, sort=False).size().max() > 1
     for line, (name, part) in enumerate(rows.groupby(by, sort=False) if by else [("", rows)]):
         colour = GROUP_COLOURS[line % len(GROUP_COLOURS)] if by else BLUE
-        means = {
-            "color": colour,
-            "capsize": 4,
-            "label": str(name),
-            "marker": "D" if several else "",
-        }
+        means = {"color": colour, "capsize": 4, "label": name, "marker": "D" * bool(several)}
         dots = {"color": colour, "markersize": 4, "alpha": 0.45}
         for axis, column in zip(axes, ("spearman", "rl2_x100"), strict=True):
             grouped = part.groupby(x, sort=False)[column]

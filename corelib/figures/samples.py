@@ -17,7 +17,6 @@ from corelib.figures.style import (
     VERMILLION,
     bare,
     by_group,
-    count_on,
     evenly,
     legend_below,
     limits,
@@ -113,7 +112,7 @@ def score_histogram(
     axis.hist(parts, bins=bins, range=limits(scores, margin=0), stacked=True, **look)
     axis.axvline(median, color=BLACK, linestyle="--", linewidth=1.5)
     axis.set(xlabel=label, ylabel="number of samples")
-    count_on(axis.yaxis)
+    axis.yaxis.get_major_locator().set_params(integer=True)
     if groups is not None:
         axis.legend(**BESIDE, title=getattr(groups, "name", None))
     return figure

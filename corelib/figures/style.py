@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -132,12 +131,6 @@ def legend_below(figure: Figure, axes: Axes, columns: int, more: Iterable[Artist
     """The legend of one of the axes, and of `more`, below the whole figure."""
     handles = [*axes.get_legend_handles_labels()[0], *more]
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, **look)
-
-
-def count_on(*axes: Axis) -> None:
-    """Ticks at whole numbers alone: of epochs, frames, samples."""
-    for axis in axes:
-        axis.get_major_locator().set_params(integer=True)
 
 
 def by_group(groups: ArrayLike | None, length: int) -> list[tuple[str, np.ndarray, str]]:

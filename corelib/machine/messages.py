@@ -9,7 +9,6 @@ import sys
 import warnings
 from collections.abc import Iterable
 
-SAID: set[str] = set()  # what has been a warning of Python in this process
 INTERRUPTED = "\ninterrupted; the same command goes on from what is finished"
 SAID: set[str] = set()  # what has been a warning of Python in this process
 LONGEST = 300  # characters of what a library or a file says; more is cut off

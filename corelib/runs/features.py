@@ -196,7 +196,8 @@ def _encode(source: VideoClips, encoder: SnippetEncoder, blocks: Path, how: dict
     parts = [part[at : at + step] for part in wanted.values() for at in range(0, len(part), step)]
     raws = source.batches(parts, workers=how["workers"], device=how["device"])
     first = done = len(every) - sum(map(len, parts))
-    started, shown = time.monotonic(), {"desc": "encoding", "unit": "video"}
+    shown = {"desc": "encoding", "unit": "video"}
+    started = told = time.monotonic()
     with tqdm(total=len(every), initial=done, disable=not how["progress"] or None, **shown) as bar:
         for path, part in wanted.items():
             features = []
@@ -207,7 +208,8 @@ def _encode(source: VideoClips, encoder: SnippetEncoder, blocks: Path, how: dict
             with new_file(path) as scratch:
                 np.save(scratch, np.concatenate(features))
             done += len(part)
-            if how["progress"] and bar.disable:  # a log shows no bar
+            if how["progress"] and bar.disable and time.monotonic() > told + 60:  # a log: no bar
+                told = time.monotonic()
                 pace = (time.monotonic() - started) / (done - first)
                 left = (len(every) - done) * pace / 60
                 say(f"encoded {done} of {len(every)} videos, about {left:.1f} min left")

@@ -89,9 +89,8 @@ def protocol_table(rows: Iterable[Mapping]) -> pd.DataFrame:
     Over folds rho and R-l2 are plain means (as published for JIGSAWS). Over datasets rho is
     averaged by Fisher's z and R-l2 plainly, for each seed alone. The spread is the standard
     deviation over the seeds, nan for a single one. An undefined rho makes every average that it
-    belongs to nan: nothing is left out. A dataset's score range spans its folds. Datasets belong to
-    one benchmark where their names begin with the same word and a hyphen, as aqa7-diving. Rows with
-    a `run` that nothing else tells apart have its name beside the recipe's.
+    belongs to nan: nothing is left out. A dataset's score range spans its folds. Those of one
+    benchmark begin with one word and a hyphen (aqa7-diving). Rows that `run` tells apart say it.
     """
     system = ["system", "with_difficulty", "recipe", "exemplars"]
     frame = pd.DataFrame(list(rows))

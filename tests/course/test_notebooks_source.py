@@ -160,6 +160,15 @@ def test_where_corelib_is_there_the_first_cell_says_nothing_and_works_in_the_kit
     assert done.stdout.splitlines() == [str(FOLDER.parent)], done.stderr
 
 
+def test_what_the_kit_warns_of_is_a_line_without_a_path():
+    code = first_code(PATHS[0]) + "\nimport warnings\nwarnings.warn('2 of 24 are never paired')"
+    environment = os.environ | {"PYTHONPATH": str(FOLDER.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert done.stdout == "Note: 2 of 24 are never paired\n" and done.stderr == ""
+
+
 def test_where_a_package_is_too_old_the_first_cell_says_the_line_that_mends_it_and_stops(tmp_path):
     old = tmp_path / "captum-0.1.dist-info"
     old.mkdir()
