@@ -96,6 +96,12 @@ def test_intervals_by_depth_follow_the_slider():
     assert np.count_nonzero(np.diff(edges)) < 16  # many pairs share .5, so some leaves are closed
 
 
+def test_intervals_as_narrow_as_rounding_are_not_counted_as_open():
+    differences = np.array([1, 2.5, 2.5 + 4e-15, 2.5 + 8e-15, 30])
+    text = parts(widgets.intervals_by_depth(differences, depths=(4,)))["HTML"].value
+    assert "8 leaves, 4 of them open" in text and "narrowest open one 2.50" in text
+
+
 class Features(torch.nn.Module):
     out_features = 6
 
@@ -133,7 +139,7 @@ def test_the_exemplar_bench_votes_as_the_model_does(bench):
         "no validation split: the test dives"
     )
     shown["query"].value = row = int(table.rows("test")[3])
-    shown["M"].value, shown["seed"].value = 3, 7
+    shown["exemplars"].value, shown["seed"].value = 3, 7
     chosen = draw_exemplars(
         np.array([row]),
         table.rows("train"),
@@ -146,24 +152,24 @@ def test_the_exemplar_bench_votes_as_the_model_does(bench):
     known = torch.as_tensor(targets[chosen], dtype=torch.float32)
     with torch.no_grad():
         verdicts = model.predict(features[[row] * 3], features[chosen], known)
-    assert [value for _, value in shown["exemplar"].options] == chosen.tolist()
+    assert [value for _, value in shown["tree against"].options] == chosen.tolist()
     assert (
         f"predicted <b>{verdicts.mean():.2f}</b>, true <b>{targets[row]:.2f}</b>"
         in shown["HTML"].value
     )
-    assert shown["exemplar"].options[0][0].endswith(f"{verdicts[0] - known[0]:+.2f}")
+    assert shown["tree against"].options[0][0].endswith(f"{verdicts[0] - known[0]:+.2f}")
 
 
 def test_every_control_of_the_exemplar_bench_changes_what_it_is_about(bench):
     box = widgets.exemplar_bench(*bench, count=4)
     shown = parts(box)
     vote, tree = (child for child in box.children if isinstance(child, ipywidgets.Image))
-    for control, value, tree_too in (("query", 25, True), ("M", 5, False), ("seed", 3, True)):
+    for control, value, tree_too in (("query", 25, True), ("exemplars", 5, False), ("seed", 3, True)):
         before = vote.value, tree.value
         shown[control].value = value
         assert vote.value != before[0] and (tree.value != before[1] or not tree_too), control
     before = vote.value, tree.value
-    shown["exemplar"].value = shown["exemplar"].options[2][1]
+    shown["tree against"].value = shown["tree against"].options[2][1]
     assert vote.value == before[0] and tree.value != before[1]
 
 
