@@ -93,17 +93,6 @@ def student(out: Path, source: Path | None) -> None:
 
 
 @course.command()
-@notebooks_option
-def buttons(source: Path | None) -> None:
-    """Write into the notebooks the buttons for Colab and Kaggle, once corelib.ADDRESS is set."""
-    check_installation()
-    from corelib.course.execute import list_notebooks, notebooks_folder
-    from corelib.course.hosts import write_buttons
-
-    write_buttons(list_notebooks(source or notebooks_folder()))
-
-
-@course.command()
 @_profile_option("The course run to publish.")
 @click.option("--run", "folder", type=PLACE, help="Its folder.  [default: runs/course/<profile>]")
 @_out_option("site")

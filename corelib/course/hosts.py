@@ -1,5 +1,5 @@
-"""One click: buttons that open a notebook on Colab and Kaggle, and the cell that installs the kit
-there, where only the notebook is at hand."""
+"""One click: buttons that open a notebook on Colab and Kaggle, where only the notebook is at hand,
+and the cell that installs the kit there. `python -m corelib.course.hosts` writes them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import nbformat
+from nbformat import NotebookNode
 
 from corelib import ADDRESS
+from corelib.course.execute import list_notebooks, notebooks_folder
 from corelib.course.parameters import read_notebook
 from corelib.machine.files import write_atomically
 
@@ -16,6 +18,7 @@ HOSTS = {
     "Colab": "https://colab.research.google.com/github",
     "Kaggle": "https://kaggle.com/kernels/welcome?src=https://github.com",
 }
+BUTTON = "[![Open in {}](pictures/open_in_{}.svg)]({})"
 TAG = "install"  # of the cell that installs the kit
 # `pip list` gives torch's version even where it came from a file or an address.
 INSTALL = """from importlib.util import find_spec
@@ -26,9 +29,7 @@ if not find_spec("corelib"):  # on Colab or Kaggle
     %pip install -q -c keep.txt git+{address}"""
 
 
-def with_buttons(
-    notebook: nbformat.NotebookNode, name: str, address: str = ADDRESS
-) -> nbformat.NotebookNode:
+def with_buttons(notebook: NotebookNode, name: str, address: str = ADDRESS) -> NotebookNode:
     """A copy of a notebook of the kit that lives at `address`; without one, it has no button."""
     copy = nbformat.from_dict(notebook)
     copy.cells = [cell for cell in copy.cells if TAG not in cell.metadata.get("tags", [])]
@@ -36,14 +37,10 @@ def with_buttons(
     below = [line for line in below if not line.startswith("[![Open in ")]
     if address:
         place = f"{urlsplit(address).path}/blob/main/notebooks/{name}.ipynb"
-        buttons = (
-            f"[![Open in {host}](pictures/open_in_{host.lower()}.svg)]({start}{place})"
-            for host, start in HOSTS.items()
-        )
-        below.insert(0, " ".join(buttons))
+        shown = [BUTTON.format(host, host.lower(), start + place) for host, start in HOSTS.items()]
+        below.insert(0, " ".join(shown))
         how = {"id": f"{TAG}-{name[:2]}", "metadata": {"tags": [TAG]}}
-        install = nbformat.v4.new_code_cell(INSTALL.format(address=address), **how)
-        copy.cells.insert(1, install)
+        copy.cells.insert(1, nbformat.v4.new_code_cell(INSTALL.format(address=address), **how))
     copy.cells[0].source = "\n".join([title, *below])
     return copy
 
@@ -54,3 +51,7 @@ def write_buttons(paths: dict[str, Path], address: str = ADDRESS) -> None:
         notebook = read_notebook(path)
         if (changed := with_buttons(notebook, name, address)) != notebook:
             write_atomically(path, nbformat.writes(changed) + "\n")
+
+
+if __name__ == "__main__":
+    write_buttons(list_notebooks(notebooks_folder()))

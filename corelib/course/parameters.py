@@ -1,8 +1,7 @@
 """A profile's parameters, checked against the notebooks before any of them is executed.
 
 A profile (profiles/<profile>.yaml beside this file) is a mapping of two levels. `all` holds
-parameters for every notebook that declares them, as {seed: 0}; a notebook's name holds those of it
-alone.
+parameters for every notebook that declares them, as {seed: 0}; a notebook's name holds its own.
 A notebook declares its parameters in one code cell tagged `parameters`, as `name = literal` or
 `name: type = literal`; the values there are the laptop profile's.
 """

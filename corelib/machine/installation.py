@@ -18,7 +18,6 @@ from types import ModuleType
 from corelib.machine.errors import KitError
 
 ROOT = Path(__file__).resolve().parents[2]
-CPU = "https://download.pytorch.org/whl/cpu"  # PyTorch's own index of builds without CUDA
 OTHER_KERNEL = "take the Python of .venv (in JupyterLab the kernel Python 3 of `make lab`)"
 
 
@@ -160,7 +159,7 @@ def describe_reinstall(*names: str) -> str:
     pins = [f"{name}=={lock[name]}" if name in lock else name for name in names]
     options = "--force-reinstall --no-deps" if lock else "--force-reinstall"
     if "torch" in names and (_version("torch") or "").endswith("+cpu"):
-        options += f" --index-url {CPU}"
+        options += " --index-url https://download.pytorch.org/whl/cpu"  # that of such builds
     return f'run "{sys.executable}" -m pip install {options} {" ".join(pins)}'
 
 
