@@ -8,3 +8,4 @@ and no notebook; corelib.data prepares datasets, corelib.course executes the not
 """
 
 __version__ = "0.1.0"
+ADDRESS = ""  # where the project lives, https://github.com/OWNER/NAME; empty until it is published

@@ -45,11 +45,8 @@ def main() -> None:
     """Contrastive regression (CoRe) for action quality assessment."""
 
 
-main.add_command(course)
-main.add_command(doctor)
-main.add_command(features)
-main.add_command(import_core)
-main.add_command(sweep)
+for command in (course, doctor, features, import_core, sweep):
+    main.add_command(command)
 
 
 @main.command()
@@ -166,6 +163,39 @@ def score(run, videos, difficulty, group, exemplars, as_json) -> None:
             click.echo(f"    {result['paired_by']} {result['group']}")
         for vote in result["exemplars"]:
             click.echo(f"    against {vote['id']} ({vote['score']:.2f}): {vote['predicted']:.2f}")
+
+
+@main.command()
+@click.argument("run", type=PLACE)
+@option("--format", "formats", default="pdf,svg,png", help="of the files, with commas between them")
+@option("--out", type=PLACE, help="folder [default: RUN/figures]")
+def figures(run, formats, out) -> None:
+    """Write a RUN's figures at the widths of a paper, and print their titles for the captions."""
+    check_installation()
+    from corelib.figures import plots
+    from corelib.figures.paper import FORMATS, write_figure
+    from corelib.pairs import pair_differences
+    from corelib.runs.run import Run
+
+    kinds = formats.split(",")
+    if unknown := [kind for kind in kinds if kind not in FORMATS]:
+        raise click.UsageError(f"--format takes {', '.join(FORMATS)}, not {unknown[0]!r}")
+    loaded, drawn = Run.load(run), {}
+    if (run / "history.csv").is_file():  # an imported run has none
+        drawn["training"] = plots.learning_curves, loaded.history
+    if (run / "predictions.csv").is_file():  # nor has one without test samples
+        found = loaded.predictions_with_samples()
+        drawn["predictions"] = plots.score_scatter, found["true"], found["predicted"]
+        known = [name for name in ("group", "difficulty") if name in found]
+        drawn |= {"errors": (plots.error_views, found, known)} if known else {}
+    if loaded.recipe.system == "core":
+        task, edges = loaded.task, loaded.model.groups.edges.cpu().numpy()
+        differences = pair_differences(task.targets[task.fit], task.groups[task.fit])
+        drawn["intervals"] = plots.intervals, differences, edges
+    for name, figure in drawn.items():
+        place = (out or run / "figures") / name
+        title = write_figure(place, kinds, *figure)
+        click.echo(": ".join(filter(None, [f"{place}.{{{formats}}}", title])))
 
 
 def _warn_of(rows: list[dict]) -> None:

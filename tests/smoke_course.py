@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from corelib.course.execute import notebooks_folder, plan_course
-from corelib.course.parameters import RESULTS, declared_parameters, read_notebook
+from corelib.course.parameters import PROFILES, RESULTS, declared_parameters, read_notebook
 
 MADE = ("dives", "my-videos", "runs")  # what the course makes at the smoke profile
 
@@ -16,6 +16,8 @@ def copy_notebooks(folder: Path) -> Path:
     lie."""
     source = folder / "notebooks"
     shutil.copytree(notebooks_folder(), source)
+    (source / "profiles").mkdir()
+    shutil.copy(PROFILES / "smoke.yaml", source / "profiles")
     profile = source / "profiles" / "smoke.yaml"
     parameters = yaml.safe_load(profile.read_text(encoding="utf-8"))
     dives, mine, runs = (str(folder / name) for name in MADE)

@@ -93,6 +93,24 @@ def test_exemplars_mean_the_same_in_evaluate_and_in_score(trained):
     assert len(named_all) == ((samples["split"] == "train") & (samples["difficulty"] == 3.2)).sum()
 
 
+def test_a_runs_figures_are_written_as_files_and_their_titles_printed(trained, tmp_path):
+    _, out, _ = trained
+    done = CliRunner().invoke(main, ["figures", str(out), "--format", "svg"])
+    assert done.exit_code == 0, done.output
+    names = ["training", "predictions", "errors", "intervals"]
+    printed = [line.partition(": ") for line in done.stdout.splitlines()]
+    assert [place for place, _, _ in printed] == [
+        str(out / "figures" / f"{n}.{{svg}}") for n in names
+    ]
+    assert printed[1][2].startswith("Median absolute error")
+    assert sorted(file.name for file in (out / "figures").iterdir()) == sorted(
+        f"{name}.svg" for name in names
+    )
+    assert CliRunner().invoke(main, ["evaluate", str(out)]).exit_code == 0  # it is a run as before
+    refused = CliRunner().invoke(main, ["figures", str(out), "--format", "pdf,gif"])
+    assert refused.exit_code == 2 and "takes pdf, svg, png, not 'gif'" in refused.output
+
+
 def test_a_read_only_file_system_is_a_line(trained, monkeypatch, tmp_path):
     folder, _, _ = trained
 

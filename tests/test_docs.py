@@ -2,15 +2,19 @@
 
 import pkgutil
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
+import corelib
+
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-TEXTS = [README, *PAGES, ROOT / "notebooks" / "README.md"]
+FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
+TEXTS = [README, *PAGES, *(ROOT / name for name in ("CONTRIBUTING.md", "notebooks/README.md"))]
 ROOMS = ("corelib", "data_scripts", "docs", "notebooks", "tests", ".ci", ".github")
 BARE_NAME = re.compile(r"[\w.-]+\.(py|ipynb|toml|lock|yml)")  # of a file in some room
 
@@ -100,8 +104,57 @@ def test_every_name_of_the_library_that_is_written_out_exists(path):
             pkgutil.resolve_name(name)
 
 
+CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+
+
+def test_the_citation_has_what_the_format_asks_for_and_what_the_project_says():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert CITATION["cff-version"] == "1.2.0" and CITATION["type"] == "software"
+    assert all(CITATION[key] for key in ("message", "title", "authors", "abstract", "keywords"))
+    assert (CITATION["version"], CITATION["license"]) == (project["version"], project["license"])
+    assert CITATION.get("repository-code", "") == corelib.ADDRESS
+
+
+def test_bibtex_says_the_same_as_the_citation():
+    blocks = "\n".join(code(ROOT / "docs" / "cite.md"))
+    paper = CITATION["preferred-citation"]
+    names = " and ".join(f"{who['family-names']}, {who['given-names']}" for who in paper["authors"])
+    for said in (
+        f"author    = {{{names}}}",
+        f"title     = {{{paper['title']}}}",
+        f"booktitle = {{{paper['collection-title']}}}",
+        f"pages     = {{{paper['start']}--{paper['end']}}}",
+        f"year      = {{{paper['year']}}}",
+        f"author  = {{{{{CITATION['authors'][0]['name']}}}}}",
+        f"version = {{{CITATION['version']}}}",
+    ):
+        assert said in blocks, said
+    assert blocks.count("{") == blocks.count("}")
+
+
+def test_the_readme_begins_with_what_one_may_want():
+    headings = re.findall(r"^## (.+)$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings[0] == "I want to ..."
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
+def test_an_issue_s_form_asks_for_something(path):
+    form = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if path.stem == "config":
+        assert form == {"blank_issues_enabled": True}
+        return
+    assert form["name"] and form["description"] and len(form["body"]) > 0
+    ids = [field["id"] for field in form["body"]]
+    assert len(set(ids)) == len(ids) and all(field["attributes"]["label"] for field in form["body"])
+    assert any(field.get("validations", {}).get("required") for field in form["body"])
+
+
+def test_the_changelog_has_this_version():
+    assert f"## {CITATION['version']}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
 def test_the_citation_is_the_readme_s():
-    paper = yaml.safe_load((ROOT / "CITATION.cff").read_text())["preferred-citation"]
+    paper = CITATION["preferred-citation"]
     authors = ", ".join(f"{who['given-names']} {who['family-names']}" for who in paper["authors"])
     said = f'{authors}, "{paper["title"]}", {paper["conference"]["name"]}'
     assert said in README.read_text(encoding="utf-8")

@@ -93,6 +93,14 @@ def test_the_course_runs_at_smoke_and_its_pages_are_kept_whatever_came_of_it():
     assert kept["if"] == "${{ !cancelled() }}"
 
 
+def test_the_container_image_is_built_and_opened_as_its_first_line_says():
+    steps = commands(WORKFLOWS["test"]["jobs"]["image"])
+    said = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()[0]
+    build, opened = said.partition(":   ")[2].split(" && ")
+    assert steps[0] == build and steps[2] == opened.replace("docker run", "docker run -d")
+    assert steps[1].endswith(".venv/bin/python -m corelib doctor") and "8888/api" in steps[3]
+
+
 def test_every_week_the_ranges_are_installed_without_the_lock_and_tested():
     job = WORKFLOWS["weekly"]["jobs"]["ranges"]
     assert commands(job) == [

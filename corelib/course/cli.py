@@ -22,7 +22,7 @@ notebooks_option = click.option(
 
 def _profile_option(meaning: str):
     return click.option(
-        "--profile", default="laptop", show_default=True, metavar="NAME", help=meaning
+        "--profile", default="laptop", show_default=True, metavar="NAME_OR_PATH", help=meaning
     )
 
 
@@ -37,7 +37,7 @@ def course() -> None:
 
 
 @course.command()
-@_profile_option("A file of notebooks/profiles.")
+@_profile_option("smoke, laptop, seeds, gpu, or the path of a file NAME.yaml.")
 @click.option(
     "--only",
     "notebooks",
@@ -119,10 +119,11 @@ def publish(profile: str, folder: Path | None, out: Path) -> None:
     """Write a finished run's site: pages that open from disk, index, results, environment."""
     check_installation()
     from corelib.course.execute import list_notebooks, notebooks_folder
+    from corelib.course.parameters import profile_name
     from corelib.course.site import publish as write_site
 
     source = notebooks_folder()
-    folder = folder or source.parent / "runs" / "course" / profile
+    folder = folder or source.parent / "runs" / "course" / profile_name(profile)
     click.echo(f"{write_site(folder, out, names=list_notebooks(source))}: written")
 
 

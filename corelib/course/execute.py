@@ -98,7 +98,7 @@ def run_course(
 ) -> Path:
     """Execute a profile's notebooks; write copies, pages, index and results; print progress.
 
-    profile       the name of source/profiles/<profile>.yaml
+    profile       a name in source/profiles or of the kit's own, or the path of a file NAME.yaml
     notebooks     numbers or beginnings of those to execute; all by default
     out           where everything goes  [default: runs/course/<profile> beside the notebooks]
     source        the notebooks' folder; they are executed in its parent  [default: corelib's own]
@@ -112,7 +112,8 @@ def run_course(
     executes into the folder, NotebookError when a notebook fails, which ends the run.
     """
     source = (Path(source) if source else notebooks_folder()).resolve()
-    folder = Path(out).resolve() if out else source.parent / "runs" / "course" / profile
+    called = parameters.profile_name(profile)
+    folder = Path(out).resolve() if out else source.parent / "runs" / "course" / called
     if folder == source:
         raise CourseError(f"{folder} holds the source notebooks; write the executed ones elsewhere")
     plan = plan_course(profile, notebooks=notebooks, source=source, seeds=seeds)
@@ -138,9 +139,9 @@ def run_course(
             _execute_all(folder, work, list(plan) == list(paths), resume, **how)
         except BaseException:
             with suppress(NotebookError):  # what has to be told is why the run ended
-                _write_results(folder, paths, profile, made_on)
+                _write_results(folder, paths, called, made_on)
             raise
-        rows, index = _write_results(folder, paths, profile, made_on)
+        rows, index = _write_results(folder, paths, called, made_on)
     print()
     print(table_text(rows).to_string(index=False) if rows else "No notebook recorded a result.")
     print(f"\nPages: {index}")

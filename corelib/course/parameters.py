@@ -1,7 +1,7 @@
 """A profile's parameters, checked against the notebooks before any of them is executed.
 
-A profile (notebooks/profiles/<profile>.yaml) is a mapping of two levels. `all` holds parameters
-for every notebook that declares them, as {seed: 0}; a notebook's name holds those of it alone.
+A profile (profiles/<profile>.yaml beside this file) is a mapping of two levels. `all` holds
+parameters for every notebook that declares them, as {seed: 0}; a notebook's name holds its own.
 A notebook declares its parameters in one code cell tagged `parameters`, as `name = literal` or
 `name: type = literal`; the values there are the laptop profile's.
 """
@@ -24,6 +24,7 @@ from corelib.machine.errors import KitError
 from corelib.machine.messages import one_line
 
 TAG = "parameters"
+PROFILES = Path(__file__).with_name("profiles")  # the kit's own
 RESULTS = "results"  # where a notebook records its results: set by the run, never by a profile
 
 
@@ -38,12 +39,27 @@ def nearest(word: str, valid: list[str]) -> str:
     return "; valid: " + ", ".join(sorted(valid)) if valid else "; there is none to name"
 
 
+def profile_name(profile: str) -> str:
+    """What a profile's results are called by: its name, or that of its file."""
+    return Path(profile).name.removesuffix(".yaml")
+
+
+def profile_path(folder: str | Path, profile: str) -> Path:
+    """A profile's file: a path that ends in .yaml, or a name in `folder` or among the kit's own."""
+    places = [Path(of, f"{profile}.yaml") for of in (folder, PROFILES)]
+    if profile.endswith(".yaml"):
+        places, profile = [Path(profile)], profile_name(profile)
+    for path in places:
+        if is_folder_name(profile) and path.is_file():
+            return path
+    valid = {found.stem for of in (folder, PROFILES) for found in Path(of).glob("*.yaml")}
+    hint = nearest(profile, sorted(valid))
+    raise CourseError(f"no profile {profile!r}{hint}, or the path of a file NAME.yaml")
+
+
 def read_profile(folder: str | Path, profile: str) -> dict[str, dict]:
-    """The two levels of folder/<profile>.yaml: {"all" or a notebook's name: {parameter: value}}."""
-    path = Path(folder) / f"{profile}.yaml"
-    if not is_folder_name(profile) or not path.is_file():
-        valid = [found.stem for found in Path(folder).glob("*.yaml")]
-        raise CourseError(f"no profile {profile!r} in {folder}{nearest(profile, valid)}")
+    """The two levels of a profile: {"all" or a notebook's name: {parameter: value}}."""
+    path = profile_path(folder, profile)
     try:
         text = path.read_text(encoding="utf-8")
         # A few lines of aliases stand for billions of values.

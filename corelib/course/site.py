@@ -27,7 +27,7 @@ TEMPLATES = Path(__file__).parent
 WIDGET = "application/vnd.jupyter.widget-view+json"
 WIDGET_NOTE = '<p class="widget-note">A widget: run this notebook in JupyterLab to use it.</p>'
 THUMBNAIL = 480  # pixels; half of them are shown, so that it stays sharp
-PICTURE = re.compile(r"^!\[.*\n\n.*\n\n", re.MULTILINE)  # and the sentence below it
+PICTURE = re.compile(r"^!\[.*\n\n.*\n\n|^\[!\[.*\n", re.MULTILINE)  # with its sentence; buttons
 # A notebook's title, and what stands below it up to the next heading.
 OPENING = re.compile(r"^# (.*)\n?(?:(?:#.*|[ \t]*)\n)*((?:[^#\n].*\n?|\n)*)", re.MULTILINE)
 

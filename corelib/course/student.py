@@ -92,7 +92,7 @@ def write_student_edition(
 ) -> list[Path]:
     """Write the student edition of all notebooks in `source` into the folder `out`: its paths.
 
-    The profiles and everything else beside the notebooks but the lecturers' README.md is copied.
+    Everything else beside the notebooks but the lecturers' README.md is copied.
     Raises CourseError when `out` is the source, or holds anything but an earlier student edition.
     """
     source, out = Path(source).resolve(), Path(out).resolve()

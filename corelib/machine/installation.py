@@ -158,6 +158,8 @@ def describe_reinstall(*names: str) -> str:
     lock = _lock()
     pins = [f"{name}=={lock[name]}" if name in lock else name for name in names]
     options = "--force-reinstall --no-deps" if lock else "--force-reinstall"
+    if "torch" in names and (_version("torch") or "").endswith("+cpu"):
+        options += " --index-url https://download.pytorch.org/whl/cpu"  # that of such builds
     return f'run "{sys.executable}" -m pip install {options} {" ".join(pins)}'
 
 

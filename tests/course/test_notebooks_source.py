@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from corelib.course.execute import plan_course
+from corelib.course.parameters import PROFILES as KITS_PROFILES
 from corelib.course.parameters import declared_parameters, read_profile
 from corelib.course.site import title_and_aims
 
@@ -198,8 +199,8 @@ def test_the_laptop_profile_says_nothing_else_than_the_defaults():
 
 
 def test_there_is_no_profile_beyond_the_three():
-    assert {path.stem for path in (FOLDER / "profiles").glob("*.yaml")} == set(PROFILES)
-    assert all(isinstance(read_profile(FOLDER / "profiles", profile), dict) for profile in PROFILES)
+    assert {path.stem for path in KITS_PROFILES.glob("*.yaml")} == set(PROFILES)
+    assert all(isinstance(read_profile(KITS_PROFILES, profile), dict) for profile in PROFILES)
 
 
 def test_the_setup_of_no_notebook_imports_what_takes_seconds_and_comes_later():

@@ -11,6 +11,7 @@ from corelib.course.parameters import (
     CourseError,
     declared_parameters,
     plan_parameters,
+    profile_name,
     read_notebook,
     read_profile,
     unread_parameters,
@@ -197,14 +198,27 @@ def test_a_profile_that_is_no_yaml_is_told_in_one_line(tmp_path, content):
 
 
 @pytest.mark.parametrize("name", ["../elsewhere/tiny", "/etc/tiny", "..", "profiles/tiny"])
-def test_a_profile_is_named_and_not_a_path(tmp_path, name):
+def test_a_profile_is_named_and_not_a_path_without_its_ending(tmp_path, name):
     for folder in ("profiles", "elsewhere", "profiles/profiles"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "tiny.yaml").write_text("all: {}\n")
     with pytest.raises(
-        CourseError, match="no profile .*did you mean 'tiny'|no profile .*valid: tiny"
+        CourseError, match="no profile .*did you mean 'tiny'|no profile .*valid: .*tiny"
     ):
         read_profile(tmp_path / "profiles", name)
+
+
+def test_a_profile_is_a_path_or_a_name_of_the_course_s_own_or_of_the_kit_s(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own").mkdir()
+    for place, seed in (("own/smoke.yaml", 1), ("mine.v2.yaml", 2)):
+        (tmp_path / place).write_text(f"all: {{seed: {seed}}}\n")
+    assert read_profile("own", "smoke") == {"all": {"seed": 1}}
+    assert read_profile("nowhere", "smoke")["all"]["recipe"] == "smoke"
+    for path in ("mine.v2.yaml", str(tmp_path / "mine.v2.yaml")):
+        assert read_profile("own", path) == {"all": {"seed": 2}} and profile_name(path) == "mine.v2"
+    with pytest.raises(CourseError, match="no profile 'nowhere'; valid: .*, or the path of a file"):
+        read_profile("own", "own/nowhere.yaml")
 
 
 @pytest.mark.parametrize(

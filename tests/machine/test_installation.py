@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import corelib.machine.installation
+from corelib import doctor
 from corelib.machine.installation import (
     InstallationError,
     check_installation,
@@ -130,6 +131,63 @@ def test_another_python_is_named_with_the_range_and_the_kernel_to_take(monkeypat
         InstallationError, match=r"is Python 3\.10\.12, and corelib needs >=3\.11,<3\.14: .* kernel"
     ):
         check_installation()
+
+
+@pytest.fixture
+def cpu_build(monkeypatch):
+    """torch and torchvision as PyTorch's selector gives them for machines without a GPU."""
+    version, requires = importlib.metadata.version, importlib.metadata.requires
+    pair = {name: version(name).partition("+")[0] for name in ("torch", "torchvision")}
+    monkeypatch.setattr(
+        importlib.metadata,
+        "version",
+        lambda name: f"{pair[name]}+cpu" if name in pair else version(name),
+    )
+    needed = [f"torch=={pair['torch']}", "numpy"]
+    monkeypatch.setattr(
+        importlib.metadata,
+        "requires",
+        lambda name: needed if name == "torchvision" else requires(name),
+    )
+    return pair
+
+
+def test_the_small_build_for_machines_without_a_gpu_is_accepted(cpu_build):
+    check_installation()
+    finding = doctor.run_check("packages")
+    assert finding["ok"] and f"torch {cpu_build['torch']}+cpu" in finding["said"], finding
+
+
+def test_the_small_build_is_mended_with_the_small_build(cpu_build, monkeypatch, tmp_path):
+    monkeypatch.setattr(corelib.machine.installation, "ROOT", tmp_path)
+    index = "--index-url https://download.pytorch.org/whl/cpu"
+    assert index in describe_reinstall("torch", "torchvision")
+    assert index not in describe_reinstall("av")
+    monkeypatch.undo()
+    assert "--index-url" not in describe_reinstall("torch", "torchvision")
+
+
+def test_a_set_up_keeps_the_small_build_that_was_put_in_the_place_of_another(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    import kit
+
+    for name in kit.SOURCES:
+        (tmp_path / name).write_text("")
+    site = tmp_path / ".venv" / "lib" / "python3.12" / "site-packages"
+    parts = {"PYTHON": "python", "PACKAGES": site, "DONE": tmp_path / ".venv" / ".installed"}
+    for name, path in parts.items():
+        monkeypatch.setattr(kit, name, str(tmp_path / path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "python").touch()
+    info = site / "torch-2.15.0+cpu.dist-info"
+    info.mkdir(parents=True)
+    files = [f"{info.name}/{file},,\n" for file in ("METADATA", "WHEEL", "INSTALLER", "RECORD")]
+    for file in ("METADATA", "WHEEL", "INSTALLER"):
+        (info / file).touch()
+    (info / "RECORD").write_text("".join(files))
+    before = info.with_name("torch-2.15.0.dist-info")
+    (tmp_path / ".venv" / ".installed").write_text(f"9000 {before}\n{kit.digest_of_sources()}")
+    assert kit.is_installed()
 
 
 @pytest.mark.parametrize("command", [["train", "nowhere"], ["course", "run"], ["doctor"]])
