@@ -110,7 +110,9 @@ def student(out: Path, source: Path | None, with_solutions: bool) -> None:
     show_default=True,
     help="That one execution of a hand-in's notebook may take.",
 )
-@click.option("--jobs", type=click.IntRange(1, 64), help="Notebooks at a time.  [default: one a processor]")
+@click.option(
+    "--jobs", type=click.IntRange(1, 64), help="Notebooks at a time.  [default: one a processor]"
+)
 def grade(handins: tuple[Path, ...], out: Path | None, notebooks, **options) -> None:
     """Grade students' notebooks by the source's checks: a CSV row each HANDIN.
 
