@@ -99,6 +99,21 @@ def student(out: Path, source: Path | None, with_solutions: bool) -> None:
 
 
 @course.command()
+@_profile_option("The course run whose figures are shown.")
+@_out_option("deck")
+@notebooks_option
+def slides(profile: str, out: Path, source: Path | None) -> None:
+    """Write a deck of slides a notebook, which opens in any browser without a network."""
+    check_installation()
+    from corelib.course.execute import notebooks_folder
+    from corelib.course.slides import write_slides
+
+    source = source or notebooks_folder()
+    written = write_slides(source.parent / "runs" / "course" / profile, source, out)
+    click.echo(f"{len(written)} decks in {out}")
+
+
+@course.command()
 @click.argument("handins", nargs=-1, required=True, type=Place(exists=True, path_type=Path))
 @click.option("--out", type=FILE, help="The CSV file to write.  [default: standard output]")
 @only_option
