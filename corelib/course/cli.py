@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import click
@@ -18,6 +19,13 @@ notebooks_option = click.option(
     type=Place(exists=True, file_okay=False, path_type=Path),
     help="The notebooks' folder.  [default: the one beside corelib]",
 )
+only_option = click.option(
+    "--only",
+    "notebooks",
+    multiple=True,
+    metavar="NN",
+    help="A notebook by number or beginning; may be repeated.",
+)
 
 
 def _profile_option(meaning: str):
@@ -33,18 +41,12 @@ def _out_option(written: str):
 
 @click.group(cls=Commands)
 def course() -> None:
-    """Execute the course's notebooks, write their student edition or their site."""
+    """Execute the course's notebooks, write their student edition or their site, grade hand-ins."""
 
 
 @course.command()
 @_profile_option("smoke, laptop, seeds, gpu, or the path of a file NAME.yaml.")
-@click.option(
-    "--only",
-    "notebooks",
-    multiple=True,
-    metavar="NN",
-    help="A notebook by number or beginning; may be repeated.",
-)
+@only_option
 @click.option("--out", type=PLACE, help="Where to write.  [default: runs/course/<profile>]")
 @notebooks_option
 @click.option(
@@ -109,6 +111,59 @@ def student(out: Path, source: Path | None, with_solutions: bool) -> None:
     source = source or notebooks_folder()
     written = write_student_edition(source, out, with_solutions=with_solutions)
     click.echo(f"{len(written)} notebooks in {out}")
+
+
+@course.command()
+@_profile_option("The course run whose figures are shown.")
+@_out_option("deck")
+@notebooks_option
+def slides(profile: str, out: Path, source: Path | None) -> None:
+    """Write a deck of slides a notebook, which opens in any browser without a network."""
+    check_installation()
+    from corelib.course.execute import notebooks_folder
+    from corelib.course.slides import write_slides
+
+    source = source or notebooks_folder()
+    written = write_slides(source.parent / "runs" / "course" / profile, source, out)
+    click.echo(f"{len(written)} decks in {out}")
+
+
+@course.command()
+@click.argument("handins", nargs=-1, required=True, type=Place(exists=True, path_type=Path))
+@click.option("--out", type=FILE, help="The CSV file to write.  [default: standard output]")
+@only_option
+@notebooks_option
+@click.option(
+    "--seconds",
+    type=click.IntRange(1),
+    default=180,
+    show_default=True,
+    help="That one execution of a hand-in's notebook may take.",
+)
+@click.option(
+    "--jobs", type=click.IntRange(1, 64), help="Notebooks at a time.  [default: one a processor]"
+)
+def grade(handins: tuple[Path, ...], out: Path | None, notebooks, **options) -> None:
+    """Grade students' notebooks by the source's checks: a CSV row each HANDIN.
+
+    HANDIN is a student's folder of notebooks, or one notebook; each is known by the number that it
+    begins with. The answers, which are strangers' code, are executed at the smoke profile.
+    """
+    check_installation()
+    from corelib.course import grade as grading
+
+    if not grading.without_network():
+        click.echo("the network is open to the answers: this system has no `unshare`", err=True)
+    click.echo("the source's own solutions first, which takes some minutes", err=True)
+    rows = grading.grade(handins, only=notebooks, **options)
+    with click.open_file(out or "-", "w", encoding="utf-8") as file:
+        for place, row in enumerate(rows, start=1):
+            table = csv.DictWriter(file, row, lineterminator="\n")
+            if place == 1:
+                table.writeheader()
+            table.writerow(row)
+            file.flush()
+            click.echo(f"[{place}/{len(handins)}] {row['student']}: {row['sum']}", err=True)
 
 
 @course.command()
