@@ -164,7 +164,11 @@ def test_every_control_of_the_exemplar_bench_changes_what_it_is_about(bench):
     box = widgets.exemplar_bench(*bench, count=4)
     shown = parts(box)
     vote, tree = (child for child in box.children if isinstance(child, ipywidgets.Image))
-    for control, value, tree_too in (("query", 25, True), ("exemplars", 5, False), ("seed", 3, True)):
+    for control, value, tree_too in (
+        ("query", 25, True),
+        ("exemplars", 5, False),
+        ("seed", 3, True),
+    ):
         before = vote.value, tree.value
         shown[control].value = value
         assert vote.value != before[0] and (tree.value != before[1] or not tree_too), control
