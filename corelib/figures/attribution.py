@@ -205,7 +205,7 @@ def attributed_moments(
     order = np.lexsort([spans.argmax(axis=1), kinds])
     curves, spans, kinds = curves[order], spans[order], kinds[order]
     N = len(curves)
-    title = title or f"{N} videos: blue raises the score, vermillion lowers it (a row, a scale)"
+    title = title or f"{N} videos: blue raises the score, vermillion lowers it"
     figure, [[axis]] = panels(size=(9, 1.5 + max(0.11 * N, 1.2)), title=title)
     largest = np.abs(curves).max(axis=1, keepdims=True)
     relative = curves / np.maximum(largest, UNSEEN)
@@ -219,7 +219,7 @@ def attributed_moments(
         axis.axhline(border, color=BLACK, linewidth=0.6)
     middles = np.convolve([-0.5, *borders, N - 0.5], [0.5, 0.5], "valid")
     axis.set_yticks(middles, [name.replace("_", " ") for name in np.unique(kinds)])
-    axis.set_xlabel("frame of the clip (black lines: the fault begins and ends)")
+    axis.set_xlabel("frame (black lines: the fault begins and ends; each row in its own scale)")
     axis.grid(False)
     return figure
 

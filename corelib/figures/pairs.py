@@ -76,7 +76,7 @@ def intervals(
         size, edges = np.concatenate([-size, size]), np.concatenate([-edges[:0:-1], edges])
         share, empty = (np.concatenate([part[::-1], part]) for part in (share / 2, empty))
     held, closed = share[~empty], f" ({empty.sum()} empty)" if empty.any() else ""
-    found = f"{'the others' if closed else 'each'} with {held.min():.2g} to {held.max():.2g} %"
+    found = f"{'the others' if closed else 'each'} with {held.min():.3g} to {held.max():.3g} %"
     shape = {"size": (10.5, max(3.9, 0.9 + 0.25 * len(edges))), "width_ratios": [2.2, 1]}
     title = title or f"{len(share)} intervals{closed}, {found} of the pairs"
     figure, [[left, right]] = panels(1, 2, title=title, **shape)

@@ -129,7 +129,7 @@ def _marks(unit: str, several: bool, filled: bool) -> list[Line2D]:
     """What dots, diamonds and bars are, as a legend takes it."""
     look = {"color": "#555555", "markerfacecolor": "#555555" if filled else "white"}
     dot = Line2D([], [], marker="o", linestyle="", label=f"one {unit}", **look)
-    said = f"mean of the {unit}s; bar: their standard deviation"
+    said = "mean of several; bar: their standard deviation"
     return [dot] + ([Line2D([], [], marker="D", label=said, **look)] if several else [])
 
 

@@ -145,7 +145,7 @@ def scrub_attribution(
     show(hottest)
     reach = {"value": hottest, "min": 0, "max": len(frames) - 1}
     slider = ipywidgets.IntSlider(**reach, description="frame", layout={"width": "600px"})
-    play = ipywidgets.Play(**reach, interval=300, description="play")
+    play = ipywidgets.Play(**reach, interval=500, description="play")
     ipywidgets.link((play, "value"), (slider, "value"))
     slider.observe(lambda change: show(change["new"]), names="value")
     return ipywidgets.VBox([ipywidgets.HBox([play, slider]), figure])

@@ -673,7 +673,7 @@ def test_spread_curves_show_means_spreads_and_the_order_of_the_rows():
 
 
 def test_dot_diamond_and_bar_are_named_and_one_seed_is_a_dot_alone():
-    mean = "mean of the seeds; bar: their standard deviation"
+    mean = "mean of several; bar: their standard deviation"
     for draw in (lambda n: plots.system_comparison(runs(n)), lambda n: curves(n)):
         assert legend(draw(3)) == ["one seed", mean] and legend(draw(1)) == ["one seed"]
     alone = plots.system_comparison(runs(1)).axes[0]
