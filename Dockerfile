@@ -16,4 +16,4 @@ RUN make setup \
     && .venv/bin/python -m uv cache clean -q
 EXPOSE 8888
 CMD [".venv/bin/python", "-m", "jupyterlab", "--ServerApp.ip=0.0.0.0", "--no-browser", \
-     "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"]
+     "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb", "--LabApp.news_url=None"]

@@ -16,7 +16,7 @@ def copy_notebooks(folder: Path) -> Path:
     lie."""
     source = folder / "notebooks"
     shutil.copytree(notebooks_folder(), source)
-    (source / "profiles").mkdir()
+    (source / "profiles").mkdir(exist_ok=True)
     shutil.copy(PROFILES / "smoke.yaml", source / "profiles")
     profile = source / "profiles" / "smoke.yaml"
     parameters = yaml.safe_load(profile.read_text(encoding="utf-8"))

@@ -271,3 +271,15 @@ def test_a_second_course_run_into_the_same_folder_is_refused(source, monkeypatch
     ):
         run_course("tiny", source=source)
     assert not folder.exists()
+
+
+def test_a_profile_may_be_a_file_anywhere_and_its_name_is_the_run_s(source, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    write_notebook(source / "00_first.ipynb", "print(f'{count=}')", parameters="count: int = 2")
+    mine = tmp_path / "elsewhere" / "mine.yaml"
+    mine.parent.mkdir()
+    mine.write_text("all: {count: 7}\n")
+    folder = run_course(str(mine), source=source).parent
+    assert folder == source.parent / "runs" / "course" / "mine"
+    assert "count=7" in output_text(folder / "00_first.ipynb")
+    assert json.loads((folder / "environment.json").read_text())["profile"] == "mine"
