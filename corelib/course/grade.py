@@ -156,14 +156,16 @@ def grade(
     Raises CourseError where the source's own solutions do not pass here.
     """
     source, isolated = Path(source or notebooks_folder()), without_network()
+    scripts = project_root() / "data_scripts"  # which cells start by this path
     with TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         lessons = []
         for name, given in plan_course(profile, notebooks=only, source=source).items():
             notebook, folder = read_notebook(list_notebooks(source)[name]), Path(scratch) / name
             if parameters.RESULTS in declared_parameters(notebook, name):
                 given[parameters.RESULTS] = "results"
-            ignored = shutil.ignore_patterns("*.ipynb", "*.png")
+            ignored = shutil.ignore_patterns("*.ipynb", "*.png", "__pycache__")
             shutil.copytree(source, folder / "notebooks", ignore=ignored)
+            shutil.copytree(scripts, folder / scripts.name, ignore=ignored)
             lessons.append(Lesson(name, notebook, given, folder, isolated, seconds))
         pool = ThreadPoolExecutor(jobs or os.cpu_count())
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 from pathlib import Path
 
 import nbformat
@@ -54,7 +55,7 @@ def find_slides(
         elif cell.cell_type == "markdown" and kind in ("slide", "subslide"):
             shown, notes = split(cell.source)
             title = re.search(r"^#+ (.*)", shown, re.MULTILINE)
-            title = title[1] if title else slides[-1]["title"]
+            title = escape(title[1]) if title else slides[-1]["title"]
             texts = {"shown": _html(shown, pictures), "notes": _html(notes, pictures)}
             slides.append({"title": title, **texts})
         elif kind in ("slide", "subslide"):
@@ -67,13 +68,13 @@ def find_slides(
 
 
 def split(source: str) -> tuple[str, str]:
-    """A cell's paragraphs in two: what a slide shows (headings, the first sentences, equations,
+    """A cell's paragraphs in two: what a slide shows (the heading, the first sentences, equations,
     pictures, tables, what to see), and what the speaker has to say."""
-    shown, notes, first = [], [], True
+    shown, notes = [], []
     for paragraph in re.split(r"\n\s*\n", source):
-        plain = not paragraph.startswith(KEPT)
-        (notes if plain and not first else shown).append(paragraph)
-        first = first and not plain
+        words = any(not one.startswith(KEPT) for one in shown)
+        further = bool(words and paragraph.startswith("#")) or any(n.startswith("#") for n in notes)
+        (notes if further or words and not paragraph.startswith(KEPT) else shown).append(paragraph)
     return "\n\n".join(shown), "\n\n".join(notes)
 
 

@@ -35,11 +35,12 @@ def nbgrader(tmp_path_factory):
             pytest.skip(f"nbgrader cannot be installed: {done.stderr.strip()[-300:]}")
     kernel = [sys.executable, "-m", "ipykernel", "install", "--prefix", own, "--name", "python3"]
     subprocess.run(kernel, capture_output=True, check=True)
-    path = os.pathsep.join([str(own / "bin"), os.environ["PATH"]])
+    programs = own / ("Scripts" if os.name == "nt" else "bin")
+    path = os.pathsep.join([str(programs), os.environ["PATH"]])
     inside = {"HOME": str(own), "JUPYTER_PREFER_ENV_PATH": "1", "PATH": path}
 
     def run(*words):
-        command = [own / "bin" / "nbgrader", *words]
+        command = [programs / "nbgrader", *words]
         done = subprocess.run(
             command, cwd=course, env=os.environ | inside, capture_output=True, text=True
         )

@@ -71,7 +71,7 @@ def test_a_course_that_was_not_run_is_told_so(course, tmp_path):
 
 
 def test_a_slide_shows_headings_equations_tables_and_the_first_words():
-    said = "## H\n\nfirst\n\nsecond\n\n| a |\n|---|\n\n**See** it.\n\n> why?\n\n- last"
-    shown, notes = split(said)
+    said = "## H\n\nfirst\n\nsecond\n\n| a |\n|---|\n\n**See** it.\n\n> why?\n\n- last\n\n"
+    shown, notes = split(said + "## Read on\n\n| b |")
     assert shown == "## H\n\nfirst\n\n| a |\n|---|\n\n**See** it.\n\n> why?"
-    assert notes == "second\n\n- last"
+    assert notes == "second\n\n- last\n\n## Read on\n\n| b |"
