@@ -96,15 +96,19 @@ def student(out: Path, source: Path | None) -> None:
 @_profile_option("The course run to publish.")
 @click.option("--run", "folder", type=PLACE, help="Its folder.  [default: runs/course/<profile>]")
 @_out_option("site")
-def publish(profile: str, folder: Path | None, out: Path) -> None:
-    """Write a finished run's site: pages that open from disk, index, results, environment."""
+@click.option("--with-solutions", "solutions", is_flag=True, help="Show them; each page says so.")
+def publish(profile: str, folder: Path | None, out: Path, solutions: bool) -> None:
+    """Write a finished run's site, without solutions: pages that open from disk, with results."""
     check_installation()
     from corelib.course.execute import list_notebooks, notebooks_folder
     from corelib.course.site import publish as write_site
 
     source = notebooks_folder()
     folder = folder or source.parent / "runs" / "course" / profile
-    click.echo(f"{write_site(folder, out, names=list_notebooks(source))}: written")
+    index = write_site(
+        folder, out, source=source, names=list_notebooks(source), solutions=solutions
+    )
+    click.echo(f"{index}: written")
 
 
 @course.command()
