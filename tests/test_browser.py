@@ -1,12 +1,14 @@
-"""Notebooks in JupyterLab in a real browser: they run, a widget is moved, the figure beside it
-changes, the console is clean."""
+"""In a real browser: notebooks in JupyterLab run, a widget is moved, the figure beside it changes;
+the pages of the site can be read at any width and in both colour schemes; the console is clean."""
 
+import importlib.resources
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import nbformat
 import papermill
@@ -14,6 +16,9 @@ import pytest
 
 from corelib.course.execute import list_notebooks, notebooks_folder
 from corelib.course.lab import OPTIONS
+from corelib.course.site import write_site
+from corelib.figures.states import Pictured
+from tests.course.test_site import NAMES, ROW, STAMP, course
 from tests.needed_cells import joined, with_needed_cells
 from tests.smoke_course import plan_notebook
 
@@ -252,3 +257,80 @@ def test_a_slider_that_is_moved_changes_the_figure_beside_it(sliders, name, widg
     before = wait_for(lambda: pictures(sliders, slider), "the widget's figures")
     move(sliders, slider, Keys.__dict__[f"ARROW_{key}"])
     wait_for(lambda: pictures(sliders, slider) != before, "another figure")
+
+
+@pytest.fixture(scope="module")
+def site(course_made, tmp_path_factory):
+    """The site of the course that test_notebooks.py executed, or else of a small failed run and of
+    docs/."""
+    if course_made.exists():
+        return Path(course_made.read_text(encoding="utf-8")) / "course"
+    run, source = course(tmp_path_factory.mktemp("site"), failed=True)
+    shutil.copytree(notebooks_folder().parent / "docs", source.parent / "docs", dirs_exist_ok=True)
+    return write_site(run, source=source, names=NAMES, rows=[ROW], stamp=STAMP).parent
+
+
+AXE = """const done = arguments[0];
+axe.run({preload: false}).then(found => done(found.violations
+    .filter(rule => ["serious", "critical"].includes(rule.impact))
+    .map(rule => [rule.id, ...rule.nodes.slice(0, 3).map(node => node.html.slice(0, 200))])));"""
+LOOKS = [(1280, "light"), (375, "dark"), (1280, "dark"), (375, "light")]
+
+
+@pytest.fixture
+def look(browser):
+    """look(width, scheme): how wide the browser's window is, and which colours its user prefers."""
+
+    def set_look(width, scheme):
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        wishes = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+        features = [{"name": name, "value": value} for name, value in wishes.items()]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    yield set_look
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_every_page_fits_its_width_and_axe_finds_nothing_serious(browser, site, look):
+    resource = importlib.resources.files("axe_playwright_python") / "axe.min.js"
+    axe = resource.read_text(encoding="utf-8")
+    browser.set_script_timeout(PATIENCE)
+    pages = [path for path in sorted(site.rglob("*.html")) if "_static" not in path.parts]
+    assert len(pages) >= len(NAMES) + 10
+    for page in pages:
+        # the start page in every look; of the others each width and each scheme
+        for width, scheme in LOOKS[: 4 if page.name == "index.html" else 2]:
+            look(width, scheme)
+            browser.get(page.as_uri())
+            where = f"{page.relative_to(site)} at {width} pixels, {scheme}"
+            shown = browser.execute_script(
+                "return [document.documentElement.dataset.theme,"
+                " document.documentElement.scrollWidth <= window.innerWidth]"
+            )
+            assert shown == [scheme, True], where
+            browser.execute_script(axe)
+            assert browser.execute_async_script(AXE) == [], where
+
+
+def test_the_search_finds_without_a_server(browser, site, look):
+    look(1280, "light")
+    browser.get((site / "search.html").as_uri() + "?q=videos")
+    found = wait_for(
+        lambda: browser.find_elements(By.CSS_SELECTOR, "#search-results li a"), "what was found"
+    )
+    assert any("docs/" in link.get_attribute("href") for link in found)
+
+
+def test_a_widgets_slider_of_pictures_shows_another_one(browser, look, tmp_path):
+    states = [(f"depth = {depth}", f"{depth} <b>levels</b>", []) for depth in (3, 4, 5)]
+    box = Pictured([], lambda: states)
+    page = tmp_path / "page.html"
+    page.write_text(box._repr_mimebundle_()["text/html"])
+    look(375, "light")
+    browser.get(page.as_uri())
+    slides = browser.find_elements(By.CSS_SELECTOR, ".states > div")
+    assert [slide.is_displayed() for slide in slides] == [True, False, False]
+    browser.find_element(By.CSS_SELECTOR, "input").send_keys(Keys.ARROW_RIGHT)
+    assert [slide.text for slide in slides] == ["", "depth = 4. 4 levels", ""]

@@ -170,8 +170,9 @@ def grade(handins: tuple[Path, ...], out: Path | None, notebooks, **options) -> 
 @_profile_option("The course run to publish.")
 @click.option("--run", "folder", type=PLACE, help="Its folder.  [default: runs/course/<profile>]")
 @_out_option("site")
-def publish(profile: str, folder: Path | None, out: Path) -> None:
-    """Write a finished run's site: pages that open from disk, index, results, environment."""
+@click.option("--with-solutions", "solutions", is_flag=True, help="Show them; each page says so.")
+def publish(profile: str, folder: Path | None, out: Path, solutions: bool) -> None:
+    """Write a finished run's site, without solutions: pages that open from disk, with results."""
     check_installation()
     from corelib.course.execute import list_notebooks, notebooks_folder
     from corelib.course.parameters import profile_name
@@ -179,7 +180,10 @@ def publish(profile: str, folder: Path | None, out: Path) -> None:
 
     source = notebooks_folder()
     folder = folder or source.parent / "runs" / "course" / profile_name(profile)
-    click.echo(f"{write_site(folder, out, names=list_notebooks(source))}: written")
+    index = write_site(
+        folder, out, source=source, names=list_notebooks(source), solutions=solutions
+    )
+    click.echo(f"{index}: written")
 
 
 @course.command()

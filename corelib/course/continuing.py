@@ -28,12 +28,10 @@ def checksum(notebook: nbformat.NotebookNode, parameters: Mapping, machine: Mapp
 
 
 def is_executed(executed: Path, expected: str | None = None) -> bool:
-    """Whether a notebook's copy and page are there, executed to the end, from `expected`."""
-    if not (executed.is_file() and executed.with_suffix(".html").is_file()):
-        return False
+    """Whether a notebook's copy is there, executed to the end, from `expected`."""
     try:
         metadata = nbformat.read(executed, as_version=4).metadata
-    except (ValueError, nbformat.ValidationError):  # written by something else
+    except (FileNotFoundError, ValueError, nbformat.ValidationError):  # or of something else
         return False
     failed = metadata.get("papermill", {}).get("exception")
     return failed is False and expected in (None, metadata.get("executed_from"))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,9 +17,9 @@ from corelib.course.kernels import Stop
 from corelib.course.notebook import Job, NotebookError, execute_notebook, explain_error
 from corelib.course.parameters import CourseError, declared_parameters, nearest, read_notebook
 from corelib.course.results import merge_results, table_text
-from corelib.course.site import write_index
+from corelib.course.site import write_site
 from corelib.machine.devices import pick_device
-from corelib.machine.files import only_one, remove_unfinished
+from corelib.machine.files import only_one, remove_unfinished, write_atomically
 from corelib.metrics import DEFINITION
 from corelib.runs.records import machine
 
@@ -96,7 +97,7 @@ def run_course(
     seeds: list[int] | None = None,
     jobs: int | None = None,
 ) -> Path:
-    """Execute a profile's notebooks; write copies, pages, index and results; print progress.
+    """Execute a profile's notebooks; write copies, results and their site; print progress.
 
     profile       a name in source/profiles or of the kit's own, or the path of a file NAME.yaml
     notebooks     numbers or beginnings of those to execute; all by default
@@ -137,9 +138,10 @@ def run_course(
         how = {"cell_timeout": cell_timeout, "threads": made_on["threads"], "jobs": jobs}
         try:
             _execute_all(folder, work, list(plan) == list(paths), resume, **how)
-        except BaseException:
-            with suppress(NotebookError):  # what has to be told is why the run ended
-                _write_results(folder, paths, called, made_on)
+        except BaseException as error:
+            with suppress(Exception):  # what has to be told is why the run ended
+                failed = isinstance(error, Exception)  # and not interrupted, which means at once
+                _write_results(folder, paths, called, made_on, site=failed)
             raise
         rows, index = _write_results(folder, paths, called, made_on)
     print()
@@ -247,14 +249,18 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 
 def _write_results(
-    folder: Path, names: Iterable[str], profile: str, made_on: dict
+    folder: Path, paths: Mapping[str, Path], profile: str, made_on: dict, site: bool = True
 ) -> tuple[list[dict], Path]:
-    """Merge what the notebooks recorded and write the index over their pages: (rows, index)."""
+    """Merge what the notebooks recorded and write the site over their copies: (rows, index)."""
     try:
-        rows = merge_results(folder)
+        rows, index = merge_results(folder), folder / "index.html"
         seeds = sorted({row["seed"] for row in rows})
         stamp = {"profile": profile, "seeds": seeds, "metrics": DEFINITION} | made_on
-        return rows, write_index(folder, names=names, profile=profile, rows=rows, stamp=stamp)
+        write_atomically(folder / "environment.json", json.dumps(stamp, indent=2) + "\n")
+        if site:
+            source = next(iter(paths.values())).parent
+            index = write_site(folder, source=source, names=paths, rows=rows, stamp=stamp)
     except OSError as error:
         said = explain_error(type(error).__name__, str(error))
-        raise NotebookError(f"the results and the index cannot be written: {said}") from None
+        raise NotebookError(f"the results and the site cannot be written: {said}") from None
+    return rows, index

@@ -16,7 +16,6 @@ from papermill.execute import ERROR_MARKER_TAG
 
 from corelib.course.kernels import Stop, client_config
 from corelib.course.parameters import read_notebook
-from corelib.course.site import write_html
 from corelib.machine.errors import KitError
 from corelib.machine.files import write_atomically
 
@@ -55,12 +54,12 @@ class Job:
 
 
 def execute_notebook(job: Job, cell_timeout: int | None, stop: Stop, threads: int) -> None:
-    """Write a notebook's executed copy and its page; raises NotebookError, both files kept.
+    """Write a notebook's executed copy; raises NotebookError, the copy kept.
 
     stop     asked from another thread, it ends this with KeyboardInterrupt, and nothing is written
     threads  of the kernel's PyTorch
     """
-    (notebook, problem), page = _execute(job, cell_timeout, stop, threads), None
+    notebook, problem = _execute(job, cell_timeout, stop, threads)
     # What papermill notes of its own paths is this machine's; the names alone are enough.
     notebook.metadata.setdefault("papermill", {}).update(
         input_path=job.path.name, output_path=job.executed.name, exception=problem is not None
@@ -68,11 +67,11 @@ def execute_notebook(job: Job, cell_timeout: int | None, stop: Stop, threads: in
     notebook.metadata["executed_from"] = job.checksum
     try:
         write_atomically(job.executed, nbformat.writes(notebook) + "\n")
-        page = write_html(job.executed, images=job.path.parent)
     except OSError as error:
         problem = problem or explain_error(type(error).__name__, str(error))
     if problem is not None:
-        kept = f"The executed copy, up to there: {page}" if page else "No page could be written"
+        page, copied = job.executed.with_suffix(".html"), job.executed.is_file()
+        kept = f"The executed copy, up to there: {page}" if copied else "No copy could be written"
         raise NotebookError(f"{job.path.stem}, cell {_last_cell(notebook)}: {problem}\n{kept}")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from corelib.figures.style import system_look
 from corelib.machine.files import json_text, write_atomically
 
 REQUIRED = (
@@ -83,15 +84,23 @@ def results_table(rows: Iterable[Mapping]) -> pd.DataFrame:
 
 
 def table_text(rows: Iterable[Mapping]) -> pd.DataFrame:
-    """The results table to read: "mean +- spread" as text; no `exemplars` where no row has it."""
+    """The results table to read: systems in words, "mean +- spread" as text."""
     table = results_table(rows)
-    shown = table[[*SETTING, "seeds"]].copy()
+    shown = table[["dataset", "recipe", "split", "selected_on", "score_range", "n_test", "seeds"]]
+    shown.columns = ["dataset", "recipe", "split", "epoch by", "score range", "samples", "seeds"]
+    said = [_words(*line) for line in table[["system", "with_difficulty", "exemplars"]].to_numpy()]
+    shown.insert(1, "system", said)
+    shown["samples"] = shown["samples"].map(_cell_text)
     for title, measure in (("Spearman", "spearman"), ("R-l2 x100", "rl2_x100")):
         pairs = zip(table[measure], table[f"{measure}_sd"], strict=True)
         shown[title] = [_mean_text(mean, spread) for mean, spread in pairs]
-    for column in ("exemplars", "n_test"):
-        shown[column] = shown[column].map(_cell_text)
-    return shown if any(shown["exemplars"]) else shown.drop(columns="exemplars")
+    return shown
+
+
+def _words(system: str, with_difficulty: bool, exemplars: object) -> str:
+    """CoRe (w/ DD), 10 exemplars."""
+    label, count = system_look(system, bool(with_difficulty))[0], _cell_text(exemplars)
+    return f"{label}, {count} exemplar{'s' * (count != '1')}" if count else label
 
 
 def _mean_text(mean: float, spread: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import html
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import IPython.display
@@ -18,7 +19,11 @@ from corelib.data.samples import DatasetError, SampleTable
 from corelib.data.video import read_video, write_video
 from corelib.figures import plots
 from corelib.figures.bench import Bench
+from corelib.figures.states import Pictured, walk
+from corelib.figures.style import evenly
 from corelib.tree import ScoreGroups, quantile_edges
+
+STATES = 6  # of a widget, at most, that pages show as pictures
 
 
 def _picture(width: int) -> ipywidgets.Image:
@@ -77,8 +82,16 @@ def be_the_judge(
     following.on_click(show_dive)
     show_dive()
     compare()
+
+    def states() -> Iterator:
+        for place, row in enumerate(order[:STATES], 1):
+            marks = " ".join(f"{mark:g}" for mark in panels[row])
+            told = f"The panel gave {marks} (mean {panels[row].mean():.2f})."
+            chosen = f"Dive {place} of {len(order)}: {table.samples['id'][row]}"
+            yield chosen, told, [plots.film_strip(_frames(table, row))._repr_png_()]
+
     controls = ipywidgets.VBox([film, slider, ipywidgets.HBox([give, following]), answer])
-    return ipywidgets.VBox([ipywidgets.HBox([controls, figure]), strip])
+    return Pictured([ipywidgets.HBox([controls, figure]), strip], states)
 
 
 def _judged(table: SampleTable, rows) -> list[int]:
@@ -117,7 +130,7 @@ def intervals_by_depth(
 
     slider.observe(redraw, "value")
     redraw()
-    return ipywidgets.VBox([slider, text, figure])
+    return Pictured([slider, text, figure], lambda: walk(slider, depths, text, figure))
 
 
 def scrub_attribution(
@@ -148,7 +161,9 @@ def scrub_attribution(
     play = ipywidgets.Play(**reach, interval=500, description="play")
     ipywidgets.link((play, "value"), (slider, "value"))
     slider.observe(lambda change: show(change["new"]), names="value")
-    return ipywidgets.VBox([ipywidgets.HBox([play, slider]), figure])
+    some = evenly(len(frames), STATES).tolist()
+    controls = ipywidgets.HBox([play, slider])
+    return Pictured([controls, figure], lambda: walk(slider, some, figure))
 
 
 def show_sample(table: SampleTable, sample: str | int, *, playable: bool = False):
@@ -259,4 +274,10 @@ def exemplar_bench(
         control.observe(show_vote, "value")
     pair.observe(show_pair, "value")
     show_vote()
-    return ipywidgets.VBox([ipywidgets.HBox([query, slider, drawn]), answer, voted, pair, decided])
+    counts = evenly(most, STATES) + 1
+    controls = ipywidgets.HBox([query, slider, drawn])
+
+    def states() -> Iterator:
+        return walk(slider, counts.tolist(), answer, voted, decided)
+
+    return Pictured([controls, answer, voted, pair, decided], states)

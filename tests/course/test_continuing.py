@@ -83,7 +83,7 @@ def test_a_killed_course_run_goes_on_with_the_notebook_that_was_interrupted(coun
         ["left:", "SIGKILL", "-9"],
     ], done.stdout + done.stderr
     assert all(
-        {"00_first.ipynb", "00_first.html", "metrics-00_first.json"} <= set(line)
+        {"00_first.ipynb", "metrics-00_first.json", "metrics.json"} <= set(line)
         and "01_second.ipynb" not in line
         for line in left
     )
@@ -93,7 +93,7 @@ def test_a_killed_course_run_goes_on_with_the_notebook_that_was_interrupted(coun
     )
     assert executions(counted) == [1, 2]
     folder = counted.parent / "runs" / "course" / "tiny"
-    assert "00_first.html" in (folder / "index.html").read_text()
+    assert not (folder / "index.html").exists()  # who interrupts does not wait for pages
 
     run_course("tiny", source=counted, jobs=1)
     said = capfd.readouterr().out
@@ -107,17 +107,9 @@ def test_a_killed_course_run_goes_on_with_the_notebook_that_was_interrupted(coun
         "00_first",
         "01_second",
     ]
-    assert {path.name for path in folder.iterdir()} == {
-        "00_first.ipynb",
-        "00_first.html",
-        "01_second.ipynb",
-        "01_second.html",
-        "index.html",
-        "metrics.json",
-        "metrics-00_first.json",
-        "metrics-01_second.json",
-        "environment.json",
-    }
+    there = {path.name for path in folder.iterdir()}
+    assert there >= {"00_first.html", "01_second.html", "index.html"}
+    assert "unfinished.json" not in there
     run_course("tiny", source=counted, jobs=1)  # it had come to its end, so everything is executed
     assert executions(counted) == [2, 4]
 
@@ -162,8 +154,6 @@ def test_an_executed_notebook_is_kept_only_as_long_as_nothing_it_depends_on_chan
     executed = counted / "executed.ipynb"
     same.metadata |= {"executed_from": expected, "papermill": {"exception": False}}
     nbformat.write(same, executed)
-    assert not continuing.is_executed(executed, expected)  # its page is missing
-    executed.with_suffix(".html").touch()
     assert continuing.is_executed(executed, expected) and not continuing.is_executed(
         executed, "other"
     )

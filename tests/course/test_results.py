@@ -122,9 +122,16 @@ def test_a_seed_that_two_notebooks_report_counts_once_and_the_later_holds():
 def test_a_single_seed_has_no_spread_and_an_undefined_value_is_blank():
     text = table_text([row(), row(system="mlp", spearman=None)])
     assert list(text["Spearman"]) == ["0.900", ""]
-    assert list(text["score_range"]) == ["20 to 100"] * 2
-    assert "exemplars" not in text and list(table_text([row(exemplars="all")])["exemplars"]) == [
-        "all"
+    assert list(text["score range"]) == ["20 to 100"] * 2
+
+
+def test_systems_are_told_in_words():
+    rows = [row(exemplars=10), row(exemplars=1), row(exemplars="all"), row(system="mlp")]
+    assert list(table_text(rows)["system"]) == [
+        "CoRe (w/ DD), 10 exemplars",
+        "CoRe (w/ DD), 1 exemplar",
+        "CoRe (w/ DD), all exemplars",
+        "I3D+MLP (w/ DD)",
     ]
 
 
