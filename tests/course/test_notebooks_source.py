@@ -84,7 +84,7 @@ def test_it_opens_with_its_title_its_question_and_a_picture_of_its_own_folder(pa
     opening = nbformat.read(path, as_version=4).cells[0]
     assert opening.cell_type == "markdown"
     title, question, picture, see = opening.source.split("\n\n")[:4]
-    assert title.startswith(f"# {path.stem[:2]} ")
+    assert title.startswith(f"# {path.stem.partition('_')[0]} ")
     assert re.fullmatch(r"\*\*[^*]+\?\*\*", question)
     text, name = re.fullmatch(r"!\[([^]]+)\]\(([^)]+)\)", picture).groups()
     assert len(text) > 20, "what is to be seen, for those who cannot see it"
