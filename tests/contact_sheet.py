@@ -2,8 +2,10 @@
 
     python tests/contact_sheet.py runs/course/smoke [--out FOLDER] [--columns 4]
 
-A picture stands at its own size or scaled to its column, above it notebook, cell and the sentence
-that the Markdown cell before it begins with, and the last sentence of the one after.
+A picture stands at its own size, or as wide as its column; above it notebook, cell, and what the
+Markdown before it says of it: from its last "See" on, or its end. The list to look with: is the
+title true, are the axes named with units, is the legend complete, does nothing lie over anything,
+can it be read at half its size?
 """
 
 from __future__ import annotations

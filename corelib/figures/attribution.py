@@ -59,7 +59,7 @@ def score_steps(
     title = title or f"From {reference:.3g}, the exemplars' mean, to {score:.3g}"
     figure, [[axis]] = panels(size=(8.5, 1.5 + 0.42 * len(parts)), title=title)
     left = reference
-    beside = {"xytext": (5, 0), "textcoords": "offset points", "va": "center", "fontsize": 11}
+    beside = {"xytext": (7, 0), "textcoords": "offset points", "va": "center", "fontsize": 11}
     for line, (name, part) in enumerate(zip(names, parts, strict=True)):
         colour = PALE if name == "not explained" else BLUE if part >= 0 else VERMILLION
         axis.barh(line, part, left=left, color=colour, height=0.6)

@@ -78,7 +78,7 @@ def _strips(films, captions, count, title, highlight=(0, 0)) -> Figure:
         for axis, number in zip(row, evenly(len(film), columns), strict=False):
             axis.imshow(film[number])
             bare(axis, VERMILLION if start <= number < end else None)
-            axis.set_xlabel(f"{number}" if number else "frame 0", fontsize=10, labelpad=2)
+            axis.set_xlabel(f"{number}" if number else "frame 0", fontsize=10, labelpad=5)
         row[0].set_title(" ", fontsize=12)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.06, wspace=0, hspace=0.06)
     # A caption may be wider than its frame: it comes once the layout has found the places.
