@@ -4,6 +4,7 @@ read. Grading, and tests that are about some cells, execute no others."""
 from __future__ import annotations
 
 import ast
+import re
 
 from nbformat import NotebookNode
 
@@ -16,7 +17,7 @@ class Names(ast.NodeVisitor):
 
     def __init__(self, source: str):
         self.read, self.given, self.changed = set(), set(), set()
-        self.visit(ast.parse(source))
+        self.visit(ast.parse(re.sub(r"^ *%.*", "", source, flags=re.MULTILINE)))  # no magics
 
     def visit_Name(self, node):
         if not isinstance(node.ctx, ast.Load):

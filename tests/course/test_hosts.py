@@ -70,6 +70,7 @@ def test_with_an_address_one_short_cell_more_comes_first_and_says_what_it_does(n
 def test_the_buttons_are_written_into_the_notebooks_and_taken_away_again(tmp_path):
     path = tmp_path / "00_start_here.ipynb"
     shutil.copy(PATHS[path.stem], path)
+    write_buttons({path.stem: path}, "")
     before = path.read_bytes()
     for address in (ADDRESS, ""):
         write_buttons({path.stem: path}, address)

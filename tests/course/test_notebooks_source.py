@@ -62,11 +62,12 @@ def test_no_line_of_its_code_is_longer_than_100_and_none_is_kept_from_the_format
 
 
 def code_of(path):
-    """(place among all cells, source) of every code cell but the parameters."""
+    """(place among all cells, source) of every code cell but parameters and what hosts need."""
     return [
         (place, cell.source)
         for place, cell in enumerate(nbformat.read(path, as_version=4).cells)
-        if cell.cell_type == "code" and "parameters" not in cell.metadata.get("tags", [])
+        if cell.cell_type == "code"
+        and not {"parameters", "install"} & set(cell.metadata.get("tags", []))
     ]
 
 
