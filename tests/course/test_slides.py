@@ -9,6 +9,8 @@ from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from corelib.__main__ import main
+from corelib.course.execute import list_notebooks, notebooks_folder
+from corelib.course.parameters import read_notebook
 from corelib.course.slides import split
 
 TITLE = "# 05 Pairs\n\n**Which one?**\n\n![Two dives](pictures/two.png)\n\nYou need: nothing."
@@ -75,3 +77,13 @@ def test_a_slide_shows_headings_equations_tables_and_the_first_words():
     shown, notes = split(said + "## Read on\n\n| b |")
     assert shown == "## H\n\nfirst\n\n| a |\n|---|\n\n**See** it.\n\n> why?"
     assert notes == "second\n\n- last\n\n## Read on\n\n| b |"
+
+
+@pytest.mark.parametrize("path", list_notebooks(notebooks_folder()).values(), ids=lambda p: p.stem)
+def test_every_cell_says_whether_it_is_shown(path):
+    cells = read_notebook(path).cells
+    kinds = [cell.metadata.get("slideshow", {}).get("slide_type") for cell in cells]
+    assert kinds[0] == "slide" and set(kinds) <= {"slide", "subslide", "notes", "skip"}
+    shown = [cell for cell, kind in zip(cells, kinds, strict=True) if "slide" in kind]
+    assert any("plots." in cell.source for cell in shown)
+    assert not any("BEGIN SOLUTION" in cell.source for cell in shown)
