@@ -15,7 +15,11 @@ settings.register_profile("untimed", deadline=None)  # a busy machine is no fail
 settings.load_profile("untimed")
 
 FIRST = ("test_notebooks.py", "test_interruption.py")  # they take minutes
-LAST = ("test_notebook_exercises.py", "test_browser.py")  # they take what test_notebooks.py made
+LAST = (
+    "test_notebook_exercises.py",
+    "test_nbgrader.py",
+    "test_browser.py",
+)  # they take what test_notebooks.py made
 
 
 def pytest_collection_modifyitems(items):

@@ -9,6 +9,7 @@ import nbformat
 
 from corelib.course import project_root
 from corelib.course.execute import list_notebooks, notebooks_folder, plan_course
+from corelib.course.parameters import profile_name
 
 DEFAULTS = "laptop"  # the profile whose values stand in the notebooks themselves
 OPTIONS = [
@@ -29,7 +30,7 @@ def notebooks_at(profile: str) -> Path:
         return source
     import papermill
 
-    folder = project_root() / "runs" / "lab" / profile
+    folder = project_root() / "runs" / "lab" / profile_name(profile)
     shutil.copytree(source / "pictures", folder / "pictures", dirs_exist_ok=True)
     asked = {"prepare_only": True, "progress_bar": False}
     for name, path in list_notebooks(source).items():

@@ -228,19 +228,18 @@ def _thumbnail(notebook: nbformat.NotebookNode, path: Path) -> bool:
 
 def _tables(rows: list[Mapping], stamp: Mapping) -> str:
     """The index's results and environment."""
-    results = "No notebook recorded a result."
-    if rows:
-        results = table_text(rows).to_html(index=False, border=0)
-    lines = (
+    results = table_text(rows).to_html(index=False, border=0) if rows else ""
+    said = "Mean +- standard deviation over seeds. R-l2 divides by the range of scores beside it."
+    lines = [
         f"<tr><th>{html.escape(str(word))}</th><td>{html.escape(str(value))}</td></tr>"
         for word, value in stamp.items()
-    )
-    return (
-        "## Results\n\nMean +- standard deviation over seeds. R-l2 divides by the range of scores"
-        f' shown beside it.\n\n<div class="wide" tabindex="0">\n{results}\n</div>\n\n'
-        '## Environment\n\n<div class="wide" tabindex="0">\n'
-        f"<table>{''.join(lines)}</table>\n</div>\n"
-    )
+    ]
+    tables = [
+        f'<div class="wide" tabindex="0">\n{table}\n</div>\n'
+        for table in (results, f"<table>{''.join(lines)}</table>")
+    ]
+    first = f"{said}\n\n{tables[0]}" if rows else "No notebook recorded a result.\n"
+    return f"## Results\n\n{first}\n## Environment\n\n{tables[1]}"
 
 
 def publish(

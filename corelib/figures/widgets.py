@@ -40,16 +40,15 @@ def be_the_judge(
     rows   [N] rows of the table to judge; the test split by default
     seed   of the order in which they come
 
-    Returns a box of the film, a slider (0 to 10 in half points), the buttons "Give mark" and "Next
-    dive", and the figure plots.judge_against_panel of all marks given so far. Raises ValueError
-    when no row has marks.
+    Returns a box of film, slider (0 to 10 in half points), buttons, and the figure
+    plots.judge_against_panel of all marks given so far. Raises ValueError when no row has marks.
     """
-    panels = table.marks()
+    panels, given = table.marks(), []
     rows = table.rows("test") if rows is None else rows
-    order, given = np.random.default_rng(seed).permutation(_judged(table, rows)), []
+    order = np.random.default_rng(seed).permutation(_judged(table, rows))
     film = ipywidgets.Video(format="mp4", width=300, height=300)
-    slider = ipywidgets.FloatSlider(5, min=0, max=10, step=0.5, description="your mark")
-    slider.readout_format = ".1f"
+    reach = {"min": 0, "max": 10, "step": 0.5, "readout_format": ".1f"}
+    slider = ipywidgets.FloatSlider(5, description="your mark", **reach)
     give = ipywidgets.Button(description="Give mark", button_style="primary")
     following = ipywidgets.Button(description="Next dive", disabled=True)
     answer, strip, figure = ipywidgets.HTML(), _picture(700), _picture(420)
@@ -59,19 +58,17 @@ def be_the_judge(
         film.value = _as_mp4(table, row)
         strip.value = plots.film_strip(_frames(table, row))._repr_png_()
         slider.disabled, give.disabled, following.disabled = False, False, True
-        name = html.escape(table.samples["id"][row])
-        answer.value = f"Dive {len(given) + 1} of {len(order)}: {name}. How well was it done?"
+        name = f"Dive {len(given) + 1} of {len(order)}: {html.escape(table.samples['id'][row])}"
+        answer.value = f"{name}. How well was it done?"
 
     def judge(_) -> None:
         panel = panels[order[len(given)]]
         given.append(slider.value)
-        last = len(given) == len(order)
-        slider.disabled, give.disabled, following.disabled = True, True, last
-        said = (
-            f"You gave <b>{given[-1]:g}</b>, the panel <b>{' '.join(f'{x:g}' for x in panel)}</b>"
-        )
-        end = " That was the last dive." if last else ""
-        answer.value = f"{said} (mean {panel.mean():.2f}).{end}"
+        slider.disabled = give.disabled = True
+        following.disabled = last = len(given) == len(order)
+        marks = " ".join(map("{:g}".format, panel))
+        said = f"You gave <b>{given[-1]:g}</b>, the panel <b>{marks}</b>"
+        answer.value = f"{said} (mean {panel.mean():.2f}).{' That was the last dive.' * last}"
         compare()
 
     def compare() -> None:

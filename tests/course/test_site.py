@@ -137,7 +137,8 @@ def dead_links(folder: Path) -> list[str]:
 
 
 FROM_THE_WEB = re.compile(
-    r"""(?:url\(\s*["']?|@import\s*["']|\bimport\s*\(?\s*["']|\bfrom\s*["'])((?:https?:)?//[^"')]+)"""
+    r"""(?:url\(\s*["']?|@import\s*["']|\bimport\s*\(?\s*["']|\bfrom\s*["'])"""
+    r"""((?:https?:)?//[^"')]+)"""
 )
 
 

@@ -58,6 +58,7 @@ def test_be_the_judge_compares_every_mark_with_the_panel(small_dives):
             films.append(shown["Video"].value)
     assert len(set(films)) == 3 and len(set(figures)) == 4
     assert "last dive" in shown["HTML"].value
+    assert page_of(box).count("The panel gave") == 2 * 3  # in the text and in the picture's
 
 
 def test_be_the_judge_shows_only_a_samples_own_range_of_frames(small_dives, tmp_path):
@@ -94,6 +95,16 @@ def test_intervals_by_depth_follow_the_slider():
     edges = quantile_edges(differences, 6)
     assert f"{2 * np.count_nonzero(np.diff(edges))} of them open" in seen[6][0]
     assert np.count_nonzero(np.diff(edges)) < 16  # many pairs share .5, so some leaves are closed
+    page = page_of(box)
+    assert page.count("<img ") == 5 and page.count("<div hidden>") == 4
+    assert 'alt="depth = 3. 4 leaves, 4 of them open;' in page and shown["depth"].value == 6
+
+
+def page_of(box):
+    """What a widget leaves for pages without a kernel, beside what JupyterLab shows."""
+    data = box._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+    return data["text/html"]
 
 
 def test_intervals_as_narrow_as_rounding_are_not_counted_as_open():
@@ -133,7 +144,7 @@ def bench(small_dives):
 
 def test_the_exemplar_bench_votes_as_the_model_does(bench):
     model, features, table, targets, groups = bench
-    shown = parts(widgets.exemplar_bench(*bench, count=4))
+    shown = parts(box := widgets.exemplar_bench(*bench, count=4))
     ids = table.samples["id"].to_numpy()
     assert [row for _, row in shown["query"].options] == table.rows("test").tolist(), (
         "no validation split: the test dives"
@@ -158,6 +169,7 @@ def test_the_exemplar_bench_votes_as_the_model_does(bench):
         in shown["HTML"].value
     )
     assert shown["tree against"].options[0][0].endswith(f"{verdicts[0] - known[0]:+.2f}")
+    assert "exemplars = 1. 1 exemplar of" in page_of(box) and shown["exemplars"].value == 3
 
 
 def test_every_control_of_the_exemplar_bench_changes_what_it_is_about(bench):
@@ -221,6 +233,7 @@ def test_scrub_attribution_draws_the_frame_that_is_asked_for():
     )
     slider.value = 4
     assert bytes(figure.value) == pictures[4]
+    assert page_of(box).count("<img ") == 6 and slider.value == 4
     with pytest.raises(ValueError, match="equal T"):
         widgets.scrub_attribution(frames, heat[:3])
 
