@@ -80,15 +80,19 @@ def be_the_judge(
     show_dive()
     compare()
 
-    def states() -> Iterator:
-        for place, row in enumerate(order[:STATES], 1):
-            marks = " ".join(f"{mark:g}" for mark in panels[row])
-            told = f"The panel gave {marks} (mean {panels[row].mean():.2f})."
-            chosen = f"Dive {place} of {len(order)}: {table.samples['id'][row]}"
-            yield chosen, told, [plots.film_strip(_frames(table, row))._repr_png_()]
-
     controls = ipywidgets.VBox([film, slider, ipywidgets.HBox([give, following]), answer])
-    return Pictured([ipywidgets.HBox([controls, figure]), strip], states)
+    box = [ipywidgets.HBox([controls, figure]), strip]
+    return Pictured(box, lambda: _panels_words(table, order))
+
+
+def _panels_words(table: SampleTable, order: np.ndarray) -> Iterator[tuple[str, str, list[bytes]]]:
+    """The states of be_the_judge that pages show: the first dives and what the panel gave."""
+    panels = table.marks()
+    for place, row in enumerate(order[:STATES], 1):
+        marks = " ".join(map("{:g}".format, panels[row]))
+        told = f"The panel gave {marks} (mean {panels[row].mean():.2f})."
+        chosen = f"Dive {place} of {len(order)}: {table.samples['id'][row]}"
+        yield chosen, told, [plots.film_strip(_frames(table, row))._repr_png_()]
 
 
 def _judged(table: SampleTable, rows) -> list[int]:
