@@ -17,7 +17,7 @@ import pytest
 from corelib.course.execute import list_notebooks, notebooks_folder
 from corelib.course.site import write_site
 from corelib.figures.states import Pictured
-from tests.course.test_site import NAMES, ROW, STAMP, course
+from tests.course.test_site import NAMES, course
 from tests.needed_cells import joined, with_needed_cells
 from tests.smoke_course import plan_notebook
 
@@ -256,7 +256,7 @@ def site(course_made, tmp_path_factory):
         return Path(course_made.read_text(encoding="utf-8")) / "course"
     run, source = course(tmp_path_factory.mktemp("site"), failed=True)
     shutil.copytree(notebooks_folder().parent / "docs", source.parent / "docs", dirs_exist_ok=True)
-    return write_site(run, source=source, names=NAMES, rows=[ROW], stamp=STAMP).parent
+    return write_site(run, source=source, names=NAMES).parent
 
 
 AXE = """const done = arguments[0];

@@ -83,15 +83,18 @@ def be_the_judge(
     show_dive()
     compare()
 
-    def states() -> Iterator:
-        for place, row in enumerate(order[:STATES], 1):
-            marks = " ".join(f"{mark:g}" for mark in panels[row])
-            told = f"The panel gave {marks} (mean {panels[row].mean():.2f})."
-            chosen = f"Dive {place} of {len(order)}: {table.samples['id'][row]}"
-            yield chosen, told, [plots.film_strip(_frames(table, row))._repr_png_()]
-
     controls = ipywidgets.VBox([film, slider, ipywidgets.HBox([give, following]), answer])
-    return Pictured([ipywidgets.HBox([controls, figure]), strip], states)
+    children = [ipywidgets.HBox([controls, figure]), strip]
+    return Pictured(children, lambda: _verdicts(table, order))
+
+
+def _verdicts(table: SampleTable, order: np.ndarray) -> Iterator[tuple[str, str, list[bytes]]]:
+    """The first dives to judge with what their panels said, as states for Pictured."""
+    for place, row in enumerate(order[:STATES], 1):
+        marks = table.marks()[row]
+        told = f"The panel gave {' '.join(f'{x:g}' for x in marks)} (mean {marks.mean():.2f})."
+        name = f"Dive {place} of {len(order)}: {table.samples['id'][row]}"
+        yield name, told, [plots.film_strip(_frames(table, row))._repr_png_()]
 
 
 def _judged(table: SampleTable, rows) -> list[int]:
@@ -273,10 +276,6 @@ def exemplar_bench(
         control.observe(show_vote, "value")
     pair.observe(show_pair, "value")
     show_vote()
-    counts = evenly(most, STATES) + 1
-    controls = ipywidgets.HBox([query, slider, drawn])
-
-    def states() -> Iterator:
-        return walk(slider, counts.tolist(), answer, voted, decided)
-
-    return Pictured([controls, answer, voted, pair, decided], states)
+    counts = (evenly(most, STATES) + 1).tolist()
+    children = [ipywidgets.HBox([query, slider, drawn]), answer, voted, pair, decided]
+    return Pictured(children, lambda: walk(slider, counts, answer, voted, decided))
