@@ -100,7 +100,9 @@ def table_text(rows: Iterable[Mapping]) -> pd.DataFrame:
 def _words(system: str, with_difficulty: bool, exemplars: object) -> str:
     """CoRe (w/ DD), 10 exemplars."""
     label, count = system_look(system, bool(with_difficulty))[0], _cell_text(exemplars)
-    return f"{label}, {count} exemplar{'s' * (count != '1')}" if count else label
+    if count in ("", "0"):  # a system without exemplars
+        return label
+    return f"{label}, {count} exemplar{'s' * (count != '1')}"
 
 
 def _mean_text(mean: float, spread: float) -> str:
