@@ -91,9 +91,9 @@ def table_text(rows: Iterable[Mapping]) -> pd.DataFrame:
     said = [_words(*line) for line in table[["system", "with_difficulty", "exemplars"]].to_numpy()]
     shown.insert(1, "system", said)
     shown["samples"] = shown["samples"].map(_cell_text)
-    for title, measure in (("Spearman", "spearman"), ("R-l2 x100", "rl2_x100")):
+    for place, (title, measure) in enumerate((("Spearman", "spearman"), ("R-l2 x100", "rl2_x100"))):
         pairs = zip(table[measure], table[f"{measure}_sd"], strict=True)
-        shown[title] = [_mean_text(mean, spread) for mean, spread in pairs]
+        shown.insert(2 + place, title, [_mean_text(mean, spread) for mean, spread in pairs])
     return shown
 
 
