@@ -259,7 +259,7 @@ def _write_results(
         write_atomically(folder / "environment.json", json.dumps(stamp, indent=2) + "\n")
         if site:
             source = next(iter(paths.values())).parent
-            index = write_site(folder, source=source, names=paths, rows=rows, stamp=stamp)
+            index = write_site(folder, source=source, names=paths)
     except OSError as error:
         said = explain_error(type(error).__name__, str(error))
         raise NotebookError(f"the results and the site cannot be written: {said}") from None

@@ -91,16 +91,18 @@ def table_text(rows: Iterable[Mapping]) -> pd.DataFrame:
     said = [_words(*line) for line in table[["system", "with_difficulty", "exemplars"]].to_numpy()]
     shown.insert(1, "system", said)
     shown["samples"] = shown["samples"].map(_cell_text)
-    for title, measure in (("Spearman", "spearman"), ("R-l2 x100", "rl2_x100")):
+    for place, (title, measure) in enumerate((("Spearman", "spearman"), ("R-l2 x100", "rl2_x100"))):
         pairs = zip(table[measure], table[f"{measure}_sd"], strict=True)
-        shown[title] = [_mean_text(mean, spread) for mean, spread in pairs]
+        shown.insert(2 + place, title, [_mean_text(mean, spread) for mean, spread in pairs])
     return shown
 
 
 def _words(system: str, with_difficulty: bool, exemplars: object) -> str:
     """CoRe (w/ DD), 10 exemplars."""
     label, count = system_look(system, bool(with_difficulty))[0], _cell_text(exemplars)
-    return f"{label}, {count} exemplar{'s' * (count != '1')}" if count else label
+    if count in ("", "0"):  # a system without exemplars
+        return label
+    return f"{label}, {count} exemplar{'s' * (count != '1')}"
 
 
 def _mean_text(mean: float, spread: float) -> str:

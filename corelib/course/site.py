@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
-from PIL import Image
+import pandas as pd
 
 from corelib.course.continuing import is_executed
 from corelib.course.parameters import CourseError
@@ -25,11 +24,12 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 WIDGET_NOTE = "<p>A widget: run this notebook in JupyterLab to use all of it.</p>"
 SOLVED = "These pages show the solutions of the exercises."
 SMALL_RUN = "A small run that shows that everything works; not results."
-THUMBNAIL = 480  # pixels; half of them are shown, so that it stays sharp
+RECORDS = ("metrics.json", "environment.json")
 PICTURE = re.compile(r"^!\[.*\n\n.*\n\n|^\[!\[.*\n", re.MULTILINE)  # with its sentence; buttons
 # A notebook's title, and what stands below it up to the next heading.
 OPENING = re.compile(r"^# (.*)\n?(?:(?:#.*|[ \t]*)\n)*((?:[^#\n].*\n?|\n)*)", re.MULTILINE)
 TO_NOTEBOOK = re.compile(r"\[([^\]\n]*)\]\(\.\./notebooks/(\w+)\.ipynb\)")  # a link in docs/
+THEME = {"use_download_button": False, "use_fullscreen_button": False, "home_page_in_toc": True}
 SPHINX = {
     "html_title": "Group-aware contrastive regression",
     "extensions": ["myst_nb", "corelib.course.site"],
@@ -51,16 +51,9 @@ SPHINX = {
     "html_show_search_summary": False,  # would be fetched, which a page on the disk may not
     "html_use_index": False,
 }
-THEME = {
-    "use_download_button": False,
-    "use_fullscreen_button": False,
-    "home_page_in_toc": True,
-    "navbar_persistent": [],
-    "show_toc_level": 2,
-}
 
 
-def setup(app) -> dict:
+def setup(app) -> None:
     """As a Sphinx extension: equations as MathML, which browsers set without a script."""
     from docutils.nodes import SkipNode
     from latex2mathml.converter import convert
@@ -70,13 +63,11 @@ def setup(app) -> dict:
         raise SkipNode
 
     def block(page, node):
-        page.body.append(
-            f'<div class="math" tabindex="0">{convert(node.astext(), display="block")}</div>'
-        )
+        equation = convert(node.astext(), display="block")
+        page.body.append(f'<div class="math" tabindex="0">{equation}</div>')
         raise SkipNode
 
     app.add_html_math_renderer("mathml", (inline, None), (block, None))
-    return {"parallel_read_safe": True}
 
 
 def write_site(
@@ -84,55 +75,48 @@ def write_site(
     *,
     source: str | Path,
     names: Iterable[str],
-    rows: list[Mapping],
-    stamp: Mapping,
     out: str | Path | None = None,
     solutions: bool = True,
 ) -> Path:
-    """Write the site of the executed notebooks in `folder`, and return its index.
+    """Write the site of the executed notebooks in `folder`, with its RECORDS; return the index.
 
     source     the notebooks' folder, for their pictures; docs/ lies beside it
     names      in reading order; those that were not executed are left out
-    rows       the results table's rows (may be empty)
-    stamp      what the results depend on: profile, versions, device
     out        where the site goes; `folder` by default
     solutions  show them, and say so on each page; False puts the students' prompt in their place
     """
     folder, source, out = Path(folder), Path(source), Path(out or folder)
-    paths = [path for name in names if (path := folder / f"{name}.ipynb").is_file()]
+    rows, stamp = (json.loads((folder / name).read_text(encoding="utf-8")) for name in RECORDS)
     told = [SMALL_RUN] * (stamp["profile"] == "smoke") + [SOLVED] * solutions
-    out.mkdir(parents=True, exist_ok=True)
+    names = [name for name in names if (folder / f"{name}.ipynb").is_file()]
     # On the same disk: what fits can be moved. The name is one that remove_unfinished knows.
     with tempfile.TemporaryDirectory(".unfinished", ".site.", out) as scratch:
         pages, built = Path(scratch, "pages"), Path(scratch, "built")
         for inside, given in (("pictures", source), ("docs", source.parent)):
             if (given / inside).is_dir():
                 shutil.copytree(given / inside, pages / inside)
-        (pages / "thumbnails").mkdir(parents=True)
-        index = [f"# The course, executed at profile {html.escape(str(stamp['profile']))}\n"]
-        for path in paths:
-            notebook = nbformat.read(path, as_version=4)
-            index += _entry(notebook, path.stem, pages / "thumbnails")
-            nbformat.write(page_of(notebook, solutions), pages / path.name)
-        documents = sorted((pages / "docs").glob("*.md"))
-        for page in documents:
-            text = page.read_text(encoding="utf-8")
-            page.write_text(TO_NOTEBOOK.sub(lambda m: _link(*m.groups(), pages), text), "utf-8")
+        (pages / "first").mkdir(parents=True)
+        index = [f"# The course, executed at profile {html.escape(str(stamp['profile']))}"]
+        for name in names:
+            notebook = nbformat.read(folder / f"{name}.ipynb", as_version=4)
+            index.append(_entry(notebook, name, pages / "first" / f"{name}.png"))
+            nbformat.write(page_of(notebook, solutions), pages / f"{name}.ipynb")
+        documents = _documents(pages / "docs", names)
         index += [_tables(rows, stamp)]
-        index += [_contents("Notebooks", [path.stem for path in paths])]
-        index += [_contents("Documents", [f"docs/{page.stem}" for page in documents])]
-        (pages / "index.md").write_text("\n".join(index), encoding="utf-8")
-        _build(pages, built, Path(scratch, "doctrees"), " ".join(told))
+        index += [_contents("Notebooks", names), _contents("Documents", documents)]
+        (pages / "index.md").write_text("\n\n".join(index), encoding="utf-8")
+        _build(pages, built, " ".join(told))
         _move(built, out)
     return out / "index.html"
 
 
-def _build(pages: Path, built: Path, doctrees: Path, announcement: str) -> None:
+def _build(pages: Path, built: Path, announcement: str) -> None:
     from sphinx.application import Sphinx
     from sphinx.util.docutils import docutils_namespace, patch_docutils
 
     values = SPHINX | {"html_theme_options": THEME | {"announcement": announcement}}
     with patch_docutils(), docutils_namespace():
+        doctrees = pages.with_name("doctrees")
         Sphinx(pages, None, built, doctrees, "html", values, None, None).build()
 
 
@@ -146,13 +130,23 @@ def _move(built: Path, out: Path) -> None:
         shutil.move(part, out / part.name)
 
 
+def _documents(docs: Path, names: list[str]) -> list[str]:
+    """The pages of docs/, whose links to notebooks now lead to their pages, where they have one."""
+
+    def lead(link: re.Match) -> str:
+        text, name = link.groups()
+        return f"[{text}](../{name}.ipynb)" if name in names else text
+
+    paths = sorted(docs.glob("*.md"))
+    for path in paths:
+        text = TO_NOTEBOOK.sub(lead, path.read_text(encoding="utf-8"))
+        path.write_text(text, encoding="utf-8")
+    return [f"docs/{path.stem}" for path in paths]
+
+
 def _contents(caption: str, documents: list[str]) -> str:
     listed = "\n".join(documents)
-    return f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{listed}\n```\n" if listed else ""
-
-
-def _link(text: str, name: str, pages: Path) -> str:
-    return f"[{text}](../{name}.ipynb)" if (pages / f"{name}.ipynb").is_file() else text
+    return f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{listed}\n```"
 
 
 def page_of(notebook: nbformat.NotebookNode, solutions: bool) -> nbformat.NotebookNode:
@@ -189,18 +183,20 @@ def captions(notebook: nbformat.NotebookNode) -> list[str]:
     return found
 
 
-def _entry(notebook: nbformat.NotebookNode, name: str, thumbnails: Path) -> list[str]:
-    """What the index says of a notebook."""
+def _entry(notebook: nbformat.NotebookNode, name: str, picture: Path) -> str:
+    """What the index says of a notebook; its first figure goes into the file `picture`."""
     title, aims = title_and_aims(notebook)
-    record = notebook.metadata.get("papermill", {})
+    record, shown = notebook.metadata.get("papermill", {}), ""
     failed = '<strong class="failed">failed</strong> ' if record.get("exception") else ""
     seconds = f" {record['duration']:.1f} s" if record.get("duration") else ""
-    picture = "```{image} thumbnails/%s.png\n:alt: First figure of %s\n:class: thumbnail\n```\n"
-    return [
-        f"## [{html.escape(title or name)}](<{name}.ipynb>)\n",
-        picture % (name, name) if _thumbnail(notebook, thumbnails / f"{name}.png") else "",
-        f"{failed}`{name}`{seconds}\n\n{aims}\n",
-    ]
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    figures = [output.get("data", {}).get("image/png") for output in outputs]
+    if figure := next(filter(None, figures), None):
+        picture.write_bytes(base64.b64decode(figure))
+        look = f":alt: First figure of {name}\n:class: thumbnail"
+        shown = f"```{{image}} first/{picture.name}\n{look}\n```"
+    heading = f"## [{html.escape(title or name)}](<{name}.ipynb>)"
+    return f"{heading}\n\n{shown}\n\n{failed}`{name}`{seconds}\n\n{aims}"
 
 
 def title_and_aims(notebook: nbformat.NotebookNode, most: int = 7) -> tuple[str, str]:
@@ -214,32 +210,19 @@ def title_and_aims(notebook: nbformat.NotebookNode, most: int = 7) -> tuple[str,
     return "", ""
 
 
-def _thumbnail(notebook: nbformat.NotebookNode, path: Path) -> bool:
-    """Write the first PNG that a cell put out, smaller; False where there is none."""
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    encoded = [output.get("data", {}).get("image/png") for output in outputs]
-    for png in filter(None, encoded):
-        picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
-        picture.thumbnail((THUMBNAIL, THUMBNAIL))
-        picture.save(path)
-        return True
-    return False
-
-
-def _tables(rows: list[Mapping], stamp: Mapping) -> str:
+def _tables(rows: list[dict], stamp: dict) -> str:
     """The index's results and environment."""
-    results = table_text(rows).to_html(index=False, border=0) if rows else ""
-    said = "Mean +- standard deviation over seeds. R-l2 divides by the range of scores beside it."
-    lines = [
-        f"<tr><th>{html.escape(str(word))}</th><td>{html.escape(str(value))}</td></tr>"
-        for word, value in stamp.items()
-    ]
-    tables = [
-        f'<div class="wide" tabindex="0">\n{table}\n</div>\n'
-        for table in (results, f"<table>{''.join(lines)}</table>")
-    ]
-    first = f"{said}\n\n{tables[0]}" if rows else "No notebook recorded a result.\n"
-    return f"## Results\n\n{first}\n## Environment\n\n{tables[1]}"
+    said = "No notebook recorded a result."
+    if rows:
+        means = "Mean +- standard deviation over seeds. R-l2 divides by the range of scores"
+        said = f"{means} beside it.\n\n{_table(table_text(rows))}"
+    environment = _table(pd.Series(stamp, dtype=object).to_frame(), index=True, header=False)
+    return f"## Results\n\n{said}\n\n## Environment\n\n{environment}"
+
+
+def _table(frame: pd.DataFrame, index: bool = False, header: bool = True) -> str:
+    table = frame.to_html(index=index, header=header, border=0)
+    return f'<div class="wide" tabindex="0">\n{table}\n</div>'
 
 
 def publish(
@@ -263,18 +246,8 @@ def publish(
     if out.exists() and any(out.iterdir()) and not (out / "environment.json").is_file():
         mixed = "which the site would mix with"
         raise CourseError(f"{out} holds other files, {mixed}; choose an empty --out")
-    records = [folder / name for name in ("metrics.json", "environment.json")]
-    rows, stamp = (json.loads(path.read_text(encoding="utf-8")) for path in records)
     with new_folder(out, overwrite=True) as scratch:
-        for path in records:
-            shutil.copyfile(path, scratch / path.name)
-        write_site(
-            folder,
-            source=source,
-            names=names,
-            rows=rows,
-            stamp=stamp,
-            out=scratch,
-            solutions=solutions,
-        )
+        for name in RECORDS:
+            shutil.copyfile(folder / name, scratch / name)
+        write_site(folder, source=source, names=names, out=scratch, solutions=solutions)
     return out / "index.html"

@@ -275,10 +275,6 @@ def exemplar_bench(
         control.observe(show_vote, "value")
     pair.observe(show_pair, "value")
     show_vote()
-    counts = evenly(most, STATES) + 1
-    controls = ipywidgets.HBox([query, slider, drawn])
-
-    def states() -> Iterator:
-        return walk(slider, counts.tolist(), answer, voted, decided)
-
-    return Pictured([controls, answer, voted, pair, decided], states)
+    counts = (evenly(most, STATES) + 1).tolist()
+    children = [ipywidgets.HBox([query, slider, drawn]), answer, voted, pair, decided]
+    return Pictured(children, lambda: walk(slider, counts, answer, voted, decided))

@@ -7,7 +7,6 @@ import sys
 import nbformat
 import pytest
 from click.testing import CliRunner
-from PIL import Image
 
 from corelib.course.cli import course
 from corelib.course.execute import NotebookError, plan_course, run_course, select_notebooks
@@ -65,7 +64,7 @@ def test_a_good_course_leaves_copies_pages_index_and_results(source, monkeypatch
     page = index.read_text()
     assert "Counting &lt;dives&gt;" in page and "<em>count</em>" in page and "More." not in page
     assert 'href="00_first.html"' in page and "0.850 +- 0.071" in page
-    assert Image.open(folder / "_images" / "00_first.png").size[0] <= 480
+    assert 'class="thumbnail" src="_images/00_first.png"' in page
 
     assert "source_sha256" in page and json.loads((folder / "environment.json").read_text())[
         "seeds"

@@ -126,12 +126,13 @@ def test_a_single_seed_has_no_spread_and_an_undefined_value_is_blank():
 
 
 def test_systems_are_told_in_words():
-    rows = [row(exemplars=10), row(exemplars=1), row(exemplars="all"), row(system="mlp")]
+    rows = [row(exemplars=10), row(exemplars=1), row(exemplars="all")]
+    rows += [row(system="mlp", exemplars=0), row(system="mlp", split="val")]
     assert list(table_text(rows)["system"]) == [
         "CoRe (w/ DD), 10 exemplars",
         "CoRe (w/ DD), 1 exemplar",
         "CoRe (w/ DD), all exemplars",
-        "I3D+MLP (w/ DD)",
+        *["I3D+MLP (w/ DD)"] * 2,
     ]
 
 

@@ -91,7 +91,7 @@ def run(tmp_path_factory):
     run, source = course(tmp_path_factory.mktemp("site"), failed=True)
     (run / "08_never.html").write_text("the page of an earlier run")
     names = [*NAMES, "08_never"]
-    assert write_site(run, source=source, names=names, rows=[ROW], stamp=STAMP).parent == run
+    assert write_site(run, source=source, names=names).parent == run
     return run
 
 
@@ -225,7 +225,9 @@ def test_names_and_values_are_text_in_the_index(tmp_path):
     notebook = v4.new_notebook(cells=[v4.new_markdown_cell("# A < b\n\nAims.")])
     nbformat.write(notebook, tmp_path / "00_a & b.ipynb")
     stamp, names = {"profile": "tiny<b>", hostile: hostile}, ["00_a & b"]
-    write_site(tmp_path, source=tmp_path, names=names, rows=[], stamp=stamp)
+    (tmp_path / "metrics.json").write_text("[]")
+    (tmp_path / "environment.json").write_text(json.dumps(stamp))
+    write_site(tmp_path, source=tmp_path, names=names)
     index = read(tmp_path, "index")
     assert "alert(1)" in index and "<script>alert" not in index and "tiny<b>" not in index
     assert dead_links(tmp_path) == [] and 'href="00_a%20%26%20b.html"' in index

@@ -427,7 +427,7 @@ WITH = {
     "numpy.load": ("allow_pickle", False),
 }
 # where each of the guarded ones is at home
-HOME = {("corelib/data/video.py", "av.open"), ("corelib/course/site.py", "Image.open")}
+HOME = {("corelib/data/video.py", "av.open")}
 
 
 def sources():
