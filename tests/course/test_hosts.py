@@ -47,7 +47,7 @@ def test_with_an_address_the_buttons_open_this_very_notebook(name):
     nbformat.validate(notebook)
     assert notebook == with_buttons(notebook, name, ADDRESS)
     title, buttons = notebook.cells[0].source.split("\n\n")[0].splitlines()
-    assert title.startswith(f"# {name[:2]} ")
+    assert title.startswith(f"# {name.partition('_')[0]} ")
     shown = re.findall(r"\[!\[([^]]+)\]\(([^)]+)\)\]\(([^)]+)\)", buttons)
     place = f"someone/core-kit/blob/main/notebooks/{name}.ipynb"
     assert {text: address for text, _, address in shown} == {

@@ -179,7 +179,7 @@ def test_every_error_of_the_kit_is_one_that_the_command_line_tells():
         for kind in defined
         if not issubclass(kind, (KitError, OSError)) and not kind.__name__.startswith("_")
     }
-    assert len(defined) > 10 and untold == {"OpenExercise"}  # a student's, in a notebook
+    assert len(defined) > 10 and untold == {"OpenExercise", "UnreadableAnswer"}  # a student's
 
 
 def test_a_warning_is_a_line_and_said_once(monkeypatch):
