@@ -120,11 +120,11 @@ def student(out: Path, source: Path | None, with_solutions: bool) -> None:
 def slides(profile: str, out: Path, source: Path | None) -> None:
     """Write a deck of slides a notebook, which opens in any browser without a network."""
     check_installation()
-    from corelib.course.execute import notebooks_folder
+    from corelib.course.execute import notebooks_folder, run_folder
     from corelib.course.slides import write_slides
 
     source = source or notebooks_folder()
-    written = write_slides(source.parent / "runs" / "course" / profile, source, out)
+    written = write_slides(run_folder(profile, source), source, out)
     click.echo(f"{len(written)} decks in {out}")
 
 
@@ -174,12 +174,11 @@ def grade(handins: tuple[Path, ...], out: Path | None, notebooks, **options) -> 
 def publish(profile: str, folder: Path | None, out: Path, solutions: bool) -> None:
     """Write a finished run's site, without solutions: pages that open from disk, with results."""
     check_installation()
-    from corelib.course.execute import list_notebooks, notebooks_folder
-    from corelib.course.parameters import profile_name
+    from corelib.course.execute import list_notebooks, notebooks_folder, run_folder
     from corelib.course.site import publish as write_site
 
     source = notebooks_folder()
-    folder = folder or source.parent / "runs" / "course" / profile_name(profile)
+    folder = folder or run_folder(profile, source)
     index = write_site(
         folder, out, source=source, names=list_notebooks(source), solutions=solutions
     )
@@ -207,9 +206,9 @@ def check(runs: tuple[Path, ...], against: Path | None, update: bool) -> None:
     """
     check_installation()
     from corelib.course import check as checks
-    from corelib.course.execute import notebooks_folder
+    from corelib.course.execute import notebooks_folder, run_folder
 
-    folders = runs or [notebooks_folder().parent / "runs" / "course" / "laptop"]
+    folders = runs or [run_folder("laptop", notebooks_folder())]
     found = [checks.CourseResults.load(folder) for folder in folders]
     path = against or notebooks_folder() / "references" / f"{found[0].environment['profile']}.json"
     if update:

@@ -35,6 +35,11 @@ def notebooks_folder() -> Path:
     return folder
 
 
+def run_folder(profile: str, source: Path) -> Path:
+    """Where a course run of a profile goes by default: beside the notebooks' folder."""
+    return source.parent / "runs" / "course" / parameters.profile_name(profile)
+
+
 def list_notebooks(source: str | Path) -> dict[str, Path]:
     """The course's notebooks in reading order, {name: path}: source/NN_name.ipynb.
 
@@ -114,7 +119,7 @@ def run_course(
     """
     source = (Path(source) if source else notebooks_folder()).resolve()
     called = parameters.profile_name(profile)
-    folder = Path(out).resolve() if out else source.parent / "runs" / "course" / called
+    folder = Path(out).resolve() if out else run_folder(profile, source)
     if folder == source:
         raise CourseError(f"{folder} holds the source notebooks; write the executed ones elsewhere")
     plan = plan_course(profile, notebooks=notebooks, source=source, seeds=seeds)

@@ -95,6 +95,18 @@ def letters(answer: object) -> set[str]:
     return found
 
 
+def statements(answer: object, true: str, **hints: str) -> list[Condition]:
+    """The conditions of an answer that names the true ones among statements a, b, ...
+
+    true  their letters; hints: a letter each, for who has it wrong, in the order of asking
+    """
+    found = letters(answer)
+    return [
+        (lambda letter=letter: (letter in found) == (letter in true), hint)
+        for letter, hint in hints.items()
+    ]
+
+
 def one_number(answer: object) -> float:
     """An answer that is one number, whatever its type; UnreadableAnswer for text and all else."""
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextlib import suppress
 
 import zmq
@@ -35,7 +34,6 @@ class Stop:
 
     def now(self) -> None:
         self.asked = self.no_more = True
-        logging.getLogger("papermill").disabled = True  # kernels that die from here on are meant to
         for task, loop in list(self.tasks.items()):
             with suppress(RuntimeError):  # that one has come to its end
                 loop.call_soon_threadsafe(task.cancel)

@@ -19,8 +19,9 @@ from corelib.course.parameters import read_notebook
 from corelib.machine.errors import KitError
 from corelib.machine.files import write_atomically
 
-# papermill warns of parameters that its own reading of the cell misses; they are checked by now.
-logging.getLogger("papermill").setLevel(logging.ERROR)
+# papermill warns of parameters that its own reading of the cell misses, which are checked by now,
+# and says of kernels what is told here in words of our own.
+logging.getLogger("papermill").setLevel(logging.CRITICAL)
 
 MEMORY = "too little memory: close other programs, or take a smaller profile (--profile smoke)"
 DISK = "the disk is full: free some space, then run it again; what is finished is kept"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from corelib import metrics
-from corelib.course.exercises import exercise, letters, one_number
+from corelib.course.exercises import exercise, letters, one_number, statements
 
 
 @exercise(
@@ -120,23 +120,15 @@ def exercise_0_3(rho_whole, *, rho, score, alone, given):
 def exercise_0_4(true_statements):
     chosen = letters(true_statements)
     return [
-        (
-            lambda: "a" not in chosen,
-            "in the last cell, who agrees better with the panel: one judge, or the invented truth, "
-            "which a model could learn?",
+        *statements(
+            chosen,
+            "bde",
+            a="in the last cell, who agrees better with the panel: one judge, or the invented "
+            "truth, which a model could learn?",
+            b="what happens to the judges' errors when the middle of seven is taken?",
+            c="if a model doubles every score, what becomes of the order, and what of the scores?",
+            d="one point too much in the execution score: how many are that in the score?",
+            e="can a video tell how a judge will err? What else could?",
         ),
-        (
-            lambda: "b" in chosen,
-            "what happens to the judges' errors when the middle of seven is taken?",
-        ),
-        (
-            lambda: "c" not in chosen,
-            "if a model doubles every score, what becomes of the order, and what of the scores?",
-        ),
-        (
-            lambda: "d" in chosen,
-            "one point too much in the execution score: how many are that in the score?",
-        ),
-        (lambda: "e" in chosen, "can a video tell how a judge will err? What else could?"),
         (lambda: chosen <= set("abcde"), "which letters do the five statements have?"),
     ]

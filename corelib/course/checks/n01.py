@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from corelib.course.exercises import exercise, letters
+from corelib.course.exercises import exercise, letters, statements
 
 
 @exercise(
@@ -97,25 +97,14 @@ def exercise_1_2(by_number, *, test, number, difficulty, execution, train):
 def exercise_1_3(true_statements):
     chosen = letters(true_statements)
     return [
-        (
-            lambda: "a" not in chosen,
-            "what does MTL-AQA's difficulty alone reach, without any video?",
-        ),
-        (
-            lambda: "b" in chosen,
-            "look at one of the horizontal rows in the figure above: do its predictions differ?",
-        ),
-        (
-            lambda: "c" not in chosen,
-            "when is the difficulty announced, before or after the judges have seen the dive?",
-        ),
-        (
-            lambda: "d" in chosen,
-            "among many epochs one is lucky on just these dives: would it be so on others?",
-        ),
-        (
-            lambda: "e" not in chosen,
-            "would a reader of your results want to know which rows are gone?",
+        *statements(
+            chosen,
+            "bd",
+            a="what does MTL-AQA's difficulty alone reach, without any video?",
+            b="look at one of the horizontal rows in the figure above: do its predictions differ?",
+            c="when is the difficulty announced, before or after the judges have seen the dive?",
+            d="among many epochs one is lucky on just these dives: would it be so on others?",
+            e="would a reader of your results want to know which rows are gone?",
         ),
         (lambda: chosen <= set("abcde"), "which letters do the five statements have?"),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from corelib.course.exercises import exercise, letters
+from corelib.course.exercises import exercise, letters, statements
 from corelib.data.clips import normalise
 
 
@@ -125,17 +125,15 @@ def exercise_2_3(back_imagenet):
 def exercise_2_4(harmless):
     chosen = letters(harmless)
     return [
-        (lambda: "a" in chosen, "do judges mark how bright the light is?"),
-        (
-            lambda: "b" not in chosen,
-            "out of the water and onto the board: what would a judge see of the entry?",
+        *statements(
+            chosen,
+            "ade",
+            a="do judges mark how bright the light is?",
+            b="out of the water and onto the board: what would a judge see of the entry?",
+            c="how do judges want the body to stand at the entry?",
+            d="a diver who is whole in the picture, but not in its middle: would a judge mind?",
+            e="do judges mark on which side the board is?",
+            f="what comes last in a dive, and is it judged?",
         ),
-        (lambda: "c" not in chosen, "how do judges want the body to stand at the entry?"),
-        (
-            lambda: "d" in chosen,
-            "a diver who is whole in the picture, but not in its middle: would a judge mind?",
-        ),
-        (lambda: "e" in chosen, "do judges mark on which side the board is?"),
-        (lambda: "f" not in chosen, "what comes last in a dive, and is it judged?"),
         (lambda: chosen <= set("abcdef"), "which letters do the six changes have?"),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from corelib.course.exercises import exercise, letters, one_number
+from corelib.course.exercises import exercise, letters, one_number, statements
 
 
 @exercise(
@@ -102,19 +102,14 @@ def exercise_3_3(through, straight):
 def exercise_3_4(true_statements):
     chosen = letters(true_statements)
     return [
-        (
-            lambda: "a" not in chosen,
-            "in the figure of an untrained encoder's features, are all dots in one place?",
+        *statements(
+            chosen,
+            "de",
+            a="in the figure of an untrained encoder's features, are all dots in one place?",
+            b="two directions of how many? And what may training do with the others?",
+            c="what do ReLU and the stored means of BatchNorm do when the input's zero moves?",
+            d="which axes of the last map are left after the mean?",
+            e="right after inflation, how do the slices of a kernel differ?",
         ),
-        (
-            lambda: "b" not in chosen,
-            "two directions of how many? And what may training do with the others?",
-        ),
-        (
-            lambda: "c" not in chosen,
-            "what do ReLU and the stored means of BatchNorm do when the input's zero moves?",
-        ),
-        (lambda: "d" in chosen, "which axes of the last map are left after the mean?"),
-        (lambda: "e" in chosen, "right after inflation, how do the slices of a kernel differ?"),
         (lambda: chosen <= set("abcde"), "which letters do the five statements have?"),
     ]

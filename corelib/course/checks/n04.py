@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from corelib import metrics
-from corelib.course.exercises import exercise, letters, one_number
+from corelib.course.exercises import exercise, letters, one_number, statements
 
 
 @exercise(
@@ -130,16 +130,14 @@ def exercise_4_3(calm, *, bold):
 def exercise_4_4(true_statements):
     chosen = letters(true_statements)
     return [
-        (
-            lambda: "a" in chosen,
-            "the same number for all, times the difficulty: in which order does that put them?",
+        *statements(
+            chosen,
+            "abe",
+            a="the same number for all, times the difficulty: in which order does that put them?",
+            b="R-l2 is a mean square: what is left when the x100 is undone and the root is taken?",
+            c="everybody 20 points more: does the order change?",
+            d="which dives were meant to be looked at once, at the end?",
+            e="what is the mean square of standardised scores around 0?",
         ),
-        (
-            lambda: "b" in chosen,
-            "R-l2 is a mean square: what is left when the x100 is undone and the root is taken?",
-        ),
-        (lambda: "c" not in chosen, "everybody 20 points more: does the order change?"),
-        (lambda: "d" not in chosen, "which dives were meant to be looked at once, at the end?"),
-        (lambda: "e" in chosen, "what is the mean square of standardised scores around 0?"),
         (lambda: chosen <= set("abcde"), "which letters do the five statements have?"),
     ]

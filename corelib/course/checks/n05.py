@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from corelib.course.exercises import exercise, letters, one_number
+from corelib.course.exercises import exercise, letters, one_number, statements
 from corelib.pairs import draw_exemplars, pair_differences
 
 
@@ -147,16 +147,14 @@ def exercise_5_3(strict, *, test, train, samples, difficulty):
 def exercise_5_4(true_statements):
     chosen = letters(true_statements)
     return [
-        (
-            lambda: "a" in chosen,
-            "what do you know about a dive of difficulty 4.1 and one of 1.6 beforehand?",
+        *statements(
+            chosen,
+            "ade",
+            a="what do you know about a dive of difficulty 4.1 and one of 1.6 beforehand?",
+            b="an exemplar's score is an input. Whose scores may an evaluation use?",
+            c="what is the network's input for (e, q), and what for (q, e)?",
+            d="n encodings of one group give n (n - 1) pairs: how many each?",
+            e="what would two people see who evaluate in different order?",
         ),
-        (
-            lambda: "b" not in chosen,
-            "an exemplar's score is an input. Whose scores may an evaluation use?",
-        ),
-        (lambda: "c" not in chosen, "what is the network's input for (e, q), and what for (q, e)?"),
-        (lambda: "d" in chosen, "n encodings of one group give n (n - 1) pairs: how many each?"),
-        (lambda: "e" in chosen, "what would two people see who evaluate in different order?"),
         (lambda: chosen <= set("abcde"), "which letters do the five statements have?"),
     ]

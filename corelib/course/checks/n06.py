@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from corelib.course.exercises import exercise, letters
+from corelib.course.exercises import exercise, letters, statements
 
 
 @exercise(
@@ -141,26 +141,15 @@ def exercise_6_3(edges3, leaf, position, expected_difference, predicted_score):
 def exercise_6_4(true_statements):
     return [
         (lambda: letters(true_statements) <= set("abcde"), "which of the letters a to e?"),
-        (
-            lambda: "a" in letters(true_statements),
-            "on a: in the first figure, where are most of the pairs, and how wide are the "
+        *statements(
+            true_statements,
+            "ace",
+            a="on a: in the first figure, where are most of the pairs, and how wide are the "
             "intervals there?",
-        ),
-        (
-            lambda: "b" not in letters(true_statements),
-            "on b: which leaf's position stands in the second part of the loss?",
-        ),
-        (
-            lambda: "c" in letters(true_statements),
-            "on c: what do the middles of -8 to -2, -2 to 0, 0 to 2 and 2 to 8 add up to?",
-        ),
-        (
-            lambda: "d" not in letters(true_statements),
-            "on d: what is the largest number that left + position x width gives, with a position "
-            "of at most 1?",
-        ),
-        (
-            lambda: "e" in letters(true_statements),
-            "on e: -3.5 is labelled in 'By hand', leaf 0 and .75. What is the label of 3.5?",
+            b="on b: which leaf's position stands in the second part of the loss?",
+            c="on c: what do the middles of -8 to -2, -2 to 0, 0 to 2 and 2 to 8 add up to?",
+            d="on d: what is the largest number that left + position x width gives, with a "
+            "position of at most 1?",
+            e="on e: -3.5 is labelled in 'By hand', leaf 0 and .75. What is the label of 3.5?",
         ),
     ]

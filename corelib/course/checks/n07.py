@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from corelib.course.exercises import exercise, letters
+from corelib.course.exercises import exercise, letters, statements
 
 
 @exercise(
@@ -128,32 +128,18 @@ def exercise_7_3(choose_epoch, *, made_up, trained):
 def exercise_7_4(true_statements):
     return [
         (lambda: letters(true_statements) <= set("abcdef"), "which of the letters a to f?"),
-        (
-            lambda: "a" not in letters(true_statements),
-            "on a: in the cell about BatchNorm, how many tensors learn when it is free, and how "
+        *statements(
+            true_statements,
+            "bdf",
+            a="on a: in the cell about BatchNorm, how many tensors learn when it is free, and how "
             "many when it is frozen?",
-        ),
-        (
-            lambda: "b" in letters(true_statements),
-            "on b: with free statistics, how far apart were the features of two dives in other "
+            b="on b: with free statistics, how far apart were the features of two dives in other "
             "company?",
-        ),
-        (
-            lambda: "c" not in letters(true_statements),
-            "on c: what does the table of a planned epoch say under 'videos encoded'?",
-        ),
-        (
-            lambda: "d" in letters(true_statements),
-            "on d: if m is better than n by 3, what is n beside m, and is the other order in the "
+            c="on c: what does the table of a planned epoch say under 'videos encoded'?",
+            d="on d: if m is better than n by 3, what is n beside m, and is the other order in the "
             "batch as well?",
-        ),
-        (
-            lambda: "e" not in letters(true_statements),
-            "on e: the seed draws weights, batches, crops and exemplars. Where is it written which "
-            "dives are tested?",
-        ),
-        (
-            lambda: "f" in letters(true_statements),
-            "on f: what does `last.pt` hold, and on what do a step's batch and crops depend?",
+            e="on e: the seed draws weights, batches, crops and exemplars. Where is it written "
+            "which dives are tested?",
+            f="on f: what does `last.pt` hold, and on what do a step's batch and crops depend?",
         ),
     ]

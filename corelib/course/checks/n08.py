@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from corelib.course.exercises import exercise, letters
+from corelib.course.exercises import exercise, letters, statements
 
 
 @exercise(
@@ -118,30 +118,16 @@ def exercise_8_3(hits_of_others, *, three):
 def exercise_8_4(true_statements):
     return [
         (lambda: letters(true_statements) <= set("abcdef"), "which of the letters a to f?"),
-        (
-            lambda: "a" not in letters(true_statements),
-            "on a: what stands on the right of the completeness equation?",
-        ),
-        (
-            lambda: "b" in letters(true_statements),
-            "on b: 'why this score?' has no answer before one says: instead of what?",
-        ),
-        (
-            lambda: "c" not in letters(true_statements),
-            "on c: can a map that is hottest at the same moment of every dive be far above the "
+        *statements(
+            true_statements,
+            "bef",
+            a="on a: what stands on the right of the completeness equation?",
+            b="on b: 'why this score?' has no answer before one says: instead of what?",
+            c="on c: can a map that is hottest at the same moment of every dive be far above the "
             "share of time?",
-        ),
-        (
-            lambda: "d" not in letters(true_statements),
-            "on d: whose reasons does the map show, the judges' or the model's?",
-        ),
-        (
-            lambda: "e" in letters(true_statements),
-            "on e: which of the two, the map or the second film, changed the dive?",
-        ),
-        (
-            lambda: "f" in letters(true_statements),
-            "on f: the model of the laptop recipe looks at the splash. How high is its rho, and "
+            d="on d: whose reasons does the map show, the judges' or the model's?",
+            e="on e: which of the two, the map or the second film, changed the dive?",
+            f="on f: the model of the laptop recipe looks at the splash. How high is its rho, and "
             "which faults does it overlook?",
         ),
     ]

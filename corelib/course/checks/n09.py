@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from corelib.course.exercises import exercise, letters
+from corelib.course.exercises import exercise, letters, statements
 
 
 @exercise(
@@ -119,26 +119,15 @@ def exercise_9_3(flattery):
 def exercise_9_4(true_statements):
     return [
         (lambda: letters(true_statements) <= set("abcde"), "which of the letters a to e?"),
-        (
-            lambda: "a" not in letters(true_statements),
-            "on a: who looks at the difference? The program knows ids, and the model gives its "
+        *statements(
+            true_statements,
+            "bd",
+            a="on a: who looks at the difference? The program knows ids, and the model gives its "
             "verdict on the copy as on any other exemplar.",
-        ),
-        (
-            lambda: "b" in letters(true_statements),
-            "on b: ten of forty are drawn, all equally likely. How often is a certain one among "
+            b="on b: ten of forty are drawn, all equally likely. How often is a certain one among "
             "them?",
-        ),
-        (
-            lambda: "c" not in letters(true_statements),
-            "on c: with five seeds a side, how many standard errors of exercise 9.1 is that?",
-        ),
-        (
-            lambda: "d" in letters(true_statements),
-            "on d: on which dives were the curves of that figure measured?",
-        ),
-        (
-            lambda: "e" not in letters(true_statements),
-            "on e: which part stands still on the bench, and what had it been trained for?",
+            c="on c: with five seeds a side, how many standard errors of exercise 9.1 is that?",
+            d="on d: on which dives were the curves of that figure measured?",
+            e="on e: which part stands still on the bench, and what had it been trained for?",
         ),
     ]

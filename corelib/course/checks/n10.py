@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from corelib.course.exercises import exercise, letters
+from corelib.course.exercises import exercise, letters, statements
 
 
 @exercise(
@@ -138,30 +138,16 @@ def exercise_10_3(two_against_five, *, sigma, marks, twos):
 def exercise_10_4(true_statements):
     return [
         (lambda: letters(true_statements) <= set("abcdef"), "which of the letters a to f?"),
-        (
-            lambda: "a" in letters(true_statements),
-            "on a: an edge is a quantile of the training differences; how is that found in the "
+        *statements(
+            true_statements,
+            "acef",
+            a="on a: an edge is a quantile of the training differences; how is that found in the "
             "sorted list (notebook 06)?",
-        ),
-        (
-            lambda: "b" not in letters(true_statements),
-            "on b: what does a row of the first table of ties do from left to right?",
-        ),
-        (
-            lambda: "c" in letters(true_statements),
-            "on c: how many different values could a difference take then, more or fewer?",
-        ),
-        (
-            lambda: "d" not in letters(true_statements),
-            "on d: which pairs belong to an interval from 2 to 2, and would teach its leaf?",
-        ),
-        (
-            lambda: "e" in letters(true_statements),
-            "on e: 20.5 and 20.499999999999996: on which side of an edge at 20.5 is each, with the "
-            "tolerance?",
-        ),
-        (
-            lambda: "f" in letters(true_statements),
-            "on f: in the first table of ties, which rows have the lower numbers?",
+            b="on b: what does a row of the first table of ties do from left to right?",
+            c="on c: how many different values could a difference take then, more or fewer?",
+            d="on d: which pairs belong to an interval from 2 to 2, and would teach its leaf?",
+            e="on e: 20.5 and 20.499999999999996: on which side of an edge at 20.5 is each, with "
+            "the tolerance?",
+            f="on f: in the first table of ties, which rows have the lower numbers?",
         ),
     ]
