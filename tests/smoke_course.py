@@ -12,10 +12,11 @@ MADE = ("dives", "my-videos", "runs")  # what the course makes at the smoke prof
 
 
 def copy_notebooks(folder: Path) -> Path:
-    """The notebooks in `folder`, whose smoke profile makes everything there; returns where they
-    lie."""
+    """The notebooks in `folder`, docs/ beside them, whose smoke profile makes everything there;
+    returns where they lie."""
     source = folder / "notebooks"
     shutil.copytree(notebooks_folder(), source)
+    shutil.copytree(notebooks_folder().parent / "docs", folder / "docs")
     (source / "profiles").mkdir(exist_ok=True)
     shutil.copy(PROFILES / "smoke.yaml", source / "profiles")
     profile = source / "profiles" / "smoke.yaml"
