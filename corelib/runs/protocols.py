@@ -22,6 +22,7 @@ from corelib.runs.records import RunError
 from corelib.runs.run import Run
 
 FISHER_MEAN = "Fisher-z mean"
+AVERAGED = ("aqa7-", "jigsaws-")  # published as an average over classes or tasks
 
 
 def each_fold(tables: list[SampleTable], recipe: Recipe) -> list[tuple[SampleTable, Recipe]]:
@@ -89,8 +90,8 @@ def protocol_table(rows: Iterable[Mapping]) -> pd.DataFrame:
     Over folds rho and R-l2 are plain means (as published for JIGSAWS). Over datasets rho is
     averaged by Fisher's z and R-l2 plainly, for each seed alone. The spread is the standard
     deviation over the seeds, nan for a single one. An undefined rho makes every average that it
-    belongs to nan: nothing is left out. A dataset's score range spans its folds. Those of one
-    benchmark begin with one word and a hyphen (aqa7-diving). Rows that `run` tells apart say it.
+    belongs to nan: nothing is left out. A dataset's score range spans its folds. Only
+    those of a benchmark of AVERAGED are averaged. Rows that `run` tells apart say it.
     """
     system = ["system", "with_difficulty", "recipe", "exemplars"]
     frame = pd.DataFrame(list(rows))
@@ -112,7 +113,7 @@ def protocol_table(rows: Iterable[Mapping]) -> pd.DataFrame:
             line = {"dataset": name, **dict(zip(system, key, strict=True))}
             line |= _over_seeds(per_seed.loc[name]) | {"folds": folds}
             own_lines.append(line | {"score_range": _span(own["score_range"]), "n_test": tested})
-        if len(own_lines) > 1 and benchmark.endswith("-"):
+        if len(own_lines) > 1 and benchmark in AVERAGED:
             ways = {"spearman": fisher_z_mean, "rl2_x100": _mean}
             seeds = per_seed.groupby("seed", sort=False).agg(ways)
             tested = sum(line["n_test"] for line in own_lines)

@@ -23,7 +23,7 @@ from corelib.task import Task
 def folded(small_dives, tmp_path_factory):
     """The small dives divided into three folds, under two names: (folder, folder)."""
     folders = []
-    for name in ("task-first", "task-second"):
+    for name in ("jigsaws-first", "jigsaws-second"):
         folder = tmp_path_factory.mktemp("folds") / name
         folder.mkdir()
         info = small_dives.info | {
@@ -31,7 +31,7 @@ def folded(small_dives, tmp_path_factory):
             "protocol": "folds",
             "raw_root": str(small_dives.root),
         }
-        shift = {"task-first": 0, "task-second": 1}[name]
+        shift = {"jigsaws-first": 0, "jigsaws-second": 1}[name]
         write_table(folder, info, small_dives.samples.assign(split=(np.arange(28) + shift) % 3))
         folders.append(folder)
     return folders
@@ -84,11 +84,11 @@ def trained(folded, tmp_path_factory):
 def test_one_command_trains_and_evaluates_all_folds_of_all_datasets(trained):
     out, printed = trained
     assert sorted(run.name for run in out.iterdir()) == [
-        f"{name}-fold{fold}" for name in ("task-first", "task-second") for fold in range(3)
+        f"{name}-fold{fold}" for name in ("jigsaws-first", "jigsaws-second") for fold in range(3)
     ]
     assert printed.count("rho of each fold") == 2 and FISHER_MEAN in printed
     rows = [
-        json.loads((out / f"task-first-fold{fold}" / "metrics.json").read_text())[0]
+        json.loads((out / f"jigsaws-first-fold{fold}" / "metrics.json").read_text())[0]
         for fold in range(3)
     ]
     assert [row["fold"] for row in rows] == [0, 1, 2] and [row["n_test"] for row in rows] == [
@@ -111,7 +111,7 @@ def test_a_folder_of_runs_is_evaluated_to_the_same_digits(trained):
         assert (row["spearman"], row["rl2_x100"]) == (first["spearman"], first["rl2_x100"])
     shown = (
         CliRunner()
-        .invoke(main, ["evaluate", str(out / "task-first-fold0"), str(out / "task-first-fold1")])
+        .invoke(main, ["evaluate", str(out / "jigsaws-first-fold0"), str(out / "jigsaws-first-fold1")])
         .stdout
     )
     assert "rho of each fold" in shown and FISHER_MEAN not in shown
@@ -119,7 +119,7 @@ def test_a_folder_of_runs_is_evaluated_to_the_same_digits(trained):
 
 def test_classes_are_averaged_by_fishers_z():
     rhos = [0.8099, 0.7570, 0.6538, 0.7109, 0.9166, 0.8878]  # USDL on the six classes of AQA-7
-    rows = [_row(f"class-{number}", rho, seed=0) for number, rho in enumerate(rhos)]
+    rows = [_row(f"aqa7-{number}", rho, seed=0) for number, rho in enumerate(rhos)]
     table = protocol_table(rows)
     assert table["dataset"].tolist()[-1] == FISHER_MEAN and len(table) == 7
     assert table["spearman"].iloc[-1] == pytest.approx(0.8102, abs=5e-5)
@@ -127,14 +127,15 @@ def test_classes_are_averaged_by_fishers_z():
 
 
 def test_only_datasets_of_one_benchmark_are_averaged():
-    names = ["dives", "aqa7-diving", "my-videos", "aqa7-gym-vault", "dives-leaky"]
+    names = ["dives", "aqa7-diving", "fisv-tes", "fisv-pcs", "aqa7-gym-vault", "dives-leaky"]
     table = protocol_table([_row(name, 0.5, seed=0) for name in names])
     assert table["dataset"].tolist() == [
         "dives",
         "aqa7-diving",
         "aqa7-gym-vault",
         FISHER_MEAN,
-        "my-videos",
+        "fisv-tes",
+        "fisv-pcs",
         "dives-leaky",
     ]
 
@@ -170,13 +171,13 @@ def test_an_undefined_rho_is_not_left_out_of_an_average():
         "n_test": 2,
     }
     rows = [
-        row | {"dataset": "task-one", "fold": fold, "spearman": rho}
+        row | {"dataset": "jigsaws-one", "fold": fold, "spearman": rho}
         for fold, rho in enumerate([0.5, float("nan")])
     ]
-    rows += [row | {"dataset": "task-two", "fold": 0, "spearman": 0.5}]
+    rows += [row | {"dataset": "jigsaws-two", "fold": 0, "spearman": 0.5}]
     with pytest.warns(UserWarning, match="undefined"):
         table = protocol_table(rows).set_index("dataset")
-    assert np.isnan(table.loc["task-one", "spearman"]) and table.loc["task-two", "spearman"] == 0.5
+    assert np.isnan(table.loc["jigsaws-one", "spearman"]) and table.loc["jigsaws-two", "spearman"] == 0.5
     assert (
         np.isnan(table.loc[FISHER_MEAN, "spearman"]) and table.loc[FISHER_MEAN, "rl2_x100"] == 1.0
     )
@@ -185,10 +186,10 @@ def test_an_undefined_rho_is_not_left_out_of_an_average():
 def test_the_spread_is_over_seeds_of_the_average_and_systems_stay_apart():
     rows = [
         _row(name, rho + seed / 10, seed=seed)
-        for name, rho in (("task-a", 0.2), ("task-b", 0.6))
+        for name, rho in (("jigsaws-a", 0.2), ("jigsaws-b", 0.6))
         for seed in (0, 1)
     ]
-    rows += [_row(name, 0.1, seed=0, system="mlp") for name in ("task-a", "task-b")]
+    rows += [_row(name, 0.1, seed=0, system="mlp") for name in ("jigsaws-a", "jigsaws-b")]
     table = protocol_table(rows)
     means = [metrics.fisher_z_mean([0.2, 0.6]), metrics.fisher_z_mean([0.3, 0.7])]
     core = table[(table["system"] == "core") & (table["dataset"] == FISHER_MEAN)].iloc[0]
