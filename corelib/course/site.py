@@ -153,9 +153,13 @@ def page_of(notebook: nbformat.NotebookNode, solutions: bool) -> nbformat.Notebo
     """A copy of an executed notebook as its page shows it: without what needs a kernel."""
     page = nbformat.from_dict(notebook) if solutions else student_notebook(notebook)
     page.metadata.pop("widgets", None)
+    for number, cell in reversed(list(enumerate(page.cells))):
+        if "injected-parameters" in cell.metadata.get("tags", []):  # one fold holds both cells
+            page.cells[number - 1].source += "\n\n" + cell.source
+            del page.cells[number]
     for cell, caption in zip(page.cells, captions(page), strict=True):
         tags = cell.metadata.get("tags", [])
-        if {"parameters", "injected-parameters"} & set(tags):
+        if "parameters" in tags:
             cell.metadata["tags"] = [*tags, "hide-input"]
         if cell.cell_type == "code":
             cell.metadata["mystnb"] = {"image": {"alt": caption}}

@@ -51,6 +51,7 @@ def executed(path: Path, *, failed: bool = False) -> nbformat.NotebookNode:
             " *fall*. More."
         ),
         v4.new_code_cell("steps = 1", metadata={"tags": ["parameters"]}),
+        v4.new_code_cell("steps = 5", metadata={"tags": ["injected-parameters"]}),
         v4.new_code_cell("plot()", outputs=[output(**{"image/png": PNG})]),
         v4.new_code_cell("slide()", outputs=[output(**widget)]),
         v4.new_markdown_cell("## Exercise\n\n![A tree](pictures/tree.png)"),
@@ -186,6 +187,11 @@ def test_a_widget_is_its_pictures_and_says_where_all_of_it_works(run):
     page = read(run, "06_tree")
     assert "<div class='states'>two</div>" in page and "run this notebook in JupyterLab" in page
     assert "widget-state" not in page and "widget-view" not in page
+
+
+def test_what_a_run_was_given_stands_in_the_fold_of_the_parameters(run):
+    page = (run / "06_tree.html").read_text(encoding="utf-8")
+    assert page.count("<details") == 1 and page.count("steps") == 2
 
 
 def test_the_start_page_has_results_in_words_a_banner_and_the_notebook_that_failed(run):
