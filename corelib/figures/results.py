@@ -16,6 +16,7 @@ from corelib.figures.style import (
     BLUE,
     GROUP_COLOURS,
     SYSTEM_COLOURS,
+    SYSTEM_NAMES,
     legend_below,
     panels,
     require,
@@ -37,7 +38,7 @@ def learning_curves(
     """Loss and validation metrics over the epochs: see whether validation still gains.
 
     histories: one frame, or name -> frame, with the columns epoch, loss, val_spearman, val_rl2_x100
-    (nan where an epoch was not validated). A name that begins with "mlp" or "core" gets that
+    (nan where an epoch was not validated). A name that begins with "I3D+MLP" or "CoRe" gets that
     system's colour, and a dashed line unless "DD" occurs in it. The ring marks the epoch with the
     highest validation rho.
     """
@@ -46,7 +47,7 @@ def learning_curves(
     rings, ring = [], {"marker": "o", "linestyle": "", "markersize": 12, "fillstyle": "none"}
     for number, (name, history) in enumerate(histories.items()):
         require(history, ("epoch", *CURVES), f"the history {name!r}")
-        known = [system for system in SYSTEM_COLOURS if name.lower().startswith(system)]
+        known = [system for system, word in SYSTEM_NAMES.items() if name.startswith(word)]
         colour = SYSTEM_COLOURS[known[0]] if known else GROUP_COLOURS[number % len(GROUP_COLOURS)]
         look = {"color": colour, "linestyle": "--" if known and "dd" not in name.lower() else "-"}
         for axis, column in zip(axes, CURVES, strict=True):

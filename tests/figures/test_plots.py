@@ -128,7 +128,7 @@ FIGURES = {
     "spread_curves": lambda: plots.spread_curves(steps(), "exemplars", by="system"),
     "spread_curves of one seed": lambda: plots.spread_curves(steps(seeds=1), "exemplars"),
     "learning_curves": lambda: plots.learning_curves(
-        {"core": history(5), "core (w/ DD)": history(4)}
+        {"CoRe": history(5), "CoRe (w/ DD)": history(4)}
     ),
     "learning_curves of one epoch": lambda: plots.learning_curves(history(1)),
     "system_comparison": lambda: plots.system_comparison(
@@ -427,7 +427,7 @@ def test_a_tree_marks_the_differences_within_their_intervals():
 
 def test_learning_curves_skip_unjudged_epochs_and_ring_the_best():
     figure = plots.learning_curves(
-        {"core": history(6), "core (w/ DD)": history(6), "mlp": history(6)}
+        {"CoRe": history(6), "CoRe (w/ DD)": history(6), "I3D+MLP": history(6)}
     )
     loss, rho, distance = figure.axes
     assert [len(line.get_xdata()) for line in loss.get_lines()] == [6, 6, 6]

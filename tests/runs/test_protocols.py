@@ -111,7 +111,9 @@ def test_a_folder_of_runs_is_evaluated_to_the_same_digits(trained):
         assert (row["spearman"], row["rl2_x100"]) == (first["spearman"], first["rl2_x100"])
     shown = (
         CliRunner()
-        .invoke(main, ["evaluate", str(out / "jigsaws-first-fold0"), str(out / "jigsaws-first-fold1")])
+        .invoke(
+            main, ["evaluate", str(out / "jigsaws-first-fold0"), str(out / "jigsaws-first-fold1")]
+        )
         .stdout
     )
     assert "rho of each fold" in shown and FISHER_MEAN not in shown
@@ -177,7 +179,10 @@ def test_an_undefined_rho_is_not_left_out_of_an_average():
     rows += [row | {"dataset": "jigsaws-two", "fold": 0, "spearman": 0.5}]
     with pytest.warns(UserWarning, match="undefined"):
         table = protocol_table(rows).set_index("dataset")
-    assert np.isnan(table.loc["jigsaws-one", "spearman"]) and table.loc["jigsaws-two", "spearman"] == 0.5
+    assert (
+        np.isnan(table.loc["jigsaws-one", "spearman"])
+        and table.loc["jigsaws-two", "spearman"] == 0.5
+    )
     assert (
         np.isnan(table.loc[FISHER_MEAN, "spearman"]) and table.loc[FISHER_MEAN, "rl2_x100"] == 1.0
     )
