@@ -1,0 +1,95 @@
+"""CoRe against I3D+MLP at equal cost, and with fewer training dives: where does contrast pay?
+
+    .venv/bin/python tests/benchmarks/equal_cost.py clips [--dataset datasets/dives] [--seeds 0-4]
+    .venv/bin/python tests/benchmarks/equal_cost.py dives --dataset BANK [--seeds 0-4]
+
+clips  the recipe `laptop`, end to end, for a quarter of its epochs to all of them; I3D+MLP for
+       twice as many, as an epoch of CoRe encodes every dive twice
+dives  both systems on features that a frozen I3D computed before (frozen.py makes them), learning
+       from the first 50, 100, 200 and all 450 training dives, an equal number of updates each
+
+What is trained already is kept in --runs. The table goes to notebooks/measured/<part>.json, which
+notebook 09 draws.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import click
+import numpy as np
+
+from corelib.data.samples import SampleTable
+from corelib.machine.devices import pick_device
+from corelib.recipe import named
+from corelib.runs.fit import fit
+from corelib.runs.options import parse_seeds
+from corelib.runs.records import machine
+
+MEASURED = Path(__file__).resolve().parents[2] / "notebooks" / "measured"
+EPOCHS = {"core": (4, 8, 15), "mlp": (8, 16, 30)}  # of about equally many encoded clips
+DIVES = (50, 100, 200, 450)
+SYSTEMS = ("mlp", "core")
+
+
+def clips_row(table: SampleTable, runs: Path, seed: int, system: str, dd: bool, epochs: int):
+    """One training from videos: its clips, and rho and R-l2 x100 on test."""
+    every = max(1, epochs // 5)
+    recipe = named("laptop", system=system, seed=seed, with_difficulty=dd, epochs=epochs)
+    out = runs / f"{system}{'-dd' if dd else ''}-{epochs}-{seed}"
+    run = fit(table, recipe.replace(validate_every=every), out, progress=False)
+    clips = int(run.history["encoded"].sum()) * len(recipe.snippet_starts)
+    return {"epochs": epochs, "clips": clips} | _result(run)
+
+
+def dives_row(table: SampleTable, runs: Path, seed: int, system: str, dd: bool, dives: int):
+    """One training on features of the first training dives: rho and R-l2 x100 on test."""
+    left_out = table.rows("train")[dives:]
+    fewer = table.samples.drop(index=left_out).reset_index(drop=True)
+    kept = dataclasses.replace(table, samples=fewer, info=table.info | {"training_rows": dives})
+    steps = 30 * int(np.ceil(450 / 16))  # as many as the epochs of the recipe take with all dives
+    recipe = named("features", system=system, seed=seed, with_difficulty=dd, stretches=5)
+    out = runs / f"{system}{'-dd' if dd else ''}-{dives}-{seed}"
+    return {"dives": dives} | _result(
+        fit(kept, recipe.replace(least_steps=steps, refit=False), out, progress=False)
+    )
+
+
+def _result(run) -> dict:
+    return {"spearman": run.metrics[0]["spearman"], "rl2_x100": run.metrics[0]["rl2_x100"]}
+
+
+@click.command(help=__doc__.splitlines()[0])
+@click.argument("part", type=click.Choice(["clips", "dives"]))
+@click.option("--dataset", default="datasets/dives", show_default=True, type=click.Path())
+@click.option("--seeds", default="0-4", show_default=True)
+@click.option("--difficulty", default="both", type=click.Choice(["both", "unknown", "known"]))
+@click.option("--runs", default="runs/equal_cost", show_default=True, type=click.Path())
+def main(part: str, dataset: str, seeds: str, difficulty: str, runs: str) -> None:
+    table, rows = SampleTable.load(dataset), []
+    known = {"both": (False, True), "unknown": (False,), "known": (True,)}[difficulty]
+    for dd in known:
+        for seed in parse_seeds(seeds):
+            for system in SYSTEMS:
+                measure, points = (
+                    (clips_row, EPOCHS[system]) if part == "clips" else (dives_row, DIVES)
+                )
+                for point in points:
+                    who = {"system": system, "with_difficulty": dd, "seed": seed}
+                    told = measure(table, Path(runs) / part, seed, system, dd, point)
+                    rows.append(who | told)
+                    print(rows[-1], flush=True)
+    stated = {
+        "command": f"tests/benchmarks/equal_cost.py {part}",
+        "made_on": machine(pick_device("cpu")),
+        "table_sha256": table.table_sha256,
+    }
+    out = MEASURED / f"equal_{part}.json"
+    out.write_text(json.dumps(stated | {"rows": rows}, indent=1) + "\n", encoding="utf-8")
+    print(f"{out}: written")
+
+
+if __name__ == "__main__":
+    main()
