@@ -156,9 +156,7 @@ def score(run, videos, difficulty, group, exemplars, as_json) -> None:
         return
     for result in results:
         low, high = result["interval_90"]
-        interval = f"90 % of validation errors lie within {low:.2f} .. {high:.2f}"
-        interval = interval if low <= high else "no validation errors, so no interval"
-        click.echo(f"{result['video']}: {result['score']:.2f} ({interval})")
+        click.echo(f"{result['video']}: {result['score']:.2f} (90 %: {low:.2f} .. {high:.2f})")
         if result["group"] is not None:
             click.echo(f"    {result['paired_by']} {result['group']}")
         for vote in result["exemplars"]:
@@ -212,6 +210,8 @@ def _summary(row: dict) -> str:
         text += " (95 % {:.3f} .. {:.3f})".format(*row["spearman_95"])
     text += f", R-l2 x100 {row['rl2_x100']:.4f} over the range {low:g} .. {high:g}"
     text += f", {row['n_test']} samples"
+    for level, (inside, width) in row.get("coverage", {}).items():
+        text += f"; intervals of {level} % cover {100 * inside:.0f} % (width {width:.3g})"
     counts = (row.get("fallbacks") or {}).items()
     taken = ", ".join(f"{n} (taken: {name})" for name, n in counts if n)
     return text + (f"; queries whose group has too few exemplars: {taken}" if taken else "")

@@ -17,7 +17,9 @@ from pathlib import Path
 import grimp
 
 TREE = Path(__file__).resolve().parents[1]
-LESSON = tuple("training evaluation task models tree pairs i3d features metrics recipe".split())
+LESSON = tuple(
+    "training evaluation task models tree pairs i3d features metrics intervals recipe".split()
+)
 
 
 def sources(*folders: str) -> list[Path]:

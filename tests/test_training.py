@@ -13,7 +13,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from corelib import evaluation, training
+from corelib import evaluation, intervals, training
 from corelib.data import clips
 from corelib.data.banks import FeatureSteps, write_bank
 from corelib.data.samples import SampleTable, write_table
@@ -359,12 +359,9 @@ def test_the_chosen_weights_are_those_of_the_best_validation_epoch(dives, tmp_pa
         device=torch.device("cpu"),
     )
     assert judged.summary["spearman"] == run.history["val_spearman"][best]
-    error = (judged.predictions["predicted"] - judged.predictions["true"]).abs()
-    assert (
-        run.metrics[0]["residual_90"]
-        == run.history["val_residual_90"][best]
-        == pytest.approx(error.quantile(0.9))
-    )
+    pd.testing.assert_frame_equal(run.validation, judged.predictions)
+    again = intervals.coverage(run.validation, run.predictions, dives.info["score_range"])
+    assert run.metrics[0]["coverage"] == again
 
 
 @pytest.mark.parametrize("system", ["core", "mlp"])
@@ -390,8 +387,8 @@ def test_workers_resumes_and_others_random_numbers_change_nothing(
         assert_equal_runs(straight, alone)
         half, save = tmp_path / f"resumed {workers}", run_fit.save_epoch
 
-        def save_once(*arguments):
-            save(*arguments)
+        def save_once(*arguments, **options):
+            save(*arguments, **options)
             raise KeyboardInterrupt
 
         monkeypatch.setattr(run_fit, "save_epoch", save_once)
@@ -681,7 +678,7 @@ def test_a_refit_fits_every_row_and_keeps_the_epoch_chosen_without(features, tmp
     pd.testing.assert_frame_equal(run.history[columns], choice.history[columns], check_exact=True)
     chosen, last = run.metrics
     assert chosen["epoch"] == choice.metrics[0]["epoch"] and chosen["n_train"] == len(everything)
-    assert chosen["residual_90"] == choice.metrics[0]["residual_90"]
+    pd.testing.assert_frame_equal(run.validation, choice.validation)
     assert chosen["seconds"] >= choice.metrics[0]["seconds"] and last["epoch"] == 3
     assert any(
         not torch.equal(a, b)

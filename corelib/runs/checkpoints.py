@@ -23,11 +23,15 @@ KEYS = {"model", "optimizer", "schedule", "epoch", "history", "seconds"}
 WHAT = "a checkpoint to go on from", "start anew with --restart (in Python resume=False)"
 
 
-def save_epoch(out: Path, model, how: Optimization, history: list[dict], seconds: float) -> None:
-    """Write the state after the last epoch of `history` into a run's folder.
+def save_epoch(
+    out: Path, model, how: Optimization, history: list[dict], seconds: float, *, tensorboard=False
+) -> None:
+    """Write the state after the last epoch of `history` into a run's folder, for TensorBoard too.
 
     Raises NoSpaceError when it does not fit; the folder then holds the epoch before.
     """
+    if tensorboard:
+        _show_epoch(out / "tensorboard", history[-1])
     state = {"model": model.state_dict(), "epoch": history[-1]["epoch"]}
     state |= {"optimizer": how.optimizer.state_dict(), "schedule": how.schedule.state_dict()}
     buffer = io.BytesIO()
@@ -88,3 +92,13 @@ def best_epoch(history: list[dict]) -> dict:
     if not judged:
         return history[-1]
     return max(judged, key=lambda row: (row["val_spearman"], -row["val_rl2_x100"]))
+
+
+def _show_epoch(folder: Path, row: dict) -> None:
+    """A row of the history for TensorBoard: tensorboard --logdir runs."""
+    from torch.utils.tensorboard import SummaryWriter  # here, since it takes a second to import
+
+    with SummaryWriter(folder, purge_step=row["epoch"]) as writer:
+        for name, value in row.items():
+            if name != "epoch" and math.isfinite(value):
+                writer.add_scalar(name, value, row["epoch"])

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from corelib.data.samples import SampleTable
 from corelib.evaluation import Evaluation, PredictionError, evaluate, open_inputs
+from corelib.intervals import coverage
 from corelib.machine import distributed
 from corelib.machine.devices import pick_device
 from corelib.machine.files import json_text, only_one, remove_unfinished, write_atomically
@@ -47,7 +48,14 @@ from corelib.training import (
     train_epoch,
 )
 
-RESULTS = ("metrics.json", "predictions.csv", "last.pt", "history.csv", "best.safetensors")
+RESULTS = (
+    "metrics.json",
+    "predictions.csv",
+    "validation.csv",
+    "last.pt",
+    "history.csv",
+    "best.safetensors",
+)
 
 
 @dataclass(frozen=True)
@@ -77,8 +85,8 @@ def fit(
 
     A finished run of the same recipe and data is loaded; an interrupted one is resumed (or started
     anew with resume=False). A recipe that refits first makes a run without refitting in out/choice,
-    then trains anew on all of its rows and keeps the epoch that was chosen there. Under torchrun
-    several processes train together, in a folder that all of them see.
+    then trains anew on all of its rows and keeps the epoch chosen there. Under torchrun several
+    processes train together, in a folder that all of them see.
     tensorboard  write the history to out/tensorboard too, to be watched while it grows
     wait         for another process that trains into the folder, to load what it leaves
     Raises RunError when the folder holds a run of something else, BusyError when another process
@@ -183,10 +191,9 @@ class _Training:
                 row = self._epoch(step_of, epoch, bar)
                 self.seconds += time.perf_counter() - started
                 self.history.append(row | {"seconds": self.seconds})
-                if writes and self.how.tensorboard:
-                    _show_epoch(out / "tensorboard", self.history[-1])
                 if writes:
-                    save_epoch(out, self.model, self.optimization, self.history, self.seconds)
+                    state = self.model, self.optimization, self.history, self.seconds
+                    save_epoch(out, *state, tensorboard=self.how.tensorboard)
         distributed.wait()  # the weights of the chosen epoch are written
 
     def _epoch(self, step_of: torch.nn.Module, epoch: int, bar: tqdm) -> dict:
@@ -209,15 +216,13 @@ class _Training:
             bar.set_postfix(loss=f"{loss:.3f}", val_rho=f"{row['val_spearman']:.3f}")
         return row
 
-    def _validate(self, epoch: int) -> tuple[float, float, float]:
-        """rho, R-l2 and what nine in ten errors are smaller than, of the rows that choose."""
+    def _validate(self, epoch: int) -> tuple[float, float]:
+        """rho and R-l2 of the rows that choose."""
         try:
             judged = self._evaluate(self.task.choose, self.task.fit, quick=True)
         except PredictionError as error:
             raise TrainingError(f"after epoch {epoch} {error}{_advice(epoch)}") from None
-        errors = (judged.predictions["predicted"] - judged.predictions["true"]).abs()
-        rho, distance = judged.summary["spearman"], judged.summary["rl2_x100"]
-        return rho, distance, float(errors.quantile(0.9))
+        return judged.summary["spearman"], judged.summary["rl2_x100"]
 
     def _evaluate(self, queries, pool, *, quick: bool = False) -> Evaluation:
         rows, how = {"queries": queries, "pool": pool, "quick": quick}, self.how
@@ -225,37 +230,41 @@ class _Training:
         return evaluate(self.model, self.source, self.task, **rows, **reading)
 
     def finish(self, doubts: list[str]) -> Run:
-        """Test the last and the chosen epoch, write predictions.csv and metrics.json."""
+        """Test the last and the chosen epoch, write the predictions and metrics.json."""
         task, out, last, best = self.task, self.out, None, None
-        chosen, final = best_epoch(self.history), self.history[-1]
+        info, chosen, final = (task.table.info, best_epoch(self.history), self.history[-1])
         if len(task.test):
             last = self._evaluate(task.test, task.pool)
         load_weights_into(self.model, out / "best.safetensors")
         if len(task.test):
-            same = chosen["epoch"] == final["epoch"]
-            best = last if same else self._evaluate(task.test, task.pool)
+            best = last
+            if chosen["epoch"] != final["epoch"]:
+                best = self._evaluate(task.test, task.pool)
+        held = self.choice.validation if self.choice else None
+        if len(task.choose):
+            held = self._evaluate(task.choose, task.fit, quick=True).predictions
         found = check_losses([row["loss"] for row in self.history])
         if len(task.held) and not any(math.isfinite(row["val_spearman"]) for row in self.history):
-            found.append(
-                "the validation part gave no rank correlation in any epoch, so none was chosen by"
-                " it: the last is kept"
-            )
+            none = "the validation part gave no rank correlation in any epoch"
+            found.append(f"{none}, so none was chosen by it: the last is kept")
         _say(found)
         rows = []
         for judged, epoch, selected_on in ((best, chosen, "val"), (last, final, "last")):
             if judged:
                 row = metrics_row(task, judged, device=self.how.device, doubts=[*doubts, *found])
                 row |= {"epoch": epoch["epoch"], "selected_on": selected_on}
-                row |= {"seconds": final["seconds"], "residual_90": chosen["val_residual_90"]}
+                row |= {"seconds": self.seconds}
+                if selected_on == "val" and held is not None:
+                    row["coverage"] = coverage(held, judged.predictions, info["score_range"])
                 rows.append(row)
         if distributed.rank() == 0:
-            if best:
-                text = best.predictions.to_csv(index=False, lineterminator="\n")
-                write_atomically(out / "predictions.csv", text)
+            tables = {"predictions": best and best.predictions, "validation": held}
+            for name in [name for name in tables if tables[name] is not None]:
+                text = tables[name].to_csv(index=False, lineterminator="\n")
+                write_atomically(out / f"{name}.csv", text)
             write_atomically(out / "metrics.json", json_text(rows, indent=2) + "\n")
         distributed.wait()
-        model, device = self.model.eval(), self.how.device
-        return Run(out, task.recipe, task.table, model, self.source, device)
+        return Run(out, task.recipe, task.table, self.model.eval(), self.source, self.how.device)
 
 
 def _say(sentences: Iterable[str]) -> None:
@@ -268,16 +277,6 @@ def _advice(epoch: int) -> str:
     if epoch:
         kept = f"last.pt and best.safetensors hold what was good up to epoch {epoch - 1}"
     return f"; {kept}. Try a lower learning_rate, in another run folder."
-
-
-def _show_epoch(folder: Path, row: dict) -> None:
-    """A row of the history for TensorBoard: tensorboard --logdir runs."""
-    from torch.utils.tensorboard import SummaryWriter  # here, since it takes a second to import
-
-    with SummaryWriter(folder, purge_step=row["epoch"]) as writer:
-        for name, value in row.items():
-            if name != "epoch" and math.isfinite(value):
-                writer.add_scalar(name, value, row["epoch"])
 
 
 def run_folder(table: SampleTable, recipe: Recipe, runs: str | Path) -> Path:

@@ -30,7 +30,7 @@ from corelib.task import Task
 DELETE = "take it from a copy of the run, or delete the run's folder and train anew"
 ANEW = "train it anew: the same `train` command with --restart (in Python resume=False)"
 STATED = {"epoch", "selected_on", "spearman", "rl2_x100", "score_range", "n_test"}
-MEASURES = ("spearman", "rl2_x100", "residual_90")  # null where they are undefined
+MEASURES = ("spearman", "rl2_x100")  # null where they are undefined
 INTERVALS = ("spearman_95", "rl2_x100_95")  # [null, null] there
 
 

@@ -14,6 +14,7 @@ import torch
 from corelib.data.leakage import find_known, find_leaks
 from corelib.data.samples import DatasetError, SampleTable
 from corelib.evaluation import Evaluation, evaluate, open_inputs
+from corelib.intervals import coverage
 from corelib.machine.devices import pick_device
 from corelib.machine.messages import one_line, warn_once
 from corelib.models import build_model
@@ -33,7 +34,8 @@ from corelib.runs.records import (
 from corelib.task import Task
 
 ORIGIN = "imported.json"  # of a run that was not trained here: where its weights are from
-VALIDATION = ("val_spearman", "val_rl2_x100", "val_residual_90")
+VALIDATION = ("val_spearman", "val_rl2_x100")
+PREDICTIONS = ("true", "predicted", "spread"), ("id", "exemplars")  # numbers and texts
 
 
 @dataclass
@@ -90,8 +92,18 @@ class Run:
     @property
     def predictions(self) -> pd.DataFrame:
         """predictions.csv: id, true, predicted, spread, exemplars."""
-        path, numbers = self.folder / "predictions.csv", ("true", "predicted", "spread")
-        return read_table(path, "the predictions", numbers, ("id", "exemplars"))
+        return read_table(self.folder / "predictions.csv", "the predictions", *PREDICTIONS)
+
+    @cached_property
+    def validation(self) -> pd.DataFrame:
+        """validation.csv: what was predicted of the rows that chose the epoch (before a refit).
+
+        Columns as of `predictions`. Empty where none were held back, and of imported weights.
+        """
+        path = self.folder / "validation.csv"
+        if not path.is_file():
+            return pd.DataFrame(columns=[*PREDICTIONS[0], *PREDICTIONS[1]])
+        return read_table(path, "the validation", *PREDICTIONS)
 
     def predictions_with_samples(self) -> pd.DataFrame:
         """The predictions with every column of their samples, and `error`, predicted minus true.
@@ -119,6 +131,8 @@ class Run:
         whom = {"queries": queries, "pool": self.task.pool, "exemplars": exemplars}
         how = {"device": self.device, "workers": workers, "progress": progress}
         judged = evaluate(self.model, self.source, self.task, **whom, **how)
+        limits = self.table.info["score_range"]
+        judged.summary["coverage"] = coverage(self.validation, judged.predictions, limits)
         doubts = judged.summary["warnings"]
         if split != "test":
             told = f"split {split!r} is no test: models are fitted or chosen on such samples"

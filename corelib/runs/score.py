@@ -7,10 +7,12 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from corelib.data.clips import load_clip, resize_video
 from corelib.evaluation import encode, exemplar_count, lean_encoder, refuse_not_finite
+from corelib.intervals import intervals
 from corelib.machine.devices import pick_precision
 from corelib.machine.messages import list_ids, one_line, warn_once
 from corelib.pairs import draw_exemplars
@@ -36,7 +38,8 @@ def score_video(
     exemplars   M; "all" of its group; None takes the recipe's
 
     Returns {video, score, spread, interval_90, paired_by, group, exemplars: [{id, score,
-    predicted}, ...], warnings}; nine in ten validation errors are smaller than half the interval.
+    predicted}, ...], warnings}; the interval is conformal (corelib.intervals), and all of the scale
+    where too few rows were held back to promise 90 %.
     Raises RecipeError when the difficulty or group is missing, or the run reads features instead of
     videos, PredictionError when the score is not finite.
     """
@@ -62,14 +65,15 @@ def score_video(
     votes = task.offset + factor * _verdicts(run, query, rows)
     warn_once(doubts)
     refuse_not_finite(votes, [str(video)] * len(votes))
-    half = run.metrics[0].get("residual_90", math.nan) if run.metrics else math.nan
     score, samples = float(votes.mean()), task.table.samples.iloc[rows]
+    asked = pd.DataFrame({"predicted": [score], "spread": [votes.std()]})
+    between = intervals(run.validation, asked, 0.9, task.table.info["score_range"])[0]
     compared = zip(samples["id"], samples["score"], votes if len(rows) else (), strict=True)
     return {
         "video": str(video),
         "score": score,
         "spread": float(votes.std()),
-        "interval_90": [score - half, score + half],
+        "interval_90": between.tolist(),
         "paired_by": None if own is None else task.paired_by,
         "group": own,
         "warnings": doubts,
