@@ -1,4 +1,4 @@
-"""Conformal intervals: by hand, and that they cover what they promise wherever it can be promised."""
+"""Conformal intervals: by hand, and covering what they promise wherever that can be promised."""
 
 import math
 
