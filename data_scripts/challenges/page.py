@@ -13,9 +13,9 @@ HEADS = (
     "Mean width", "Clearly ahead of",
 )  # fmt: skip
 HOW_TO_READ = (
-    "Every hand-in was ranked {resamples:,} times, on dives drawn anew from these {dives}: its rank"
-    " lay in the given span in 95 % of the draws, and it was ahead of those named as clearly behind"
-    " in 95 % or more; between all others these dives do not decide."
+    "Where dives are drawn anew {resamples:,} times from these {dives}, a rank stays in its span in"
+    " 95 % of the draws; a hand-in is clearly ahead of those that it beats in 95 % or more, and any"
+    " other order may be chance."
 )
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -112,7 +112,7 @@ def _cells(place: Place, most: int = 1000) -> tuple[str, ...]:
         f"{low} to {high}",
         f"{place.rho:.3f}",
         f"{place.rl2_x100:.2f}",
-        f"{place.coverage:.0%}",
+        f"{100 * place.coverage:.0f} %",
         f"{place.width:.1f}",
         list_ids(place.ahead_of, most) or "nobody",
     )

@@ -58,11 +58,12 @@ def read_hand_in(path: Path, ids: Sequence[str]) -> HandIn:
     values that are not finite or no score at all, a low above its high, a score that never changes.
     """
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        as_text = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
+        table = pd.read_csv(path, compression=None, **as_text)
     except (ValueError, OverflowError) as error:
         raise ChallengeError(f"{path}: not a CSV table: {one_line(error)}") from None
     if lacking := [name for name in ("id", *NUMBERS) if name not in table]:
-        right = "it begins with the line id,score,low,high"
+        right = "its first line must be id,score,low,high"
         raise ChallengeError(f"{path}: no column {', '.join(lacking)}; {right}")
     if not isinstance(table.index, pd.RangeIndex):
         raise ChallengeError(f"{path}: a row has more values than the first line has names")
@@ -73,7 +74,7 @@ def read_hand_in(path: Path, ids: Sequence[str]) -> HandIn:
         "unknown ids": names[~names.isin(ids)],
         "missing ids": sorted(set(ids) - set(names)),
         "ids there more than once": names[names.duplicated()].unique(),
-        f"score, low or high not a number of at most {LARGEST:g}": names[wild],
+        "score, low or high no finite number below a million": names[wild],
         "low above high": names[~wild & (values[:, 1] > values[:, 2])],
     }
     said = [f"{what}: {len(who)} ({list_ids(who, 3)})" for what, who in found.items() if len(who)]

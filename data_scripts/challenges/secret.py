@@ -93,7 +93,7 @@ def _opened(path: Path, secret: bytes) -> dict:
     try:
         truth = json.loads(path.read_text(encoding="utf-8"))
         seal = truth.pop("seal").encode()
-    except (ValueError, KeyError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         truth, seal = {}, b""
     if not hmac.compare_digest(seal, derive(secret, _sealed(truth)).hex().encode()):
         raise ChallengeError(f"{path}: not as it was sealed with this secret; take a copy of it")
