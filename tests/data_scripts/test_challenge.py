@@ -17,10 +17,17 @@ from scipy.stats import rankdata, spearmanr
 from corelib.recipe import named
 from corelib.runs.run import Run
 from corelib.runs.score import score_video
+from data_scripts.challenges import hidden
 from data_scripts.challenges.hidden import draw_dives, make_challenge, read_dives, video_file
 from data_scripts.challenges.page import HEADS, ranking_page
 from data_scripts.challenges.ranking import HandIn, rank_hand_ins, read_hand_in
-from data_scripts.challenges.secret import ChallengeError, read_secret, read_truth, truth_file
+from data_scripts.challenges.secret import (
+    ChallengeError,
+    find_or_draw_secret,
+    read_secret,
+    read_truth,
+    truth_file,
+)
 from data_scripts.dives.judges import draw_dive
 from tests.runs.test_score import untrained
 
@@ -106,6 +113,19 @@ def test_every_bit_of_the_secret_changes_every_dive():
         assert other != name and changed.appearance != dive.appearance
 
 
+def test_a_dive_is_drawn_by_more_than_can_be_tried(monkeypatch):
+    """Its generator begins with 256 bits of its own: 32 would be found, whatever the secret."""
+    seeds = []
+
+    def noted(generator):
+        seeds.append(generator.bit_generator.seed_seq.entropy)
+        return draw_dive(generator)
+
+    monkeypatch.setattr(hidden, "draw_dive", noted)
+    hidden.draw_dives(bytes.fromhex(SECRET), 20)
+    assert len(set(seeds)) == 20 and min(seed.bit_length() for seed in seeds) > 240
+
+
 def test_how_many_dives_there_are_changes_none():
     few, many = (draw_dives(bytes.fromhex(SECRET), count) for count in (4, 9))
     assert many.items() >= few.items() and list(many) == sorted(many)
@@ -132,18 +152,27 @@ def test_a_new_secret_has_128_bits_that_its_owner_alone_reads_and_is_never_overw
     assert len(set(drawn)) == 2 and all(len(secret) == 16 for secret in drawn)
 
 
+def test_a_secret_that_another_process_writes_meanwhile_is_kept(tmp_path, monkeypatch):
+    file = tmp_path / "secret"
+    file.write_text(SECRET)
+    monkeypatch.setattr(type(file), "exists", lambda path: False)
+    with pytest.raises(FileExistsError):
+        find_or_draw_secret(file)
+    assert file.read_text() == SECRET
+
+
 def test_no_file_that_is_handed_out_tells_the_secret_or_a_score(challenge, truth):
     folder, _ = challenge
     raw = bytes.fromhex(SECRET)
-    hidden = [SECRET.encode(), SECRET.upper().encode(), raw, raw[::-1], base64.b64encode(raw)]
-    hidden += [str(int.from_bytes(raw, order)).encode() for order in ("big", "little")]
-    hidden += [f"{score:.2f}".encode() for score in truth.values()]
-    hidden += [f"{score:g}".encode() for score in truth.values() if len(f"{score:g}") > 4]
+    telling = [SECRET.encode(), SECRET.upper().encode(), raw, raw[::-1], base64.b64encode(raw)]
+    telling += [str(int.from_bytes(raw, order)).encode() for order in ("big", "little")]
+    telling += [f"{score:.2f}".encode() for score in truth.values()]
+    telling += [f"{score:g}".encode() for score in truth.values() if len(f"{score:g}") > 4]
     words = [b"judge", b"seed", b"fault", b"skill"]
     found = contents(folder)
     assert len(found) == 11 and set(found) > {"README.md", "dives.csv"}
     for name, content in found.items():
-        assert not [text for text in hidden if text in content or text in name.encode()], name
+        assert not [text for text in telling if text in content or text in name.encode()], name
         assert not [word for word in words if word in content.lower()], name
         assert name == "README.md" or b"score" not in content.lower()
     assert found["dives.csv"].splitlines()[0] == b"id,group,difficulty"
@@ -166,8 +195,8 @@ def test_names_order_times_and_headers_of_the_videos_tell_nothing(challenge):
 
 
 def test_trying_seeds_finds_no_dive():
-    hidden = draw_dives(bytes.fromhex(SECRET), 9)
-    seen = {dive.appearance for dive in hidden.values()}
+    drawn = draw_dives(bytes.fromhex(SECRET), 9)
+    seen = {dive.appearance for dive in drawn.values()}
 
     def finds(seeds, wanted):
         for seed in seeds:
@@ -181,7 +210,7 @@ def test_trying_seeds_finds_no_dive():
     planted = draw_dive(np.random.default_rng([990, 1])).appearance
     assert finds(range(980, 1001), {planted}) and not finds(range(1001), seen)
     for seed in range(1001):  # nor is a small number the secret
-        assert not set(draw_dives(seed.to_bytes(16, "big"), 1)) & set(hidden)
+        assert not set(draw_dives(seed.to_bytes(16, "big"), 1)) & set(drawn)
 
 
 def test_the_secret_does_not_lie_where_it_is_handed_out(command, tmp_path):
@@ -417,6 +446,19 @@ def test_a_ranking_is_the_same_again_and_whatever_the_order_of_the_files(true):
     rng = np.random.default_rng(9)
     given = [hand_in(name, true + rng.normal(0, 15, 40)) for name in "abcd"]
     assert rank_hand_ins(given, true) == rank_hand_ins(given[::-1], true)
+
+
+def test_a_draw_that_leaves_a_hand_in_without_order_counts_as_no_agreement():
+    """In a third of the draws the sixth dive is missing, and with it all that `flat` tells."""
+    true = np.arange(6.0)
+    flat = hand_in("flat", np.array([0.0, 0, 0, 0, 0, 1]))
+    first, second = rank_hand_ins([flat, hand_in("good", true)], true)
+    assert (first.name, first.ahead_of, second.ranks) == ("good", ("flat",), (2, 2))
+
+
+def test_an_interval_that_ends_at_the_true_score_holds_it(true):
+    for low, high, coverage in ((true, true, 1), (true - 1, true, 1), (true + 1, true + 2, 0)):
+        assert rank_hand_ins([HandIn("a", true, low, high)], true)[0].coverage == coverage
 
 
 def test_two_dives_can_be_ranked():
