@@ -48,7 +48,7 @@ def main() -> None:
 @click.option("--size", default=72, help="Height and width in pixels, as in the training data.")
 @overwrite_option
 def make(secret: Path, out: Path, **how) -> None:
-    """Draw hidden dives: a folder of videos without scores, for the class."""
+    """Draw hidden dives for a class. A folder of videos without their scores."""
     make_challenge(out, secret, **how)
     click.echo(f"{out}: {how['dives']} dives without their scores; hand out this folder")
     click.echo(f"{secret} and {truth_file(secret)}: keep both to yourself, and a copy")
@@ -60,7 +60,7 @@ def make(secret: Path, out: Path, **how) -> None:
 @place_option("--out", FILE, "The file to hand in, named as you want to be in the ranking.")
 @exemplars_option
 def hand_in(run: Path, challenge: Path, out: Path, exemplars) -> None:
-    """Score all dives of a challenge with a trained RUN: id, score, low, high."""
+    """Score a challenge's dives with a trained RUN. One row each: id, score, low, high."""
     asked = parse_exemplars(exemplars)
     predictions = predict(run, challenge, exemplars=asked)
     write_atomically(out, predictions.to_csv(index=False, lineterminator="\n"))
@@ -73,7 +73,7 @@ def hand_in(run: Path, challenge: Path, out: Path, exemplars) -> None:
 @place_option("--secret", FILE_THERE, "The secret that the challenge was made with.")
 @click.option("--out", type=FILE, default="ranking.html", help="The ranking as a page.")
 def rank(challenge: Path, hand_ins: tuple[Path, ...], secret: Path, out: Path) -> None:
-    """Rank hand-ins by Spearman's rho, and say who is really ahead of whom."""
+    """Rank hand-ins. By Spearman's rho, with what chance leaves of it."""
     table, content = read_dives(challenge)
     truth = read_truth(secret, read_secret(secret), content)
     accepted, refused = [], []

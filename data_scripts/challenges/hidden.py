@@ -24,7 +24,7 @@ README = """# Score these dives
 
 {dives} dives that nobody has seen: `videos/ID.mp4`, {frames} frames of {size} x {size} pixels each.
 `dives.csv` names each dive's id, its number (`group`) and its difficulty, as they are announced at
-a competition. What the dives were given is not in this folder, and cannot be computed from it.
+a competition. What the dives were given for it is known to your lecturer alone.
 
 Train a run as you like, by the rules of your class, and score them all with it:
 

@@ -85,7 +85,7 @@ def ranking_page(places: Sequence[Place], refused: Sequence[str], dives: int) ->
     rows = "\n".join(map(_row, places))
     left_out = "".join(f"<li>{escape(line)}</li>\n" for line in refused)
     left_out = left_out and f"<h2>Not ranked</h2>\n<ul>\n{left_out}</ul>\n"
-    said = {"how": _how(dives), "count": len(places), "dives": dives}
+    said = {"how": _how(dives).replace(" %", "&nbsp;%"), "count": len(places), "dives": dives}
     return PAGE.format(heads=heads, rows=rows, refused=left_out, **said)
 
 
