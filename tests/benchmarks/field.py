@@ -34,6 +34,13 @@ EPOCH = {  # how the released code chooses the epoch: words, marker, colour
     "validation": ("the best on a validation part", "P", BLACK),
     "unknown": ("not known: no such code read", "s", PALE),
 }
+WORDS = {  # the same in the table
+    "test": "test set",
+    "elsewhere": "test set, elsewhere",
+    "printed": "every epoch",
+    "validation": "validation",
+    "unknown": "not known",
+}
 DIFFICULTY = {"known": "full", "unknown": "none", "not said": "left"}  # how a marker is filled
 HANDS = ("paper", "list")  # the number read in the paper or its results entry | in others' table
 STEP = 0.0026  # of rho between two labels
@@ -200,21 +207,19 @@ def cell(row: dict[str, str], rho: str, rl2: str) -> str:
 
 
 def table(rows: list[dict[str, str]]) -> str:
-    """The table of docs/field.md."""
+    """The table of docs/field.md, and below it what there is to know of single rows."""
     heads = ["method", "rho, R-l2 x100", "difficulty", "without it", "what it added"]
-    lines = [heads + ["epoch", "number read in", "to know"], ["---"] * 8]
+    lines = [[*heads, "epoch", "read in"], ["---"] * 7]
     for row in rows:
-        epoch = EPOCH[row["epoch"]][0].partition(",")[0].partition(":")[0]
-        if row["epoch"] == "elsewhere":
-            epoch = "the same, elsewhere"
+        epoch = WORDS[row["epoch"]]
         epoch = f"[{epoch}]({row['epoch_source']})" if row["epoch_source"] else epoch
-        hand = {"paper": "the paper", "list": "others' list"}[row["hand"]]
         lines.append(
             [f"{row['method']}, {row['venue']} {row['year']}", cell(row, "rho", "rl2_x100")]
             + [row["difficulty"], cell(row, "rho_without", "rl2_without_x100"), row["added"]]
-            + [epoch, f"[{hand}]({row['source']})", row["note"]]
+            + [epoch, f"[{row['hand']}]({row['source']})"]
         )
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    notes = [f"- {row['method']}: {row['note']}." for row in rows if row["note"]]
+    return "\n".join([f"| {' | '.join(line)} |" for line in lines] + ["", *notes])
 
 
 def with_table(page: str, rows: list[dict[str, str]]) -> str:
