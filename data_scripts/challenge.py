@@ -7,7 +7,6 @@ python -m data_scripts.challenge rank FOLDER NAME.csv ... --secret FILE
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from pathlib import Path
 
@@ -97,7 +96,7 @@ def rank(challenge: Path, hand_ins: tuple[Path, ...], secret: Path, out: Path) -
 def predict(run: Path, challenge: Path, *, exemplars: int | str | None = None) -> pd.DataFrame:
     """The predictions of a trained run for a challenge's dives: id, score, low, high.
 
-    Raises ChallengeError where the run has no intervals, and as Run.load and score_video.
+    Raises as Run.load and score_video.
     """
     from corelib.runs.run import Run
     from corelib.runs.score import score_video
@@ -109,20 +108,8 @@ def predict(run: Path, challenge: Path, *, exemplars: int | str | None = None) -
         shown = {"difficulty": dive.difficulty, "group": dive.group if by_number else None}
         video = video_file(challenge, dive.id)
         scored = score_video(loaded, video, exemplars=exemplars, **shown)
-        low, high = interval(scored)
-        if not (math.isfinite(low) and math.isfinite(high)):
-            needed = "train one on a dataset with a validation part"
-            raise ChallengeError(
-                f"{run}: this run has no validation errors, so no interval; {needed}"
-            )
-        rows.append((dive.id, scored["score"], low, high))
+        rows.append((dive.id, scored["score"], *scored["interval_90"]))
     return pd.DataFrame(rows, columns=["id", "score", "low", "high"])
-
-
-def interval(scored: dict) -> tuple[float, float]:
-    """(low, high) of what score_video says: to hold the true score of nine dives in ten."""
-    low, high = scored["interval_90"]
-    return low, high
 
 
 def _of_different_names(paths: tuple[Path, ...]) -> tuple[Path, ...]:
