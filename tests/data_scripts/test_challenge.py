@@ -1,7 +1,6 @@
 """The class challenge: what is handed out tells nothing, and what is handed in is ranked fairly."""
 
 import base64
-import json
 import os
 import shutil
 import stat
