@@ -51,7 +51,7 @@ for command in (course, doctor, features, import_core, sweep):
 
 @main.command()
 @datasets_argument
-@option("--system", type=click.Choice(["core", "mlp"]), default="core")
+@option("--system", type=click.Choice(["core", "mlp", "kernel"]), default="core")
 @recipe_option
 @knobs_option
 @difficulty_option
@@ -125,7 +125,7 @@ def evaluate(runs, dataset, split, exemplars, device, workers, as_json) -> None:
         judged = run.evaluate(split, exemplars=asked, workers=workers, progress=not as_json)
         doubts = run.origin_doubts + (run.doubts() if other else training_doubts(run.task))
         row = metrics_row(run.task, judged, split=split, device=run.device, doubts=doubts)
-        voted = 0 if run.recipe.system == "mlp" else asked or run.recipe.exemplars
+        voted = (asked or run.recipe.exemplars) if run.model.uses_exemplars else 0
         rows.append(row | {"exemplars": voted, "run": str(folder)})
     _warn_of(rows)
     if as_json:

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from corelib.data.weights import load_weights
 from corelib.features import FrozenEncoder, StepProjection
 from corelib.i3d import I3D, SnippetEncoder
+from corelib.kernel import KernelRidge, OrderedStretches
 from corelib.pairs import PairDifferences
 from corelib.recipe import Recipe
 from corelib.tree import RegressionTree, ScoreGroups, equal_edges, quantile_edges, tree_loss
@@ -219,7 +220,7 @@ class Baseline(nn.Module):
 
 def build_model(
     recipe: Recipe, targets: np.ndarray, groups: np.ndarray, *, in_features: int | None = None
-) -> CoRe | DirectDifference | Baseline:
+) -> CoRe | DirectDifference | Baseline | KernelRidge:
     """The system a recipe describes, its intervals and scales taken from the training samples.
 
     targets [n] and groups [n] of the training rows; in_features of a feature bank (projection
@@ -229,6 +230,8 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(r.seed)
         encoder = build_encoder(r, in_features)
+        if r.system == "kernel":
+            return KernelRidge(encoder, gamma=r.kernel_gamma, alpha=r.kernel_alpha)
         if r.system == "mlp":
             scale = {"mean": targets.mean(), "deviation": targets.std()}
             return Baseline(encoder, hidden=r.tree_width, dropout=r.dropout, **scale)
@@ -257,7 +260,7 @@ def build_encoder(
 ) -> SnippetEncoder | StepProjection | FrozenEncoder:
     """I3D, from weights where the recipe names some, the projection of features, or both."""
     if recipe.encoder == "projection":
-        return StepProjection(in_features, recipe.projection, stretches=recipe.stretches)
+        return _head(recipe, in_features)
     if recipe.encoder == "frozen":
         with torch.random.fork_rng(devices=[]):  # the head starts as on features, at every seed
             torch.manual_seed(0)
@@ -265,9 +268,14 @@ def build_encoder(
             for module in i3d.modules() if not recipe.weights else ():
                 if isinstance(module, nn.Conv3d):  # signals keep their size, as no norm sees data
                     nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        head = StepProjection(i3d.out_features, recipe.projection, stretches=recipe.stretches)
-        return FrozenEncoder(i3d, head)
+        return FrozenEncoder(i3d, _head(recipe, i3d.out_features))
     return SnippetEncoder(_build_i3d(recipe))
+
+
+def _head(recipe: Recipe, in_features: int) -> StepProjection | OrderedStretches:
+    if recipe.system == "kernel":
+        return OrderedStretches(in_features, recipe.stretches)
+    return StepProjection(in_features, recipe.projection, stretches=recipe.stretches)
 
 
 def _build_i3d(recipe: Recipe) -> I3D:

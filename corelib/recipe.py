@@ -28,13 +28,15 @@ RANGES = {
     "projection": (1, 10**5), "stretches": (1, 1000), "dropout": (0.0, 0.99),
     "exemplars": (1, 10**6), "passes": (1, 1000),
     "depth": (2, 10), "tree_width": (1, 1024), "theta": (1e-9, 1e9), "tie_tolerance": (0.0, 1e9),
+    "kernel_gamma": (1e-9, 1e9), "kernel_alpha": (1e-12, 1e9),
     "learning_rate": (1e-30, 1e30), "encoder_rate_factor": (0.0, 1e30),
     "weight_decay": (0.0, 1e30), "clip_gradient": (0.0, 1e30),
     "epochs": (1, 10**5), "least_steps": (0, 10**7), "batch": (1, 10**5), "accumulate": (1, 10**5),
     "validation_fraction": (0.0, 0.9), "validate_every": (1, 10**5),
 }  # fmt: skip
+SYSTEMS = {"core": "CoRe", "mlp": "I3D+MLP", "kernel": "Kernel ridge"}  # as tables name them
 CHOICES = {
-    "system": ("core", "mlp"), "target_unit": ("score", "percent"),
+    "system": tuple(SYSTEMS), "target_unit": ("score", "percent"),
     "frame_choice": ("resample", "last"), "encoder": ("i3d", "projection", "frozen"),
     "normalisation": ("kinetics", "imagenet"), "batchnorm": ("free", "frozen"),
     "pairing": ("batch", "two"), "head": ("tree", "direct"), "intervals": ("quantile", "equal"),
@@ -54,7 +56,7 @@ class Recipe:
     """
 
     name: str = "custom"
-    system: str = "core"  # core | mlp
+    system: str = "core"  # core | mlp | kernel (of features, or on a frozen encoder)
     with_difficulty: bool = False  # regress score / difficulty, multiply by it at the end
     seed: int = 0
     fold: int | None = None  # of a dataset divided into folds: the one tested on
@@ -102,6 +104,10 @@ class Recipe:
     close_empty: bool = True
     decoding: str = "expected"  # expected | most_probable
 
+    # kernel ridge regression
+    kernel_gamma: float = 0.25  # likeness is exp(-gamma d^2 / the training pairs' mean d^2)
+    kernel_alpha: float = 0.01  # the ridge
+
     # loss and optimisation
     loss: str = "mean"  # mean over all pairs | leaf_sums: by order and leaf, summed (the paper)
     optimizer: str = "adamw"  # adamw | adam
@@ -131,6 +137,8 @@ class Recipe:
             items = value if isinstance(value, (tuple, list)) else () if value is None else (value,)
             if not all(isinstance(item, kind) and low <= item <= high for item in items):
                 raise RecipeError(f"{key} must lie between {low} and {high}, not {one_line(value)}")
+        if self.system == "kernel" and self.encoder == "i3d":
+            raise RecipeError("system=kernel learns from features: take recipe features or frozen")
         self._check_clips()
         if self.target_unit == "percent" and self.with_difficulty:
             why = "an execution score has its own range"

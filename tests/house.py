@@ -17,8 +17,9 @@ from pathlib import Path
 import grimp
 
 TREE = Path(__file__).resolve().parents[1]
-LESSON = tuple(
-    "training evaluation task models tree pairs i3d features metrics intervals recipe".split()
+LESSON = (
+    *("training", "evaluation", "task", "models", "tree", "kernel", "pairs", "i3d", "features"),
+    *("metrics", "intervals", "recipe"),
 )
 
 

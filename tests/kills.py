@@ -28,6 +28,7 @@ from corelib.data.samples import SampleTable, new_dataset, write_table
 from corelib.machine import files
 from corelib.recipe import Recipe
 from corelib.runs import fit as run_fit
+from corelib.runs import loop
 
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # on Windows SIGTERM is as final
 KILLED = -KILL if os.name == "posix" else int(KILL)
@@ -59,7 +60,7 @@ def die_at(moment: str, target: str) -> None:
             setattr(os, function, _dying_rename(getattr(os, function), moment, target))
     else:
         name, _, number = target.partition(":")
-        owner = {"backward": torch.Tensor, "evaluate": run_fit, "load_clip": clips}[name]
+        owner = {"backward": torch.Tensor, "evaluate": loop, "load_clip": clips}[name]
         setattr(owner, name, _dying_call(getattr(owner, name), moment, int(number)))
 
 

@@ -16,8 +16,8 @@ def test_imports_keep_the_contracts():
     assert done.returncode == 0 and "0 broken" in done.stdout, done.stdout
 
 
-def test_the_lesson_is_ten_files_that_can_be_read_in_an_evening():
-    assert len(house.lesson()) == 10 and house.lines(house.lesson()) <= 2400
+def test_the_lesson_is_twelve_files_that_can_be_read_in_an_evening():
+    assert len(house.lesson()) == 12 and house.lines(house.lesson()) <= 2700
     top = {path.stem for path in (house.TREE / "corelib").glob("*.py")}
     assert top == {*house.LESSON, "__init__", "__main__", "doctor"}
 
@@ -41,4 +41,4 @@ def test_corelib_stays_small():
     """But for what the exercises ask for, which is text of the course."""
     checks = house.TREE / "corelib" / "course" / "checks"
     counted = [path for path in house.sources("corelib") if checks not in path.parents]
-    assert house.lines(counted) <= 12800
+    assert house.lines(counted) <= 13000

@@ -23,6 +23,7 @@ from corelib.models import build_model
 from corelib.pairs import PairBatch
 from corelib.recipe import RecipeError, named
 from corelib.runs import fit as run_fit
+from corelib.runs import loop
 from corelib.runs.checkpoints import best_epoch
 from corelib.runs.fit import find_or_train, fit
 from corelib.runs.records import RunError
@@ -197,9 +198,7 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(dives, tmp_p
 
 
 def test_a_finished_run_is_loaded_and_not_trained_again(dives, runs, monkeypatch):
-    monkeypatch.setattr(
-        run_fit, "train_epoch", lambda *args, **options: pytest.fail("trained again")
-    )
+    monkeypatch.setattr(loop, "train_epoch", lambda *args, **options: pytest.fail("trained again"))
     assert (
         train(dives, runs["core", False].folder, system="core").metrics
         == runs["core", False].metrics
@@ -385,16 +384,16 @@ def test_workers_resumes_and_others_random_numbers_change_nothing(
             workers=workers,
         )
         assert_equal_runs(straight, alone)
-        half, save = tmp_path / f"resumed {workers}", run_fit.save_epoch
+        half, save = tmp_path / f"resumed {workers}", loop.save_epoch
 
         def save_once(*arguments, **options):
             save(*arguments, **options)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(run_fit, "save_epoch", save_once)
+        monkeypatch.setattr(loop, "save_epoch", save_once)
         with pytest.raises(KeyboardInterrupt):
             fit(dives, recipe, half, device="cpu", progress=False, workers=workers)
-        monkeypatch.setattr(run_fit, "save_epoch", save)
+        monkeypatch.setattr(loop, "save_epoch", save)
         assert_equal_runs(
             fit(dives, recipe, half, device="cpu", progress=False, workers=workers), alone
         )
@@ -653,7 +652,7 @@ def test_a_feature_bank_is_trained_on_with_the_recipe_features(features, tmp_pat
 
 def test_a_refit_fits_every_row_and_keeps_the_epoch_chosen_without(features, tmp_path, monkeypatch):
     recipe = named("features", epochs=4, validate_every=1, tree_width=16)
-    original, seen = run_fit.train_epoch, []
+    original, seen = loop.train_epoch, []
 
     def watched(step, source, task, plan, *args, **options):
         if len(seen) == 6:
@@ -663,7 +662,7 @@ def test_a_refit_fits_every_row_and_keeps_the_epoch_chosen_without(features, tmp
         return original(step, source, task, plan, *args, **options)
 
     whole = fit(features, recipe, tmp_path / "whole", device="cpu", progress=False)
-    monkeypatch.setattr(run_fit, "train_epoch", watched)
+    monkeypatch.setattr(loop, "train_epoch", watched)
     with pytest.raises(KeyboardInterrupt):
         fit(features, recipe, tmp_path / "run", device="cpu", progress=False)
     run = fit(features, recipe, tmp_path / "run", device="cpu", progress=False)

@@ -15,12 +15,12 @@ import pandas as pd
 
 from corelib.figures.style import system_look
 from corelib.machine.files import json_text, write_atomically
+from corelib.recipe import SYSTEMS
 
 REQUIRED = (
     "dataset", "system", "with_difficulty", "recipe", "seed", "split", "spearman", "rl2_x100",
     "score_range", "n_train", "n_test", "epoch", "selected_on", "seconds", "device",
 )  # fmt: skip
-SYSTEMS = ("mlp", "core")
 # Rows that differ in one of these are other experiments, never other seeds of one experiment.
 SETTING = [
     "dataset", "system", "with_difficulty", "recipe", "exemplars", "split", "selected_on",
@@ -32,7 +32,7 @@ def record_results(rows: Iterable[Mapping], *, notebook: str, folder: str | Path
     """Write a notebook's rows to folder/metrics-<notebook>.json, replacing what it recorded before.
 
     Returns the file. A number that is not finite becomes null. Raises ValueError, which names every
-    row that lacks a key or is of another system than "mlp" and "core".
+    row that lacks a key or is of a system that is not in recipe.SYSTEMS.
     """
     rows = [dict(row) for row in rows]
     problems = []

@@ -16,13 +16,13 @@ from corelib.figures.style import (
     BLUE,
     GROUP_COLOURS,
     SYSTEM_COLOURS,
-    SYSTEM_NAMES,
     legend_below,
     panels,
     require,
     styled,
     system_look,
 )
+from corelib.recipe import SYSTEMS
 
 CURVES = {
     "loss": "training loss (lower is better)",
@@ -47,7 +47,7 @@ def learning_curves(
     rings, ring = [], {"marker": "o", "linestyle": "", "markersize": 12, "fillstyle": "none"}
     for number, (name, history) in enumerate(histories.items()):
         require(history, ("epoch", *CURVES), f"the history {name!r}")
-        known = [system for system, word in SYSTEM_NAMES.items() if name.startswith(word)]
+        known = [system for system, word in SYSTEMS.items() if name.startswith(word)]
         colour = SYSTEM_COLOURS[known[0]] if known else GROUP_COLOURS[number % len(GROUP_COLOURS)]
         look = {"color": colour, "linestyle": "--" if known and "dd" not in name.lower() else "-"}
         for axis, column in zip(axes, CURVES, strict=True):

@@ -15,6 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from corelib.recipe import SYSTEMS
+
 STYLE = Path(__file__).with_name("style.mplstyle")
 
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, BLACK = (
@@ -22,8 +24,7 @@ BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, BLACK = (
 )  # fmt: skip
 PALE = "#BBBBBB"
 # A system keeps its colour in every figure; with difficulty is solid, without is dashed or hollow.
-SYSTEM_COLOURS = {"mlp": ORANGE, "core": BLUE}
-SYSTEM_NAMES = {"mlp": "I3D+MLP", "core": "CoRe"}
+SYSTEM_COLOURS = {"mlp": ORANGE, "core": BLUE, "kernel": GREEN}
 GROUP_COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, BLACK)
 BESIDE = {"loc": "upper left", "bbox_to_anchor": (1, 1)}  # a legend right of its axes
 
@@ -151,5 +152,5 @@ def by_group(groups: ArrayLike | None, length: int) -> list[tuple[str, np.ndarra
 
 def system_look(system: str, with_difficulty: bool) -> tuple[str, str]:
     """(label, colour) of a system, as in the paper's tables: CoRe, CoRe (w/ DD), I3D+MLP ..."""
-    label = SYSTEM_NAMES.get(system, system) + (" (w/ DD)" if with_difficulty else "")
+    label = SYSTEMS.get(system, system) + (" (w/ DD)" if with_difficulty else "")
     return label, SYSTEM_COLOURS.get(system, GREEN)

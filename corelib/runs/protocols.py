@@ -16,7 +16,7 @@ import pandas as pd
 
 from corelib.data.samples import SampleTable
 from corelib.metrics import fisher_z_mean, mean_and_spread
-from corelib.recipe import Recipe
+from corelib.recipe import SYSTEMS, Recipe
 from corelib.runs.fit import find_or_train, fit
 from corelib.runs.records import RunError
 from corelib.runs.run import Run
@@ -145,7 +145,7 @@ def protocol_text(rows: Iterable[Mapping]) -> str:
     lines = ["dataset, system, recipe, exemplars, seeds, rho, R-l2 x100, tested".split(", ")]
     lines[0].append("range, folds")
     for row in protocol_table(rows).itertuples():
-        system = "CoRe" if row.system == "core" else "I3D+MLP"
+        system = SYSTEMS[row.system]
         system += " (w/ DD)" if row.with_difficulty else ""
         rho, distance = (
             _stated(row.spearman, row.spearman_sd),

@@ -91,7 +91,7 @@ def find_group(task: Task, group: object = None, difficulty: float | None = None
     key = task.paired_by if task.recipe.system == "core" else None
     if key is None:
         if group is not None:
-            whom = "nobody" if task.recipe.system == "mlp" else "all samples"
+            whom = "all samples" if task.recipe.system == "core" else "nobody"
             useless = f"this run compares with {whom}, whatever their group"
             raise RecipeError(f"{useless}; leave --group out")
         return None

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from corelib.recipe import SYSTEMS
+
 AQA7 = (
     "diving", "gym-vault", "ski-big-air", "snowboard-big-air", "sync-diving-3m", "sync-diving-10m",
 )  # fmt: skip
@@ -18,7 +20,6 @@ TEN_OF_160 = {
     "temporal_shift": 0,
 }
 NEEDS_VIDEOS = "not measured: needs the videos"
-SYSTEMS = {"mlp": "I3D+MLP", "core": "CoRe"}
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from corelib.data.samples import DatasetError, SampleTable, new_dataset, write_t
 from corelib.machine import files
 from corelib.machine.files import NoSpaceError, new_folder, only_one
 from corelib.recipe import named
-from corelib.runs import fit as run_fit
+from corelib.runs import loop
 from corelib.runs.fit import fit
 from corelib.runs.records import RunError
 from data_scripts.dives.dataset import find_or_make_dives, make_dives
@@ -317,7 +317,7 @@ def test_a_training_started_anew_and_interrupted_does_not_pass_for_the_finished_
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_fit, "train_epoch", interrupted)
+    monkeypatch.setattr(loop, "train_epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fit(features, recipe, tmp_path / "run", device="cpu", progress=False, resume=False)
     monkeypatch.undo()
