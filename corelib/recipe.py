@@ -105,7 +105,7 @@ class Recipe:
     decoding: str = "expected"  # expected | most_probable
 
     # kernel ridge regression
-    kernel_gamma: float = 0.25  # likeness is exp(-gamma d^2 / the training pairs' mean d^2)
+    kernel_gamma: float = 0.5  # likeness is exp(-gamma d^2 / the training pairs' mean d^2)
     kernel_alpha: float = 0.01  # the ridge
 
     # loss and optimisation
@@ -254,14 +254,14 @@ RECIPES = {
     },
     "paper": _PAPER,  # to compare number by number (theta is 30 with difficulty, 100 without)
     "features": {  # precomputed features instead of videos
-        "encoder": "projection", "dropout": 0.3, "depth": 4, "tree_width": 32, "batch": 16,
-        "passes": 1, "epochs": 30, "least_steps": 300, "validate_every": 15, "refit": True,
-        "precision": "fp32",
+        "encoder": "projection", "stretches": 5, "dropout": 0.3, "depth": 4, "tree_width": 32,
+        "batch": 16, "passes": 1, "epochs": 30, "least_steps": 300, "validate_every": 15,
+        "refit": True, "precision": "fp32",
     },
 }  # fmt: skip
 RECIPES["frozen"] = RECIPES["features"] | {  # the same head on a pretrained I3D that stays as it is
     "encoder": "frozen", "width": 1.0, "frames": 36, "snippet_starts": (0, 5, 10, 15, 20),
-    "resize": (112, 112), "crop": 112, "flip": False, "temporal_shift": 0, "stretches": 5,
+    "resize": (112, 112), "crop": 112, "flip": False, "temporal_shift": 0,
     "precision": "auto",
 }  # fmt: skip
 

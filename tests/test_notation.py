@@ -16,7 +16,7 @@ LOCAL = {
     "06": "k p",
     "08b": "A alpha z",
     "09": "a b",
-    "10": "C k",
+    "10": "C k w",
 }
 # TeX that is no symbol: layout and operators.
 WORDS = r"\\(?:text|mathrm|operatorname|begin|end)\{[^{}]*\}"

@@ -25,6 +25,7 @@ logging.getLogger("papermill").setLevel(logging.CRITICAL)
 
 MEMORY = "too little memory: close other programs, or take a smaller profile (--profile smoke)"
 DISK = "the disk is full: free some space, then run it again; what is finished is kept"
+NOT_STARTED = "the kernel did not start"
 INSTALLATION = "ask `python -m corelib doctor` what is missing or broken"
 # What to do: parts of an error's class or message (lower case). torch and numpy have errors of
 # their own for a memory that is full, and each system its own words for a disk that is.
@@ -60,7 +61,10 @@ def execute_notebook(job: Job, cell_timeout: int | None, stop: Stop, threads: in
     stop     asked from another thread, it ends this with KeyboardInterrupt, and nothing is written
     threads  of the kernel's PyTorch
     """
-    notebook, problem = _execute(job, cell_timeout, stop, threads)
+    for _ in range(2):  # another kernel may have taken a port that was free when this one chose it
+        notebook, problem = _execute(job, cell_timeout, stop, threads)
+        if not (problem or "").startswith(NOT_STARTED):
+            break
     # What papermill notes of its own paths is this machine's; the names alone are enough.
     notebook.metadata.setdefault("papermill", {}).update(
         input_path=job.path.name, output_path=job.executed.name, exception=problem is not None
@@ -112,7 +116,7 @@ def _execute(
             raise KeyboardInterrupt from None
         problem = f"the kernel died; the commonest cause is {MEMORY}"
     except RuntimeError as error:
-        problem = f"the kernel did not start ({' '.join(str(error).split())}); {INSTALLATION}"
+        problem = f"{NOT_STARTED} ({' '.join(str(error).split())}); {INSTALLATION}"
     finally:
         _close(ensure_event_loop())  # this thread's, in which nbclient waited
     notebook = seen[0] if seen else read_notebook(job.path)

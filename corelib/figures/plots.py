@@ -16,7 +16,7 @@ from corelib.figures.encoder import feature_map, inflate_kernel, kernels_over_ti
 from corelib.figures.judges import judge_against_panel, judges_agreement
 from corelib.figures.labels import exemplar_counts, rated_items, score_panels
 from corelib.figures.pairs import exemplar_vote, intervals, pair_differences, tree
-from corelib.figures.predictions import error_views, score_scatter
+from corelib.figures.predictions import error_views, score_scatter, vote_weights
 from corelib.figures.results import learning_curves, spread_curves, system_comparison
 from corelib.figures.samples import (
     clip_grid,

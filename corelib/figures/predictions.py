@@ -127,3 +127,27 @@ def _errors_of_each(axis: Axes, known: pd.DataFrame, name: str) -> None:
     seaborn.pointplot(known, color=BLACK, **mean, **bar, **what)
     axis.tick_params(axis="x", rotation=90 if len(order) > 6 else 0)
     axis.set_title("diamond: mean, bar: its 95 % interval", fontsize=10)
+
+
+@styled
+def vote_weights(
+    weights: ArrayLike, scores: ArrayLike, true: float, *, label: str = "score", title: str = ""
+) -> Figure:
+    """The weight of every exemplar in one vote: see whom the prediction listens to.
+
+    weights [n], which add up to 1, and scores [n] of the exemplars; true: the query's own score
+    """
+    weights = numbers(weights, "weights")
+    scores = numbers(scores, "scores", len(weights))
+    told = float(weights @ scores)
+    against = int((weights < 0).sum())
+    votes = f"{len(weights)} exemplars vote, {against} of them with a negative weight"
+    figure, [[axis]] = panels(1, 1, size=(8, 4), title=title or votes)
+    axis.vlines(scores, 0, weights, color=GREEN, linewidth=1, alpha=0.5)
+    axis.plot(scores, weights, "o", color=GREEN, markersize=4)
+    axis.axhline(0, color=BLACK, linewidth=1)
+    axis.axvline(told, color=GREEN, linestyle="--", label=f"predicted, {told:.1f}")
+    axis.axvline(true, color=BLACK, linestyle=":", label=f"true, {true:.1f}")
+    axis.set(xlabel=f"exemplar's {label}", ylabel="weight in the vote")
+    axis.legend(**BESIDE)
+    return figure

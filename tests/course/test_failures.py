@@ -160,6 +160,17 @@ def test_a_kernel_that_does_not_start_is_told_with_the_notebook(source, tmp_path
         run_course("tiny", source=source)
 
 
+def test_a_kernel_that_found_its_port_taken_is_started_again(source, tmp_path, monkeypatch):
+    launcher = "from pathlib import Path\nonce = Path(__file__).with_name('once')\n"
+    launcher += "if not once.exists():\n    once.touch()\n    raise SystemExit('in use')\n"
+    launcher += "from ipykernel import kernelapp\nkernelapp.launch_new_instance()\n"
+    (tmp_path / "ipykernel_launcher.py").write_text(launcher)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    write_notebook(source / "00_first.ipynb", "print(1)")
+    folder = run_course("tiny", source=source).parent
+    assert (tmp_path / "once").exists() and output_text(folder / "00_first.ipynb") == "1\n"
+
+
 SLOW_LAST_ANSWER = """
 import time
 session = get_ipython().kernel.session
