@@ -1,10 +1,13 @@
-"""Kernel ridge regression: a vote over all training samples, with weights made from similarity.
+"""How alike two samples are, and what can be learnt from that alone: a vote, and coordinates.
 
-Nothing is trained by steps: the weights of the vote are the solution of one linear system. It is
-what a network on the same features must beat, and close to CoRe: both say a query's score by those
-of exemplars, CoRe by the differences that it has learnt to read, this by how alike the two are.
+Kernel ridge regression is a vote over all training samples whose weights solve one linear system:
+nothing is trained by steps. It is what a network on the same features must beat, and close to CoRe:
+both say a query's score by those of exemplars, CoRe by the differences that it has learnt to read,
+this by how alike the two are. The kernel's principal coordinates are numbers of few samples that a
+network can read in place of their features.
 
-Source: Saunders, Gammerman and Vovk, Ridge regression learning algorithm in dual variables (1998).
+Source: Saunders, Gammerman and Vovk, Ridge regression learning algorithm in dual variables (1998);
+Schoelkopf, Smola and Mueller, Nonlinear component analysis as a kernel eigenvalue problem (1998).
 """
 
 from __future__ import annotations
@@ -42,48 +45,68 @@ class OrderedStretches(nn.Module):
         return F.normalize(x, dim=1).transpose(1, 2).flatten(1)
 
 
-class KernelRidge(nn.Module):
-    """score(q) = mean + sum_i a_i k(q, i), k = exp(-gamma d^2 / m), m the training pairs' mean d^2.
+class _OfRows(nn.Module):
+    """A module with buffers as long as its training had samples, when it is loaded, too."""
+
+    def _load_from_state_dict(self, state, prefix, *args):
+        for name in self._buffers:
+            if prefix + name in state:
+                setattr(self, name, torch.empty_like(state[prefix + name]))
+        super()._load_from_state_dict(state, prefix, *args)
+
+
+class Likeness(_OfRows):
+    """k = exp(-gamma d^2 / m) of features [P, D] with n training samples, [P, n], from 0 to 1.
+
+    d is the distance, m the mean d^2 of two training samples; gamma: how fast likeness falls
+    """
+
+    def __init__(self, features: int, gamma: float):
+        super().__init__()
+        self.gamma = gamma
+        self.register_buffer("rows", torch.zeros(0, features))  # of the training samples
+        self.register_buffer("scale", torch.ones((), dtype=torch.float64))  # m
+
+    def learn(self, rows: Tensor) -> Tensor:
+        """Take training features [n, D]; returns their likeness to one another, [n, n]."""
+        squared, n = torch.cdist(rows.double(), rows.double()) ** 2, len(rows)
+        self.rows, self.scale = rows, squared.sum() / (n * (n - 1))
+        return self(rows)
+
+    def forward(self, query: Tensor) -> Tensor:
+        squared = torch.cdist(query.double(), self.rows.double()) ** 2
+        return torch.exp(-self.gamma * squared / self.scale)
+
+
+class KernelRidge(_OfRows):
+    """score(q) = mean + sum_i a_i k(q, i) over the training samples i.
 
     encoder  OrderedStretches, or a frozen I3D that ends in it
-    gamma    how fast likeness falls with distance;  alpha  the ridge: how little to trust the data
+    alpha    the ridge: how little to trust the data
     """
 
     uses_exemplars = False  # all training samples vote in every prediction: they are part of it
 
     def __init__(self, encoder: nn.Module, *, gamma: float, alpha: float):
         super().__init__()
-        self.encoder, self.gamma, self.alpha = encoder, gamma, alpha
-        self.register_buffer("rows", torch.zeros(0, encoder.out_features))  # training features
+        self.encoder, self.alpha = encoder, alpha
+        self.likeness = Likeness(encoder.out_features, gamma)
         self.register_buffer("coefficients", torch.zeros(0, dtype=torch.float64))  # a
         self.register_buffer("mean", torch.zeros((), dtype=torch.float64))
-        self.register_buffer("scale", torch.ones((), dtype=torch.float64))  # m
 
     def encode(self, inputs: Tensor) -> Tensor:
         return self.encoder(inputs)
 
-    @property
-    def stretches(self) -> OrderedStretches:
-        return getattr(self.encoder, "projection", self.encoder)
-
     @torch.no_grad()
-    def solve(self, steps: Tensor, targets: Tensor) -> None:
-        """Learn from training steps [n, S, D] and their targets [n]."""
-        self.stretches.learn(steps)
-        self.rows = self.stretches(steps)  # [n, features]
-        distances = _squared_distances(self.rows, self.rows)
-        n = len(distances)
-        self.scale = distances.sum() / (n * (n - 1))
+    def solve(self, features: Tensor, targets: Tensor) -> None:
+        """Learn from training features [n, D] and their targets [n]."""
+        self.likeness.learn(features)
         self.mean = targets.double().mean()
         self.coefficients = torch.linalg.solve(self._ridged(), targets.double() - self.mean)
 
-    def likeness(self, query: Tensor) -> Tensor:
-        """k of features [P, D] with every training sample, [P, n], from 0 to 1."""
-        return torch.exp(-self.gamma * _squared_distances(query, self.rows) / self.scale)
-
     def _ridged(self) -> Tensor:
-        one = torch.eye(len(self.rows), dtype=torch.float64, device=self.rows.device)
-        return self.likeness(self.rows) + self.alpha * one
+        among = self.likeness(self.likeness.rows)
+        return among + self.alpha * torch.eye(len(among), dtype=among.dtype, device=among.device)
 
     def weights(self, query: Tensor) -> Tensor:
         """The weight [P, n] of each training sample's score in the vote on features [P, D].
@@ -91,7 +114,7 @@ class KernelRidge(nn.Module):
         They add up to 1, and some are negative: an exemplar can speak against its own score.
         """
         weights = torch.linalg.solve(self._ridged(), self.likeness(query).T).T
-        return weights + (1 - weights.sum(dim=1, keepdim=True)) / len(self.rows)
+        return weights + (1 - weights.sum(dim=1, keepdim=True)) / weights.shape[1]
 
     def predict(self, query: Tensor, exemplar=None, exemplar_targets=None) -> Tensor:
         """Features [P, D] -> targets [P], float64."""
@@ -101,13 +124,49 @@ class KernelRidge(nn.Module):
         """As CoRe.compare; whom the queries are compared with is decided by now."""
         return self.predict(features)[query]
 
-    def _load_from_state_dict(self, state, prefix, *args):
-        for name in ("rows", "coefficients"):  # as many as the training had
-            if prefix + name in state:
-                setattr(self, name, torch.empty_like(state[prefix + name]))
-        super()._load_from_state_dict(state, prefix, *args)
 
+class KernelCoordinates(_OfRows):
+    """A small encoder of likeness: steps [B, S, D] -> [B, projection].
 
-def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    """[A, D], [B, D] -> [A, B], float64."""
-    return torch.cdist(a.double(), b.double()) ** 2
+    The principal coordinates of the kernel (kernel PCA, centred on the training samples) stand for
+    a sample: how it lies among the training samples. A layer projects them, as StepProjection does
+    the steps. What is not projected is learnt from the training steps before the first update.
+    """
+
+    SPREAD = 20.0  # of the coordinates, so that the projection begins with numbers around 1
+
+    def __init__(
+        self, in_features: int, projection: int, *, stretches: int, gamma: float, coordinates: int
+    ):
+        super().__init__()
+        self.stretches = OrderedStretches(in_features, stretches)
+        self.likeness = Likeness(self.stretches.out_features, gamma)
+        self.register_buffer("centre", torch.zeros(0, dtype=torch.float64))  # [n]
+        self.register_buffer("directions", torch.zeros(0, coordinates, dtype=torch.float64))
+        self.project = nn.Linear(coordinates, projection)
+        self.out_features = projection
+
+    @torch.no_grad()
+    def learn(self, steps: Tensor) -> None:
+        """Take training steps [n, S, D]."""
+        self.stretches.learn(steps)
+        among = self.likeness.learn(self.stretches(steps))  # [n, n]
+        self.centre = among.mean(dim=0)
+        variances, directions = torch.linalg.eigh(self._centred(among))
+        kept = min(self.project.in_features, len(among) - 1)  # fewer samples have fewer directions
+        variances, directions = variances.flip(0)[:kept], directions.flip(1)[:, :kept]
+        found = directions / variances.clamp(min=1e-9).sqrt()
+        self.directions = F.pad(found, (0, self.project.in_features - kept))
+
+    def _centred(self, likeness: Tensor) -> Tensor:
+        own = likeness.mean(dim=1, keepdim=True)
+        return likeness - own - self.centre + self.centre.mean()
+
+    def coordinates(self, steps: Tensor) -> Tensor:
+        """[B, S, D] -> [B, coordinates], float64; the first ones tell samples apart most."""
+        return self._centred(self.likeness(self.stretches(steps))) @ self.directions
+
+    def forward(self, steps: Tensor) -> Tensor:
+        with torch.no_grad():
+            found = self.SPREAD * self.coordinates(steps)
+        return self.project(found.float()).relu()

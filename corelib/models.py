@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from corelib.data.weights import load_weights
 from corelib.features import FrozenEncoder, StepProjection
 from corelib.i3d import I3D, SnippetEncoder
-from corelib.kernel import KernelRidge, OrderedStretches
+from corelib.kernel import KernelCoordinates, KernelRidge, OrderedStretches
 from corelib.pairs import PairDifferences
 from corelib.recipe import Recipe
 from corelib.tree import RegressionTree, ScoreGroups, equal_edges, quantile_edges, tree_loss
@@ -272,10 +272,15 @@ def build_encoder(
     return SnippetEncoder(_build_i3d(recipe))
 
 
-def _head(recipe: Recipe, in_features: int) -> StepProjection | OrderedStretches:
-    if recipe.system == "kernel":
-        return OrderedStretches(in_features, recipe.stretches)
-    return StepProjection(in_features, recipe.projection, stretches=recipe.stretches)
+def _head(recipe: Recipe, in_features: int) -> nn.Module:
+    """What reads features: their stretches, projected or not, or their place in the kernel."""
+    r = recipe
+    if r.system == "kernel":
+        return OrderedStretches(in_features, r.stretches)
+    if r.kernel_coordinates:
+        how = {"gamma": r.kernel_gamma, "coordinates": r.kernel_coordinates}
+        return KernelCoordinates(in_features, r.projection, stretches=r.stretches, **how)
+    return StepProjection(in_features, r.projection, stretches=r.stretches)
 
 
 def _build_i3d(recipe: Recipe) -> I3D:

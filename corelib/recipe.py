@@ -21,16 +21,14 @@ class RecipeError(KitError, ValueError):
 # Of each knob with a number the least and the largest value, both allowed. Beyond them a training
 # cannot begin, has no meaning, or asks for more than a machine has. A float: the knob takes floats.
 RANGES = {
-    "seed": (0, 2**32 - 1), "fold": (0, 10**6),
-    "frames": (1, 10**4), "resize": (1, 1024), "crop": (1, 1024), "temporal_shift": (0, 1000),
-    "snippet_length": (1, 1000), "snippet_starts": (0, 10**4),
-    "width": (0.01, 4.0), "batchnorm_eps": (1e-12, 1.0),
+    "seed": (0, 2**32 - 1), "fold": (0, 10**6), "frames": (1, 10**4), "resize": (1, 1024),
+    "crop": (1, 1024), "temporal_shift": (0, 1000), "snippet_length": (1, 1000),
+    "snippet_starts": (0, 10**4), "width": (0.01, 4.0), "batchnorm_eps": (1e-12, 1.0),
     "projection": (1, 10**5), "stretches": (1, 1000), "dropout": (0.0, 0.99),
-    "exemplars": (1, 10**6), "passes": (1, 1000),
-    "depth": (2, 10), "tree_width": (1, 1024), "theta": (1e-9, 1e9), "tie_tolerance": (0.0, 1e9),
-    "kernel_gamma": (1e-9, 1e9), "kernel_alpha": (1e-12, 1e9),
-    "learning_rate": (1e-30, 1e30), "encoder_rate_factor": (0.0, 1e30),
-    "weight_decay": (0.0, 1e30), "clip_gradient": (0.0, 1e30),
+    "exemplars": (1, 10**6), "passes": (1, 1000), "depth": (2, 10), "tree_width": (1, 1024),
+    "theta": (1e-9, 1e9), "tie_tolerance": (0.0, 1e9), "kernel_gamma": (1e-9, 1e9),
+    "kernel_alpha": (1e-12, 1e9), "kernel_coordinates": (0, 10**5), "learning_rate": (1e-30, 1e30),
+    "encoder_rate_factor": (0.0, 1e30), "weight_decay": (0.0, 1e30), "clip_gradient": (0.0, 1e30),
     "epochs": (1, 10**5), "least_steps": (0, 10**7), "batch": (1, 10**5), "accumulate": (1, 10**5),
     "validation_fraction": (0.0, 0.9), "validate_every": (1, 10**5),
 }  # fmt: skip
@@ -104,9 +102,10 @@ class Recipe:
     close_empty: bool = True
     decoding: str = "expected"  # expected | most_probable
 
-    # kernel ridge regression
+    # likeness
     kernel_gamma: float = 0.5  # likeness is exp(-gamma d^2 / the training pairs' mean d^2)
-    kernel_alpha: float = 0.01  # the ridge
+    kernel_alpha: float = 0.01  # the ridge of the system kernel
+    kernel_coordinates: int = 0  # so many are read in place of features; 0: the features
 
     # loss and optimisation
     loss: str = "mean"  # mean over all pairs | leaf_sums: by order and leaf, summed (the paper)
@@ -261,13 +260,16 @@ RECIPES = {
 }  # fmt: skip
 RECIPES["frozen"] = RECIPES["features"] | {  # the same head on a pretrained I3D that stays as it is
     "encoder": "frozen", "width": 1.0, "frames": 36, "snippet_starts": (0, 5, 10, 15, 20),
-    "resize": (112, 112), "crop": 112, "flip": False, "temporal_shift": 0,
-    "precision": "auto",
+    "resize": (112, 112), "crop": 112, "flip": False, "temporal_shift": 0, "precision": "auto",
+}  # fmt: skip
+RECIPES["likeness"] = RECIPES["features"] | {  # of few rows: their places in the kernel are read
+    "kernel_coordinates": 300, "projection": 64, "dropout": 0.0, "batch": 32, "epochs": 20,
+    "least_steps": 0, "validate_every": 20, "learning_rate": 3e-3,
 }  # fmt: skip
 
 
 def named(name: str, /, **changes) -> Recipe:
-    """A named recipe (smoke, laptop, gpu, paper, features, frozen) with some knobs changed.
+    """One of RECIPES by its name, with some knobs changed.
 
     With epochs among them, these alone count: least_steps is then 0 unless it is named too.
 

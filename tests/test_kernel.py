@@ -6,7 +6,7 @@ import torch
 
 from corelib.data.banks import write_bank
 from corelib.data.samples import SampleTable, write_table
-from corelib.kernel import KernelRidge, OrderedStretches
+from corelib.kernel import KernelCoordinates, KernelRidge, OrderedStretches
 from corelib.recipe import RecipeError, named
 from corelib.runs.fit import fit
 from corelib.runs.run import Run
@@ -18,7 +18,8 @@ def solved(n=40, stretches=2, alpha=0.01):
     steps = torch.randn(n, 6, 8, generator=generator)
     targets = steps[:, :3].mean(dim=(1, 2)) - steps[:, 3:].mean(dim=(1, 2))  # order decides
     model = KernelRidge(OrderedStretches(8, stretches), gamma=0.25, alpha=alpha)
-    model.solve(steps, targets.double())
+    model.encoder.learn(steps)
+    model.solve(model.encode(steps), targets.double())
     return model, steps, targets.double()
 
 
@@ -89,12 +90,38 @@ def test_a_run_holds_its_rows_and_says_the_same_when_it_is_loaded(
     loaded = Run.load(tmp_path / "run", device="cpu")
     again = loaded.evaluate().predictions
     np.testing.assert_allclose(again["predicted"], run.predictions["predicted"], rtol=1e-12)
-    assert len(loaded.model.rows) == len(features.rows("train"))  # refitted on the held-back ones
+    assert len(loaded.model.likeness.rows) == len(
+        features.rows("train")
+    )  # refitted on the held-back ones
     held = features.samples["id"].iloc[run.task.held]
     assert list(run.validation["id"]) == list(held) and run.metrics[0]["spearman"] > 0.5
     choice = Run.load(tmp_path / "run" / "choice", device="cpu")
-    assert len(choice.model.rows) == len(features.rows("train")) - len(held)
+    assert len(choice.model.likeness.rows) == len(features.rows("train")) - len(held)
     assert fit(features, recipe, tmp_path / "run", device="cpu").metrics == run.metrics
+
+
+def test_coordinates_keep_the_kernels_distances_and_few_samples_have_few():
+    model, steps, _ = solved()
+    encoder = KernelCoordinates(8, 5, stretches=2, gamma=0.25, coordinates=60)
+    encoder.learn(steps)
+    found = encoder.coordinates(steps)  # [40, 60], of which 39 can differ
+    kernel = model.likeness(model.encode(steps))
+    squared = kernel.diag()[:, None] + kernel.diag() - 2 * kernel
+    torch.testing.assert_close(torch.cdist(found, found) ** 2, squared, rtol=1e-6, atol=1e-9)
+    assert (found[:, 39:] == 0).all() and (found.var(dim=0).diff()[:38] <= 1e-12).all()
+    torch.testing.assert_close(found.mean(dim=0), torch.zeros(60, dtype=torch.float64))
+    assert encoder(steps).shape == (40, 5) and (encoder(steps) >= 0).all()
+
+
+@pytest.mark.parametrize("system", ["core", "mlp"])
+def test_both_systems_learn_from_likeness_and_are_loaded_with_their_rows(
+    features, system, tmp_path
+):
+    recipe = named("likeness", system=system, stretches=2, epochs=6)
+    run = fit(features, recipe, tmp_path / "run", device="cpu", progress=False)
+    again = Run.load(tmp_path / "run", device="cpu").evaluate().predictions
+    np.testing.assert_allclose(again["predicted"], run.predictions["predicted"], rtol=1e-6)
+    assert len(run.model.encoder.likeness.rows) == len(features.rows("train"))
 
 
 def test_on_videos_it_says_which_recipe_it_needs():

@@ -67,12 +67,21 @@ class Training:
         steps = sum(math.ceil(batches / recipe.accumulate) for batches in self.planned)
         self.optimization = make_optimizer(self.model, recipe, steps)
 
+    def learn(self) -> torch.Tensor | None:
+        """The training steps [n, S, D], where the encoder takes something from them at once."""
+        reader = getattr(self.model.encoder, "projection", self.model.encoder)
+        if not hasattr(reader, "learn"):
+            return None
+        (steps,) = self.source.batches([self.task.fit], device=self.how.device)
+        reader.learn(self.source.to_inputs(steps))
+        return steps
+
     def solve(self) -> None:
         """A kernel's training: one linear system, in place of epochs."""
         started, rows = time.perf_counter(), self.task.fit
-        (steps,) = self.source.batches([rows], device=self.how.device)
         targets = torch.as_tensor(self.task.targets[rows], device=self.how.device)
-        self.model.solve(self.source.to_inputs(steps), targets)
+        with torch.no_grad():
+            self.model.solve(self.model.encode(self.learn()), targets)
         self.seconds = time.perf_counter() - started
         self.history = [{"epoch": 0, "loss": 0.0, **dict.fromkeys(VALIDATION, float("nan"))}]
         if distributed.rank() == 0:
@@ -84,6 +93,7 @@ class Training:
         if not self.planned:
             return self.solve()
         recipe, out, writes = self.task.recipe, self.out, distributed.rank() == 0
+        self.learn()
         step_of = distributed.join(TrainingStep(self.model, recipe, self.how.device))
         if self.choice:
             self.seconds = float(self.choice.history["seconds"].iloc[-1])
