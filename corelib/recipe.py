@@ -244,8 +244,7 @@ RECIPES = {
         "frames": 16, "snippet_starts": (0,), "crop": 32, "width": 0.0625, "projection": 16,
         "depth": 3, "tree_width": 16, "epochs": 2, "precision": "fp32",
     },
-    # a real result on two cores
-    "laptop": {"tree_width": 64, "batch": 8, "epochs": 15, "validate_every": 3},
+    "laptop": {"tree_width": 64, "batch": 8, "epochs": 15, "validate_every": 3},  # on two cores
     "gpu": {  # the paper's setting with the kit's own choices
         "frames": 103, "crop": 224, "temporal_shift": 3, "width": 1.0,
         "snippet_starts": (0, 10, 20, 30, 40, 50, 60, 70, 80, 86),

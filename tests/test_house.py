@@ -41,4 +41,4 @@ def test_corelib_stays_small():
     """But for what the exercises ask for, which is text of the course."""
     checks = house.TREE / "corelib" / "course" / "checks"
     counted = [path for path in house.sources("corelib") if checks not in path.parents]
-    assert house.lines(counted) <= 13000
+    assert house.lines(counted) <= 13200

@@ -23,12 +23,15 @@ from corelib.runs.options import parse_seeds
 from corelib.runs.records import machine
 
 MEASURED = Path(__file__).resolve().parents[2] / "notebooks" / "measured" / "fisv.json"
-# a row of the table: its knobs, and how many exemplars vote
+# a row of the table: recipe and system, and how many exemplars vote
 WAYS = {
-    "MLP": ({"system": "mlp"}, None),
-    "CoRe, 10 exemplars": ({"system": "core"}, None),
-    "CoRe, all exemplars": ({"system": "core"}, "all"),
-    "Kernel ridge": ({"system": "kernel"}, None),
+    "MLP": ("features", "mlp", None),
+    "CoRe, 10 exemplars": ("features", "core", None),
+    "CoRe, all exemplars": ("features", "core", "all"),
+    "Kernel ridge": ("features", "kernel", None),
+    "MLP on likeness": ("likeness", "mlp", None),
+    "CoRe on likeness, 10 exemplars": ("likeness", "core", None),
+    "CoRe on likeness, all exemplars": ("likeness", "core", "all"),
 }
 
 
@@ -42,13 +45,12 @@ def main(datasets: Path, seeds: str, runs: Path) -> None:
     for score in ("tes", "pcs"):
         table = SampleTable.load(datasets / f"fisv-{score}")
         digests[score] = table.table_sha256
-        for way, (knobs, exemplars) in WAYS.items():
+        for way, (recipe, system, exemplars) in WAYS.items():
             for seed in parse_seeds(seeds):
-                run = find_or_train(
-                    table, named("features", seed=seed, **knobs), runs, progress=False
-                )
+                chosen = named(recipe, system=system, seed=seed)
+                run = find_or_train(table, chosen, runs, progress=False)
                 found = run.evaluate(exemplars=exemplars).summary if exemplars else run.metrics[0]
-                row = {"score": score, "way": way, "seed": seed}
+                row = {"score": score, "way": way, "system": system, "seed": seed}
                 rows.append(row | {key: found[key] for key in ("spearman", "rl2_x100")})
                 print(rows[-1], flush=True)
     stated = {"command": "tests/benchmarks/fisv.py", "made_on": machine(pick_device("cpu"))}

@@ -125,6 +125,9 @@ FIGURES = {
     "tree": lambda: plots.tree(QUARTERS, LEFT, RIGHT, true_difference=5, predicted=3.1),
     "tree of one leaf": lambda: plots.tree([0.0], [0], [4]),
     "tree with a closed leaf": lambda: plots.tree([-np.inf, 0.0], [-4, 0], [0, 4], predicted=100),
+    "vote_weights": lambda: plots.vote_weights(
+        [0.7, 0.5, -0.2], [20.0, 30.0, 40.0], 25.0, label="TES"
+    ),
     "spread_curves": lambda: plots.spread_curves(steps(), "exemplars", by="system"),
     "spread_curves of one seed": lambda: plots.spread_curves(steps(seeds=1), "exemplars"),
     "learning_curves": lambda: plots.learning_curves(
@@ -440,6 +443,13 @@ def test_learning_curves_skip_unjudged_epochs_and_ring_the_best():
     assert core.get_linestyle() != core_dd.get_linestyle()
     with pytest.raises(ValueError, match="no column loss"):
         plots.learning_curves({"core": history(3).drop(columns="loss")})
+
+
+def test_vote_weights_say_how_many_speak_against_and_where_the_vote_falls():
+    figure = plots.vote_weights([0.7, 0.5, -0.2], [20.0, 30.0, 40.0], 25.0)
+    assert figure.get_suptitle() == "3 exemplars vote, 1 of them with a negative weight"
+    told, true = figure.axes[0].get_lines()[-2:]
+    assert told.get_xdata()[0] == pytest.approx(21) and true.get_xdata()[0] == 25
 
 
 def test_system_comparison_draws_every_seed_with_mean_and_spread():
