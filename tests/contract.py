@@ -7,6 +7,7 @@ RUN_FILES = {
     "last.pt",
     "best.safetensors",
     "predictions.csv",
+    "validation.csv",
     "metrics.json",
     "environment.json",
 }
