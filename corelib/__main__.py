@@ -156,7 +156,9 @@ def score(run, videos, difficulty, group, exemplars, as_json) -> None:
         return
     for result in results:
         low, high = result["interval_90"]
-        click.echo(f"{result['video']}: {result['score']:.2f} (90 %: {low:.2f} .. {high:.2f})")
+        interval = f"90 %: {low:.2f} .. {high:.2f}"
+        interval = "no validation errors, so no interval" if loaded.validation.empty else interval
+        click.echo(f"{result['video']}: {result['score']:.2f} ({interval})")
         if result["group"] is not None:
             click.echo(f"    {result['paired_by']} {result['group']}")
         for vote in result["exemplars"]:

@@ -79,7 +79,11 @@ def main(datasets: Path, seeds: str, runs: Path, validating: bool) -> None:
     for way in WAYS if validating else ():
         tables = [SampleTable.load(datasets / f"fisv-{score}") for score in ("tes", "pcs")]
         found = [cross_validate(table, *WAYS[way]) for table in tables]
-        print(way, *(f"rho {rho:.3f}, R-l2 x100 {distance:.2f};" for rho, distance in found))
+        print(
+            way,
+            *(f"rho {rho:.3f}, R-l2 x100 {distance:.2f};" for rho, distance in found),
+            flush=True,
+        )
     if validating:
         return
     rows, digests = [], {}

@@ -86,7 +86,11 @@ def test_nothing_heavy_is_imported_before_the_options_are_read():
 
 def programs(data_script):
     """{name: its click command} of every script and every command of `python -m corelib`."""
-    scripts = {name: data_script(name).main for name in SCRIPTS}
+    scripts = {}
+    for name in SCRIPTS:
+        own = getattr(data_script(name).main, "commands", {})
+        scripts |= {f"{name} {part}": command for part, command in own.items()}
+        scripts |= {} if own else {name: data_script(name).main}
     course = main.commands["course"].commands
     return (
         scripts
@@ -130,8 +134,11 @@ def test_every_program_ends_alike(what, data_script, monkeypatch):
     for name, program in programs(data_script).items():
         monkeypatch.setattr(program, "callback", fail)
         monkeypatch.setattr(program, "params", [])
-        top = program if name in SCRIPTS else main
-        done = CliRunner().invoke(top, [] if name in SCRIPTS else name.split())
+        script, *rest = name.split()
+        top, asked = main, [script, *rest]
+        if script in SCRIPTS:
+            top, asked = data_script(script).main, rest
+        done = CliRunner().invoke(top, asked)
         lines = done.stderr.strip().splitlines()
         assert (done.exit_code, len(lines), done.stdout) == (code, 1, ""), (name, done.output)
         assert lines[0].startswith(said), name

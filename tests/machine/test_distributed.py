@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from corelib.recipe import named
-from corelib.runs import fit as run_fit
+from corelib.runs import loop
 from corelib.runs.fit import fit
 from data_scripts.dives.dataset import make_dives
 
@@ -83,7 +83,7 @@ def two(dives, tmp_path_factory):
     """Two processes have gone on with a training that was interrupted after an epoch: (its folder,
     what they printed). Beside it lies step.pt, what they found in `one_step`: a start of torchrun
     takes longer than either."""
-    folder, original, epochs = tmp_path_factory.mktemp("two"), run_fit.train_epoch, []
+    folder, original, epochs = tmp_path_factory.mktemp("two"), loop.train_epoch, []
 
     def cut(*args, **given):
         if len(epochs) == 1:
@@ -92,7 +92,7 @@ def two(dives, tmp_path_factory):
         return original(*args, **given)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(run_fit, "train_epoch", cut)
+        patch.setattr(loop, "train_epoch", cut)
         fit(dives, named("smoke", **RECIPE), folder / "run", device="cpu", progress=False)
     (folder / "program.py").write_text(PROGRAM)
     command = ["train", dives.folder, "--recipe", "smoke", "--out", folder / "run", "--json"]

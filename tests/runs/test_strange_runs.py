@@ -140,15 +140,15 @@ def test_a_recipe_json_that_is_none_is_told_in_one_line(stranger, text):
 
 
 @pytest.mark.parametrize("text", ["", "[{", "7", "[7]", '{"a": 1}', "[" * 100_000, "\udcff"])
-def test_metrics_that_are_none_are_told_in_one_line(stranger, small_dives, text):
-    (stranger / "metrics.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+def test_metrics_and_validation_that_are_none_are_told_in_one_line(stranger, small_dives, text):
+    content = text.encode("utf-8", "surrogateescape")
+    (stranger / "metrics.json").write_bytes(content)
+    with pytest.raises(RunError, match="metrics.json: not the metrics of a run.*delete it"):
+        Run.load(stranger, device="cpu").metrics  # noqa: B018
+    (stranger / "validation.csv").write_bytes(content)
     video = str(next((small_dives.folder / "videos").iterdir()))
     done = CliRunner().invoke(main, ["score", str(stranger), video])
-    assert (
-        done.exit_code == 2
-        and "metrics.json: not the metrics of a run" in done.stderr
-        and "delete it" in done.stderr
-    )
+    assert done.exit_code == 2 and "validation.csv: not the validation of a run" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
