@@ -17,7 +17,7 @@ try:
     from corelib.course.cli import course
     from corelib.doctor import doctor
     from corelib.machine.commands import Commands, warn, workers_option
-    from corelib.recipe import named, parse_exemplars
+    from corelib.recipe import SYSTEMS, named, parse_exemplars
     from corelib.runs.cli import features, import_core, sweep
     from corelib.runs.options import (
         PLACE,
@@ -51,7 +51,7 @@ for command in (course, doctor, features, import_core, sweep):
 
 @main.command()
 @datasets_argument
-@option("--system", type=click.Choice(["core", "mlp", "kernel"]), default="core")
+@option("--system", type=click.Choice(list(SYSTEMS)), default="core")
 @recipe_option
 @knobs_option
 @difficulty_option
@@ -107,8 +107,8 @@ def evaluate(runs, dataset, split, exemplars, device, workers, as_json) -> None:
     """Evaluate trained RUNs (or all in a folder of runs) from their folders.
 
     Of several runs - the folds of a task, the classes of a benchmark, seeds - the table of the
-    protocol is printed: rho a fold and a dataset, and the Fisher-z mean over those datasets whose
-    names begin alike (aqa7-diving, aqa7-gym-vault).
+    protocol is printed: rho a fold and a dataset, and the Fisher-z mean over the classes
+    of AQA-7 and the tasks of JIGSAWS.
     """
     asked = parse_exemplars(exemplars)
     check_installation()

@@ -69,12 +69,18 @@ class Likeness(_OfRows):
 
     def learn(self, rows: Tensor) -> Tensor:
         """Take training features [n, D]; returns their likeness to one another, [n, n]."""
-        squared, n = torch.cdist(rows.double(), rows.double()) ** 2, len(rows)
-        self.rows, self.scale = rows, squared.sum() / (n * (n - 1))
-        return self(rows)
+        self.rows, n = rows, len(rows)
+        squared = self._squared_distances(rows)
+        self.scale = squared.sum() / (n * (n - 1))
+        return self._falling(squared)
 
     def forward(self, query: Tensor) -> Tensor:
-        squared = torch.cdist(query.double(), self.rows.double()) ** 2
+        return self._falling(self._squared_distances(query))
+
+    def _squared_distances(self, query: Tensor) -> Tensor:
+        return torch.cdist(query.double(), self.rows.double()) ** 2
+
+    def _falling(self, squared: Tensor) -> Tensor:
         return torch.exp(-self.gamma * squared / self.scale)
 
 
@@ -100,12 +106,11 @@ class KernelRidge(_OfRows):
     @torch.no_grad()
     def solve(self, features: Tensor, targets: Tensor) -> None:
         """Learn from training features [n, D] and their targets [n]."""
-        self.likeness.learn(features)
+        ridged = self._ridged(self.likeness.learn(features))
         self.mean = targets.double().mean()
-        self.coefficients = torch.linalg.solve(self._ridged(), targets.double() - self.mean)
+        self.coefficients = torch.linalg.solve(ridged, targets.double() - self.mean)
 
-    def _ridged(self) -> Tensor:
-        among = self.likeness(self.likeness.rows)
+    def _ridged(self, among: Tensor) -> Tensor:
         return among + self.alpha * torch.eye(len(among), dtype=among.dtype, device=among.device)
 
     def weights(self, query: Tensor) -> Tensor:
@@ -113,7 +118,8 @@ class KernelRidge(_OfRows):
 
         They add up to 1, and some are negative: an exemplar can speak against its own score.
         """
-        weights = torch.linalg.solve(self._ridged(), self.likeness(query).T).T
+        ridged = self._ridged(self.likeness(self.likeness.rows))
+        weights = torch.linalg.solve(ridged, self.likeness(query).T).T
         return weights + (1 - weights.sum(dim=1, keepdim=True)) / weights.shape[1]
 
     def predict(self, query: Tensor, exemplar=None, exemplar_targets=None) -> Tensor:

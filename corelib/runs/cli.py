@@ -106,7 +106,7 @@ def import_core(file, dataset, out, with_difficulty, knobs, as_json, **how) -> N
 @click.command()
 @datasets_argument
 @option("--seeds", default="0-4", help="numbers and ranges: 0-2,7")
-@option("--systems", default="core,mlp", help="core, mlp or both")
+@option("--systems", default="core,mlp", help="core, mlp, kernel, with commas between")
 @recipe_option
 @knobs_option
 @difficulty_option

@@ -151,7 +151,7 @@ class Training:
     def finish(self, doubts: list[str]) -> Run:
         """Test the last and the chosen epoch, write the predictions and metrics.json."""
         task, out, last, best = self.task, self.out, None, None
-        info, chosen, final = (task.table.info, best_epoch(self.history), self.history[-1])
+        chosen, final = best_epoch(self.history), self.history[-1]
         if len(task.test):
             last = self._evaluate(task.test, task.pool)
         load_weights_into(self.model, out / "best.safetensors")
@@ -163,11 +163,8 @@ class Training:
         if len(task.choose):
             held = self._evaluate(task.choose, task.fit, quick=True).predictions
         found = check_losses([row["loss"] for row in self.history])
-        if (
-            self.planned
-            and len(task.held)
-            and not any(math.isfinite(row["val_spearman"]) for row in self.history)
-        ):
+        ranked = any(math.isfinite(row["val_spearman"]) for row in self.history)
+        if self.planned and len(task.held) and not ranked:
             none = "the validation part gave no rank correlation in any epoch"
             found.append(f"{none}, so none was chosen by it: the last is kept")
         say_once(found)
@@ -178,13 +175,15 @@ class Training:
                 row |= {"epoch": epoch["epoch"], "selected_on": selected_on}
                 row |= {"seconds": self.seconds}
                 if selected_on == "val" and held is not None:
-                    row["coverage"] = coverage(held, judged.predictions, info["score_range"])
+                    limits = task.table.info["score_range"]
+                    row["coverage"] = coverage(held, judged.predictions, limits)
                 rows.append(row)
         if distributed.rank() == 0:
             tables = {"predictions": best and best.predictions, "validation": held}
-            for name in [name for name in tables if tables[name] is not None]:
-                text = tables[name].to_csv(index=False, lineterminator="\n")
-                write_atomically(out / f"{name}.csv", text)
+            for name, table in tables.items():
+                if table is not None:
+                    text = table.to_csv(index=False, lineterminator="\n")
+                    write_atomically(out / f"{name}.csv", text)
             write_atomically(out / "metrics.json", json_text(rows, indent=2) + "\n")
         distributed.wait()
         return Run(out, task.recipe, task.table, self.model.eval(), self.source, self.how.device)

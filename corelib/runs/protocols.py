@@ -90,8 +90,8 @@ def protocol_table(rows: Iterable[Mapping]) -> pd.DataFrame:
     Over folds rho and R-l2 are plain means (as published for JIGSAWS). Over datasets rho is
     averaged by Fisher's z and R-l2 plainly, for each seed alone. The spread is the standard
     deviation over the seeds, nan for a single one. An undefined rho makes every average that it
-    belongs to nan: nothing is left out. A dataset's score range spans its folds. Only
-    those of a benchmark of AVERAGED are averaged. Rows that `run` tells apart say it.
+    belongs to nan: nothing is left out. A dataset's score range spans its folds. Only those
+    of a benchmark of AVERAGED are averaged. Rows that `run` tells apart say it.
     """
     system = ["system", "with_difficulty", "recipe", "exemplars"]
     frame = pd.DataFrame(list(rows))

@@ -9,8 +9,7 @@ dives  both systems and the kernel on features that a frozen I3D computed before
        them), learning from 50, 100, 200 (drawn by the seed) and all 450 training dives, with as
        many updates
 
-What is trained already is kept in --runs. The table goes to notebooks/measured/<part>.json, which
-notebook 09 draws.
+What is trained already is kept in --runs. The table goes to notebooks/measured/equal_<part>.json.
 """
 
 from __future__ import annotations
