@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from corelib.figures.style import (
+    BLACK,
     BLUE,
+    GROUP_COLOURS,
     PALE,
     identity_line,
     limits,
@@ -20,6 +22,8 @@ from corelib.figures.style import (
     styled,
 )
 from corelib.metrics import spearman
+
+TICKS = (0.1, 0.2, 0.5, 1, 2, 3, 6)  # of a panel's size
 
 
 @styled
@@ -78,6 +82,39 @@ def judge_against_panel(
     axis.set(xlim=(-0.3, 10.3), ylim=(-0.3, 10.3))
     axis.set_aspect("equal")
     return figure
+
+
+@styled
+def judges_worth(
+    judges: ArrayLike, rho: ArrayLike, models: Mapping[str, float], *, title: str = ""
+) -> Figure:
+    """How many judges a model is worth: see at which size a panel orders as well as the model does.
+
+    judges, rho: [K] sizes of panels, rising, and the rho of each against the truth; models: name ->
+    rho. A model above or below all panels has no size, and its line crosses nothing.
+    """
+    judges, rho = numbers(judges, "judges"), numbers(rho, "rho", np.size(judges))
+    figure, [[axis]] = panels(size=(7.4, 4.2), title=title)
+    axis.plot(judges, rho, color=BLACK, label="panels of judges")
+    axis.axvline(1, color=PALE, linewidth=1, zorder=0)
+    for number, (name, reached) in enumerate(models.items()):
+        colour = GROUP_COLOURS[number % len(GROUP_COLOURS)]
+        worth = judges_of(judges, rho, reached)
+        told = f"{name}: rho {reached:.3f}" + (f", {worth:.2g} judges" if worth == worth else "")
+        axis.axhline(reached, color=colour, linewidth=1, linestyle="--")
+        axis.plot([worth], [reached], "o", color=colour, label=told, markersize=8, zorder=3)
+    axis.set_xscale("log")
+    ticks = [size for size in TICKS if judges[0] <= size <= judges[-1]]
+    axis.set_xticks(ticks, ticks)
+    axis.minorticks_off()
+    axis.set(xlabel="judges in the panel (1: one judge)", ylabel="Spearman's rho with the truth")
+    axis.legend(loc="lower right")
+    return figure
+
+
+def judges_of(judges: ArrayLike, rho: ArrayLike, reached: float) -> float:
+    """The size at which panels [K], whose rho rises, reach a rho; nan beyond either end."""
+    return float(np.exp(np.interp(reached, rho, np.log(judges), left=np.nan, right=np.nan)))
 
 
 def judge_in_numbers(given: np.ndarray, panel_means: np.ndarray) -> str:

@@ -13,10 +13,10 @@ from corelib.figures.attribution import (
 )
 from corelib.figures.costs import cost_growth, progress_for_cost
 from corelib.figures.encoder import feature_map, inflate_kernel, kernels_over_time, neighbours
-from corelib.figures.judges import judge_against_panel, judges_agreement
+from corelib.figures.judges import judge_against_panel, judges_agreement, judges_worth
 from corelib.figures.labels import exemplar_counts, rated_items, score_panels
 from corelib.figures.pairs import exemplar_vote, intervals, pair_differences, tree
-from corelib.figures.predictions import error_views, score_scatter, vote_weights
+from corelib.figures.predictions import error_views, reliability, score_scatter, vote_weights
 from corelib.figures.results import learning_curves, spread_curves, system_comparison
 from corelib.figures.samples import (
     clip_grid,

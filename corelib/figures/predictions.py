@@ -15,9 +15,11 @@ from corelib.figures.style import (
     BLACK,
     BLUE,
     GREEN,
+    GROUP_COLOURS,
     SYSTEM_COLOURS,
     by_group,
     identity_line,
+    legend_below,
     limits,
     numbers,
     panels,
@@ -150,4 +152,31 @@ def vote_weights(
     axis.axvline(true, color=BLACK, linestyle=":", label=f"true, {true:.1f}")
     axis.set(xlabel=f"exemplar's {label}", ylabel="weight in the vote")
     axis.legend(**BESIDE)
+    return figure
+
+
+@styled
+def reliability(rows: pd.DataFrame, levels: ArrayLike, *, title: str = "") -> Figure:
+    """How often intervals held the truth against how often they promised to: see which lines leave
+    the diagonal, and on which side.
+
+    rows: columns what (a panel each), way (a line each), inside ([L] shares at the levels), one row
+    a seed; levels: [L] promised shares. The line leads through the means, the band is as wide as
+    the seeds lie apart.
+    """
+    require(rows, ("what", "way", "inside"))
+    levels, whats = numbers(levels, "levels"), list(dict.fromkeys(rows["what"]))
+    size = (max(3.1 * len(whats), 5), 3.9)
+    figure, [axes] = panels(1, len(whats), size=size, title=title, sharey=True)
+    colours = dict(zip(dict.fromkeys(rows["way"]), GROUP_COLOURS, strict=False))
+    for axis, what in zip(axes, whats, strict=True):
+        identity_line(axis, 0, 100)
+        for way, part in rows[rows["what"] == what].groupby("way", sort=False):
+            inside = 100 * np.array(part["inside"].tolist())  # [seeds, L]
+            look = {"color": colours[way], "linewidth": 0, "alpha": 0.2}
+            axis.fill_between(100 * levels, inside.min(axis=0), inside.max(axis=0), **look)
+            axis.plot(100 * levels, inside.mean(axis=0), marker=".", color=colours[way], label=way)
+        axis.set(title=what, xlabel="promised, %", xlim=(0, 100), ylim=(0, 100), aspect="equal")
+    axes[0].set_ylabel("true score inside, %")
+    legend_below(figure, axes[0], 3)
     return figure

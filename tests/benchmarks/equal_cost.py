@@ -3,11 +3,11 @@
     .venv/bin/python tests/benchmarks/equal_cost.py clips [--dataset datasets/dives] [--seeds 0-4]
     .venv/bin/python tests/benchmarks/equal_cost.py dives --dataset BANK [--seeds 0-4]
 
-clips  the recipe `laptop`, end to end, for a quarter of its epochs to all of them; I3D+MLP for
-       twice as many, as an epoch of CoRe encodes every dive twice
-dives  both systems and the kernel on features that a frozen I3D computed before (frozen.py makes
-       them), learning from 50, 100, 200 (drawn by the seed) and all 450 training dives, with as
-       many updates
+clips  the recipe `laptop`, end to end, for 3, 6 and 12 epochs; I3D+MLP for twice as many, as an
+       epoch of CoRe encodes every dive twice
+dives  both systems, the kernel, and CoRe on likeness, on features that a frozen I3D computed before
+       (frozen.py makes them), learning from 50, 100, 200 (drawn by the seed) and all 450 training
+       dives, each with as many updates as its recipe takes with all of them
 
 What is trained already is kept in --runs. The table goes to notebooks/measured/equal_<part>.json.
 """
@@ -23,38 +23,45 @@ import numpy as np
 
 from corelib.data.samples import SampleTable
 from corelib.machine.devices import pick_device
-from corelib.recipe import named
+from corelib.recipe import SYSTEMS, named
 from corelib.runs.fit import fit
 from corelib.runs.options import parse_seeds
 from corelib.runs.records import machine
 
 MEASURED = Path(__file__).resolve().parents[2] / "notebooks" / "measured"
-EPOCHS = {"core": (4, 8, 15), "mlp": (8, 16, 30)}  # of about equally many encoded clips
+EPOCHS = {"core": (3, 6, 12), "mlp": (6, 12, 24)}  # of about equally many encoded clips
 DIVES = (50, 100, 200, 450)
-SYSTEMS = {"clips": ("mlp", "core"), "dives": ("mlp", "core", "kernel")}
+WAYS = {  # of the part `dives`: recipe and system
+    "I3D+MLP": ("features", "mlp"),
+    "CoRe": ("features", "core"),
+    "kernel ridge": ("features", "kernel"),
+    "CoRe on likeness": ("likeness", "core"),
+}
 
 
 def clips_row(table: SampleTable, runs: Path, seed: int, system: str, dd: bool, epochs: int):
     """One training from videos: its clips, and rho and R-l2 x100 on test."""
-    every = max(1, epochs // 5)
-    recipe = named("laptop", system=system, seed=seed, with_difficulty=dd, epochs=epochs)
-    out = runs / f"{system}{'-dd' if dd else ''}-{epochs}-{seed}"
-    run = fit(table, recipe.replace(validate_every=every), out, progress=False)
+    knobs = {"epochs": epochs, "validate_every": epochs}
+    recipe = named("laptop", system=system, seed=seed, with_difficulty=dd, **knobs)
+    run = fit(
+        table, recipe, runs / f"{system}{'-dd' if dd else ''}-{epochs}-{seed}", progress=False
+    )
     clips = int(run.history["encoded"].sum()) * len(recipe.snippet_starts)
-    return {"epochs": epochs, "clips": clips} | _result(run)
+    way = SYSTEMS[system]
+    return {"way": way, "system": system, "epochs": epochs, "clips": clips} | _result(run)
 
 
-def dives_row(table: SampleTable, runs: Path, seed: int, system: str, dd: bool, dives: int):
+def dives_row(table: SampleTable, runs: Path, seed: int, way: str, dd: bool, dives: int):
     """One training on features of some training dives: rho and R-l2 x100 on test."""
     left_out = np.random.default_rng([seed, 3]).permutation(table.rows("train"))[dives:]
     fewer = table.samples.drop(index=left_out).reset_index(drop=True)
     kept = dataclasses.replace(table, samples=fewer, info=table.info | {"training_rows": dives})
-    steps = 30 * int(np.ceil(450 / 16))  # as many as the epochs of the recipe take with all dives
-    recipe = named("features", system=system, seed=seed, with_difficulty=dd, stretches=5)
-    out = runs / f"{system}{'-dd' if dd else ''}-{dives}-{seed}"
-    return {"dives": dives} | _result(
-        fit(kept, recipe.replace(least_steps=steps, refit=False), out, progress=False)
-    )
+    (name, system), stated = WAYS[way], {"seed": seed, "with_difficulty": dd}
+    recipe = named(name, system=system, refit=False, **stated)
+    steps = recipe.epochs * int(np.ceil(len(table.rows("train")) / recipe.batch))
+    out = runs / f"{name}-{system}{'-dd' if dd else ''}-{dives}-{seed}"
+    run = fit(kept, recipe.replace(least_steps=steps), out, progress=False)
+    return {"way": way, "system": system, "dives": dives} | _result(run)
 
 
 def _result(run) -> dict:
@@ -70,19 +77,19 @@ def _result(run) -> dict:
 def main(part: str, dataset: str, seeds: str, difficulty: str, runs: str) -> None:
     table, rows = SampleTable.load(dataset), []
     known = {"both": (False, True), "unknown": (False,), "known": (True,)}[difficulty]
+    tried = [(way, dives) for way in WAYS for dives in DIVES]
+    if part == "clips":
+        tried = [(system, epochs) for system, several in EPOCHS.items() for epochs in several]
+    measure = clips_row if part == "clips" else dives_row
     for dd in known:
         for seed in parse_seeds(seeds):
-            for system in SYSTEMS[part]:
-                measure, points = (
-                    (clips_row, EPOCHS[system]) if part == "clips" else (dives_row, DIVES)
-                )
-                for point in points:
-                    who = {"system": system, "with_difficulty": dd, "seed": seed}
-                    told = measure(table, Path(runs) / part, seed, system, dd, point)
-                    rows.append(who | told)
-                    print(rows[-1], flush=True)
+            for way, point in tried:
+                told = measure(table, Path(runs) / part, seed, way, dd, point)
+                rows.append({"with_difficulty": dd, "seed": seed} | told)
+                print(rows[-1], flush=True)
+    command = "tests/benchmarks/equal_cost.py"
     stated = {
-        "command": f"tests/benchmarks/equal_cost.py {part}",
+        "command": f"{command} {part} --difficulty {difficulty} --seeds {seeds}",
         "made_on": machine(pick_device("cpu")),
         "table_sha256": table.table_sha256,
     }

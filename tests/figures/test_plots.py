@@ -46,6 +46,16 @@ def runs(seeds=3):
     return pd.DataFrame(rows, columns=["system", "with_difficulty", "seed", "spearman", "rl2_x100"])
 
 
+def promises(seeds: int) -> pd.DataFrame:
+    """Coverage at two levels: on the spot, one seed a point apart from the next, and too low."""
+    rows = []
+    for what, way, off in (("dives", "split", 0), ("dives", "afar", -0.3), ("Fis-V", "split", 0)):
+        for seed in range(seeds):
+            inside = [level + off + 0.01 * seed for level in (0.5, 0.9)]
+            rows.append({"what": what, "way": way, "seed": seed, "inside": inside})
+    return pd.DataFrame(rows)
+
+
 def steps(seeds=3):
     """One row a run: rho rises with the exemplars, R-l2 falls; "all" follows 10."""
     rows = [
@@ -113,6 +123,10 @@ FIGURES = {
     "judges_agreement without disagreement": lambda: plots.judges_agreement([[7, 7]]),
     "judge_against_panel": lambda: plots.judge_against_panel([7, 3.5], [[7, 7.5, 8], [2, 2.5, 2]]),
     "judge_against_panel before the first mark": lambda: plots.judge_against_panel([], []),
+    "judges_worth": lambda: plots.judges_worth([0.5, 1, 3], [0.8, 0.9, 0.95], {"CoRe": 0.85}),
+    "judges_worth of a model beyond": lambda: plots.judges_worth([1, 2], [0.8, 0.9], {"a": 0.99}),
+    "reliability": lambda: plots.reliability(promises(seeds=2), [0.5, 0.9]),
+    "reliability of one seed": lambda: plots.reliability(promises(seeds=1), [0.5, 0.9]),
     "score_scatter": lambda: plots.score_scatter(
         [1, 2, 3], [1, 3, 2], groups=[1, 1, 2], spread=[0.1, 0.2, 0.1]
     ),
@@ -443,6 +457,26 @@ def test_learning_curves_skip_unjudged_epochs_and_ring_the_best():
     assert core.get_linestyle() != core_dd.get_linestyle()
     with pytest.raises(ValueError, match="no column loss"):
         plots.learning_curves({"core": history(3).drop(columns="loss")})
+
+
+def test_judges_worth_says_at_which_size_a_panel_is_as_good():
+    models = {"half": 0.85, "one": 0.9, "beyond": 0.99}
+    figure = plots.judges_worth([0.25, 1, 4], [0.8, 0.9, 0.95], models)
+    told = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert told == [
+        "panels of judges",
+        "half: rho 0.850, 0.5 judges",
+        "one: rho 0.900, 1 judges",
+        "beyond: rho 0.990",
+    ]
+
+
+def test_reliability_draws_a_panel_a_kind_of_data_and_a_line_a_way():
+    figure = plots.reliability(promises(seeds=3), [0.5, 0.9])
+    assert [axis.get_title("left") for axis in figure.axes] == ["dives", "Fis-V"]
+    lines = [line for line in figure.axes[0].lines if not line.get_label().startswith("_")]
+    assert [line.get_label() for line in lines] == ["split", "afar"]
+    np.testing.assert_allclose(lines[0].get_xydata(), [(50, 51), (90, 91)])  # mean of the seeds
 
 
 def test_vote_weights_say_how_many_speak_against_and_where_the_vote_falls():

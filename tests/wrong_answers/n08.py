@@ -29,6 +29,13 @@ WRONG = {
         ("gains_rl2 = np.mean(gains)", "how many differences are there"),
     ],
     "8.3": [
+        ("half_80, fewest_95 = 5.2, 19", "no interpolation"),
+        ("half_80, fewest_95 = 4, 19", "the new dive counts too"),
+        ("half_80, fewest_95 = 7, 19", "they leave ten gaps for a tenth"),
+        ("half_80, fewest_95 = 6, 20", "how many errors are needed for 20 gaps"),
+        ("half_80, fewest_95 = 6, 9", "the largest of n errors is the n-th"),
+    ],
+    "8.4": [
         (
             "def hits_of_others(peaks, spans):\n    return spans[:, peaks].mean()",
             "in which of them does a dive meet itself",
@@ -65,7 +72,7 @@ def hits_of_others(peaks, spans):
             "and with two dives",
         ),
     ],
-    "8.4": [
+    "8.5": [
         ('true_statements = {"a", "b", "e", "f"}', "on a: what stands on the right"),
         ('true_statements = {"e", "f"}', "on b: 'why this score?'"),
         ('true_statements = {"b", "c", "e", "f"}', "on c: can a map"),
@@ -79,7 +86,8 @@ def hits_of_others(peaks, spans):
 RIGHT = {
     "8.1": ["expected = np.sqrt(alone**2 / 10)", "expected = float(alone) * 0.1**0.5"],
     "8.2": [LOOP % (WHOLE, "core - mlp") + "gains_rl2 = np.array(gains_rl2)"],
-    "8.3": [
+    "8.3": ["half_80, fewest_95 = 6, 19.0"],
+    "8.4": [
         """
 def hits_of_others(peaks, spans):
     places = range(len(peaks))
@@ -87,5 +95,5 @@ def hits_of_others(peaks, spans):
     return sum(hits) / len(hits)
 """
     ],
-    "8.4": ['true_statements = ["b", "e", "f"]'],
+    "8.5": ['true_statements = ["b", "e", "f"]'],
 }

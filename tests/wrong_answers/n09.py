@@ -60,6 +60,13 @@ flattery = draws.max(axis=1).mean()
         ('true_statements = {"b", "d", "e"}', "on e: which part stands still"),
         ('true_statements = "b, d"', "write the letters one by one"),
     ],
+    "9.5": [
+        ('clips, fair_epochs, ahead = 13500, 15, "both"', "how many?"),
+        ('clips, fair_epochs, ahead = 900, 30, "known"', "multiply: how many epochs"),
+        ('clips, fair_epochs, ahead = 27000, 15, "known"', "how many epochs make as many clips"),
+        ('clips, fair_epochs, ahead = 27000, 30, "b"', "which of the four words"),
+        ('clips, fair_epochs, ahead = 27000, 30, "both"', "the table of parts"),
+    ],
 }
 
 RIGHT = {
@@ -74,4 +81,5 @@ flattery = sum(best) / len(best)
 """
     ],
     "9.4": ['true_statements = ["B", "d"]'],
+    "9.5": ['clips, fair_epochs, ahead = 27e3, 30.0, "known"'],
 }

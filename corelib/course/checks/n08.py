@@ -73,12 +73,44 @@ def exercise_8_2(gains_rl2, *, picks, whole, both):
 
 @exercise(
     "8.3",
+    method="the new dive is a tenth one: take the ceil(10 * 0.8)-th smallest of the nine errors. A "
+    "promise of 95 % needs a n for which the ceil((n + 1) * 0.95)-th of n errors exists.",
+    nearly="sorted, the eighth of the nine errors is asked for; and 20 * 0.95 is 19.",
+)
+def exercise_8_3(half_80, fewest_95):
+    return [
+        (
+            lambda: half_80 in (0.5, 1, 1.5, 2, 2.5, 3, 4, 6, 7),
+            "no interpolation: which one of the nine errors is it?",
+        ),
+        (
+            lambda: half_80 != 4,
+            "80 % of nine are seven and a bit; but the new dive counts too: of how many?",
+        ),
+        (
+            lambda: np.isclose(half_80, 6),
+            "sort the nine errors: they leave ten gaps for a tenth. Below which are eight of them?",
+        ),
+        (
+            lambda: fewest_95 not in (20, 95, 100),
+            "if n errors leave n + 1 gaps, how many errors are needed for 20 gaps?",
+        ),
+        (
+            lambda: fewest_95 == 19,
+            "the largest of n errors is the n-th: what is the largest share of n + 1 gaps that it "
+            "can promise?",
+        ),
+    ]
+
+
+@exercise(
+    "8.4",
     method="`spans[:, peaks]` is `[N, N]`: whether the peak of dive j (column) lies in the span of "
     "dive i (row). Take the mean of all but its diagonal, where a dive meets itself.",
     nearly="`spans[:, peaks]` and `~np.eye(len(peaks), dtype=bool)` have one shape, and the second "
     "chooses in the first what is to be averaged.",
 )
-def exercise_8_3(hits_of_others, *, three):
+def exercise_8_4(hits_of_others, *, three):
     def share():
         return hits_of_others(np.array([1, 0, 1]), three.copy())
 
@@ -110,12 +142,12 @@ def exercise_8_3(hits_of_others, *, three):
 
 
 @exercise(
-    "8.4",
-    method="a, b: the equation of completeness; c: the two chance levels, and exercise 8.3; d, e: "
+    "8.5",
+    method="a, b: the equation of completeness; c: the two chance levels, and exercise 8.4; d, e: "
     "'Take the fault away'; f: the metrics at the top beside the figure of faults taken away.",
     nearly="three are true. b is one of them; a and d are not.",
 )
-def exercise_8_4(true_statements):
+def exercise_8_5(true_statements):
     return [
         (lambda: letters(true_statements) <= set("abcdef"), "which of the letters a to f?"),
         *statements(

@@ -131,3 +131,29 @@ def exercise_9_4(true_statements):
             e="on e: which part stands still on the bench, and what had it been trained for?",
         ),
     ]
+
+
+@exercise(
+    "9.5",
+    method="clips: epochs, passes, dives and snippets, multiplied; I3D+MLP has half of the passes; "
+    "ahead: the groups carry CoRe on these dives, and what makes them?",
+    nearly="27,000 clips; twice the epochs; and without difficulty there are no groups to share.",
+)
+def exercise_9_5(clips, fair_epochs, ahead):
+    return [
+        (
+            lambda: clips not in (13500, 6750),
+            "an epoch of CoRe encodes a dive twice, and each time both of its snippets: how many?",
+        ),
+        (lambda: clips == 27000, "multiply: how many epochs, passes, dives, snippets?"),
+        (
+            lambda: fair_epochs == 30,
+            "I3D+MLP encodes a dive once an epoch: how many epochs make as many clips?",
+        ),
+        (lambda: str(ahead) in ("unknown", "known", "both", "neither"), "which of the four words?"),
+        (
+            lambda: ahead == "known",
+            "the table of parts: without groups, was CoRe better than I3D+MLP? And when do the "
+            "exemplars share the query's difficulty?",
+        ),
+    ]
