@@ -11,7 +11,6 @@ from corelib.figures.attribution import (
     fault_effects,
     score_steps,
 )
-from corelib.figures.costs import cost_growth, progress_for_cost
 from corelib.figures.encoder import feature_map, inflate_kernel, kernels_over_time, neighbours
 from corelib.figures.judges import judge_against_panel, judges_agreement, judges_worth
 from corelib.figures.labels import exemplar_counts, rated_items, score_panels

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import click
 import numpy as np
+from cost_figures import progress_for_cost
 from side_by_side import machine_line
 
 from corelib.data.samples import SampleTable
-from corelib.figures.costs import progress_for_cost
 from corelib.recipe import named
 from corelib.runs.fit import find_or_train
 from corelib.runs.options import parse_seeds

@@ -21,10 +21,10 @@ import click
 import numpy as np
 import pandas as pd
 import torch
+from cost_figures import cost_growth, growth
 from side_by_side import NoiseVideos, machine_line, peak_gb
 
 from corelib.evaluation import encode, vote
-from corelib.figures.costs import cost_growth, growth
 from corelib.models import build_model
 from corelib.pairs import Exemplars
 from corelib.recipe import named

@@ -50,7 +50,7 @@ AFAR = {"view": 1.2, "azimuth": -0.3}  # metres more in the picture; radians tow
 
 
 def film_afar(dives: SampleTable, out: Path) -> SampleTable:
-    """The same test dives, by another camera: a dataset of its own."""
+    """The same test dives, by another camera: a dataset of its own, to be encoded."""
     if not (out / "dataset.json").is_file():
         rows, frames = dives.rows("test"), dives.info["frames"]
         with new_dataset(out) as folder:
@@ -63,7 +63,7 @@ def film_afar(dives: SampleTable, out: Path) -> SampleTable:
                 path = folder / dives.samples["media"][row]
                 pictures = render_dive(other, frames=frames, size=SIZE)
                 write_video(path, pictures, frames / CLIP_SECONDS)
-            samples = dives.samples.iloc[rows].reset_index(drop=True)
+            samples = dives.samples.iloc[rows].reset_index(drop=True).assign(split="train")
             write_table(folder, dives.info | {"name": out.name}, samples)
     return SampleTable.load(out)
 

@@ -5,9 +5,9 @@
 
 clips  the recipe `laptop`, end to end, for 3, 6 and 12 epochs; I3D+MLP for twice as many, as an
        epoch of CoRe encodes every dive twice
-dives  both systems, the kernel, and CoRe on likeness, on features that a frozen I3D computed before
-       (frozen.py makes them), learning from 50, 100, 200 (drawn by the seed) and all 450 training
-       dives, each with as many updates as its recipe takes with all of them
+dives  both systems, the kernel, and CoRe on likeness, as their recipes have them (but for the
+       refit), on features that a frozen I3D computed before (frozen.py makes them), learning from
+       50, 100, 200 (drawn by the seed) and all 450 training dives
 
 What is trained already is kept in --runs. The table goes to notebooks/measured/equal_<part>.json.
 """
@@ -58,9 +58,8 @@ def dives_row(table: SampleTable, runs: Path, seed: int, way: str, dd: bool, div
     kept = dataclasses.replace(table, samples=fewer, info=table.info | {"training_rows": dives})
     (name, system), stated = WAYS[way], {"seed": seed, "with_difficulty": dd}
     recipe = named(name, system=system, refit=False, **stated)
-    steps = recipe.epochs * int(np.ceil(len(table.rows("train")) / recipe.batch))
     out = runs / f"{name}-{system}{'-dd' if dd else ''}-{dives}-{seed}"
-    run = fit(kept, recipe.replace(least_steps=steps), out, progress=False)
+    run = fit(kept, recipe, out, progress=False)
     return {"way": way, "system": system, "dives": dives} | _result(run)
 
 

@@ -20,12 +20,12 @@ import click
 import numpy as np
 import pandas as pd
 import torch
+from cost_figures import cost_growth, growth
 from side_by_side import CARD, machine_line, peak_gb
 
 from corelib.data.banks import write_bank
 from corelib.data.samples import SampleTable, write_table
 from corelib.evaluation import evaluate, open_inputs
-from corelib.figures.costs import cost_growth, growth
 from corelib.models import build_model
 from corelib.recipe import named
 from corelib.task import Task

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from corelib.figures import plots
-from corelib.figures.costs import growth
 
 EDGES = np.array([0, 1.0, 2.5, 30])
 LEFT, RIGHT = np.array([-30, -4, 0, 4.0]), np.array([-4, 0, 4, 30.0])
@@ -71,22 +70,6 @@ def rated(people):
     marks = {"item_1": [1 + place % 5 for place in range(len(people))], "item_2": 5}
     frame = pd.DataFrame(marks | {"split": np.arange(len(people)) % 2, "group": list(people)})
     return frame.assign(score=frame["item_1"] + frame["item_2"])
-
-
-def costs(power, sizes=(1, 2, 4, 8, 16)):
-    """Time that grows with a power of the size beyond a constant part, and memory that does not
-    grow."""
-    return pd.DataFrame(
-        {"size": sizes, "seconds": [3.0 * size**power for size in sizes], "gb": 0.5}
-    )
-
-
-def spent(rho):
-    """The history of a training that validates every second epoch of 100 clips and 7 seconds."""
-    judged = [value for pair in zip([np.nan] * len(rho), rho, strict=False) for value in pair]
-    return pd.DataFrame(
-        {"encoded": 100, "seconds": 7.0 * np.arange(1, len(judged) + 1), "val_spearman": judged}
-    )
 
 
 def heat(frames):
@@ -194,12 +177,6 @@ FIGURES = {
     "fault_effects of one": lambda: plots.fault_effects([1], [1], ["splash"]),
     "error_views": lambda: plots.error_views(errors(30), title="Errors"),
     "error_views of one": lambda: plots.error_views(errors(1)),
-    "cost_growth": lambda: plots.cost_growth({"videos": costs(1), "frames": costs(2)}),
-    "cost_growth of nothing": lambda: plots.cost_growth({"videos": costs(0, (1, 2)).assign(gb=0)}),
-    "progress_for_cost": lambda: plots.progress_for_cost(
-        {"batch": [spent([0.5, 0.9]), spent([0.6, 0.8])], "two": [spent([0.2, 0.3])]}
-    ),
-    "progress_for_cost of one": lambda: plots.progress_for_cost({"batch": [spent([0.5])]}),
     "feature_map, constant": lambda: plots.feature_map(np.ones((4, 3)), [1, 1, 1, 1]),
 }
 
@@ -736,34 +713,6 @@ def test_spread_curves_without_what_they_need_are_refused():
         plots.spread_curves(steps(), "depth")
     with pytest.raises(ValueError, match="nothing to draw"):
         plots.spread_curves(steps()[:0], "exemplars")
-
-
-def test_growth_is_the_power_of_the_size():
-    for power in (0, 1, 1.5):
-        assert growth(costs(power)["size"], costs(power)["seconds"]) == pytest.approx(
-            power, abs=1e-9
-        )
-    assert growth([1, 10, 100, 1000], [5, 5, 10, 100]) == pytest.approx(
-        0.65, abs=0.01
-    )  # of the upper half: three sizes
-
-
-def test_cost_growth_draws_the_expected_slope_through_the_last_point():
-    figure = plots.cost_growth({"videos": costs(2)})
-    seconds, expected = lines_of(figure.axes[0])
-    assert seconds[-1] == expected[-1] == [16, 768] and expected[0] == [1, 48]
-    assert "2.00" in figure.axes[0].get_title(loc="left")
-    assert legend(figure) == ["proportional to the size"]
-    low, high = figure.axes[0].get_ylim()
-    shown = [tick for tick in figure.axes[0].get_yticks() if low <= tick <= high]
-    assert len(shown) >= 3 and "10" in tick_names(figure.axes[0].yaxis)
-
-
-def test_progress_for_cost_adds_clips_up_and_draws_the_mean_of_the_seeds():
-    clips, seconds = plots.progress_for_cost({"batch": [spent([0.5, 0.9]), spent([0.7, 0.8])]}).axes
-    np.testing.assert_allclose(lines_of(clips)[-1], [[200, 0.6], [400, 0.85]])
-    np.testing.assert_allclose(lines_of(seconds)[-1], [[14, 0.6], [28, 0.85]])
-    assert len(clips.get_lines()) == 3
 
 
 DOLLARS = ("$a$", "$\\frac{$", "cost $5", "5$_6$", "a_b^c")
