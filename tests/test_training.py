@@ -361,7 +361,9 @@ def test_the_chosen_weights_are_those_of_the_best_validation_epoch(dives, tmp_pa
     assert judged.summary["spearman"] == run.history["val_spearman"][best]
     pd.testing.assert_frame_equal(run.validation, judged.predictions)
     again = intervals.coverage(run.validation, run.predictions, dives.info["score_range"])
-    assert run.metrics[0]["coverage"] == again
+    assert run.metrics[0]["coverage"] == run.evaluate().summary["coverage"] == again
+    with pytest.warns(UserWarning, match="'val' is no test"):  # held back: their own errors
+        assert "coverage" not in run.evaluate("val").summary
 
 
 @pytest.mark.parametrize("system", ["core", "mlp"])

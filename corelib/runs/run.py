@@ -131,12 +131,12 @@ class Run:
         whom = {"queries": queries, "pool": self.task.pool, "exemplars": exemplars}
         how = {"device": self.device, "workers": workers, "progress": progress}
         judged = evaluate(self.model, self.source, self.task, **whom, **how)
-        limits = self.table.info["score_range"]
-        judged.summary["coverage"] = coverage(self.validation, judged.predictions, limits)
-        doubts = judged.summary["warnings"]
-        if split != "test":
+        if split == "test":
+            held, limits = self.validation, self.table.info["score_range"]
+            judged.summary["coverage"] = coverage(held, judged.predictions, limits)
+        else:
             told = f"split {split!r} is no test: models are fitted or chosen on such samples"
-            doubts.insert(0, told)
+            judged.summary["warnings"].insert(0, told)
             warn_once([told])
         return judged
 
