@@ -1,5 +1,6 @@
 """The shape of the house: no circle, arrows downwards, files and functions that can be read."""
 
+import re
 import subprocess
 
 from tests import house
@@ -20,6 +21,12 @@ def test_the_lesson_is_twelve_files_that_can_be_read_in_an_evening():
     assert len(house.lesson()) == 12 and house.lines(house.lesson()) <= 2700
     top = {path.stem for path in (house.TREE / "corelib").glob("*.py")}
     assert top == {*house.LESSON, "__init__", "__main__", "doctor"}
+
+
+def test_the_developers_page_tells_of_every_file_of_the_lesson():
+    page = (house.TREE / "docs" / "developing.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `corelib/(\w+)\.py` \|", page, re.MULTILINE)
+    assert sorted(told) == sorted(house.LESSON)
 
 
 def test_a_file_is_one_idea():
