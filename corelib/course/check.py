@@ -87,25 +87,32 @@ def range_of(values: Iterable[float]) -> tuple[float, float]:
     return float(values.mean() - reach), float(values.mean() + reach)
 
 
-def make_reference(runs: list[CourseResults]) -> dict:
-    """The reference of one profile from the rows of one or several course runs."""
+def make_reference(runs: list[CourseResults], old: Mapping | None = None) -> dict:
+    """The reference of one profile from the rows of one or several course runs.
+
+    old  a reference whose experiments on other datasets stay, each with where it was made
+    """
     profiles = sorted({run.environment["profile"] for run in runs})
     if len(profiles) > 1:
         raise CourseError(f"a reference is made of one profile, not of {', '.join(profiles)}")
-    old = [str(run.folder) for run in runs if run.environment.get("metrics") != DEFINITION]
-    if old:
+    others = [str(run.folder) for run in runs if run.environment.get("metrics") != DEFINITION]
+    if others:
         other = "made with another definition of the metrics"
-        raise CourseError(f"{', '.join(old)}: {other}; run the course again")
+        raise CourseError(f"{', '.join(others)}: {other}; run the course again")
     found = experiments(row for run in runs for row in run.rows)
     problems = [f"{_name(key)}: {why}" for key in found if (why := _problem(found[key]))]
     if problems or not found:
         problems = problems or ["the runs recorded no result"]
         raise CourseError("\n  ".join(["no reference was written:", *problems]))
+    told = old if old and old["metrics"] == DEFINITION else {"experiments": [], "made_on": {}}
+    measured = {key[0] for key in found}
+    others = [entry for entry in told["experiments"] if entry["dataset"] not in measured]
     return {
         "profile": profiles[0],
         "metrics": DEFINITION,
         "made_on": {k: v for k, v in runs[0].environment.items() if k not in ("profile", "seeds")},
-        "experiments": [_entry(key, seeds) for key, seeds in found.items()],
+        "experiments": [{"made_on": told["made_on"]} | entry for entry in others]
+        + [_entry(key, seeds) for key, seeds in found.items()],
     }
 
 

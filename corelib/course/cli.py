@@ -195,7 +195,8 @@ def publish(profile: str, folder: Path | None, out: Path, solutions: bool) -> No
 @click.option(
     "--update",
     is_flag=True,
-    help="Write the reference from the RUNs instead: five seeds or more of every experiment.",
+    help="Write the reference from the RUNs instead: five seeds or more of every experiment; what it"
+    " holds of other datasets stays.",
 )
 def check(runs: tuple[Path, ...], against: Path | None, update: bool) -> None:
     """Compare a course run's results with the reference of its profile.
@@ -212,7 +213,8 @@ def check(runs: tuple[Path, ...], against: Path | None, update: bool) -> None:
     found = [checks.CourseResults.load(folder) for folder in folders]
     path = against or notebooks_folder() / "references" / f"{found[0].environment['profile']}.json"
     if update:
-        reference = checks.make_reference(found)
+        there = checks.read_reference(path) if path.is_file() else None
+        reference = checks.make_reference(found, there)
         checks.write_reference(path, reference)
         click.echo(f"{path}: written, {len(reference['experiments'])} experiments")
         return

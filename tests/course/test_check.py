@@ -138,6 +138,18 @@ def test_a_reference_needs_five_seeds_of_one_profile_and_one_dataset(tmp_path):
     assert code == 2 and "4 seed" in said and not (tmp_path / "r.json").exists()
 
 
+def test_an_update_keeps_what_it_has_no_row_of_with_where_that_was_made(reference, tmp_path):
+    rows = [row(seed, 0.6 + seed / 100, dataset="fisv-tes") for seed in range(5)]
+    for made in ("once", "again"):
+        again = course(tmp_path / made, rows)
+        assert check("--update", again, "--against", reference)[0] == 0
+        dives, skating = read_reference(reference)["experiments"]
+        assert dives["dataset"] == "dives" and dives["spearman"]["mean"] == pytest.approx(0.92)
+        assert dives["made_on"] == {"metrics": DEFINITION, "torch": "2.x", "device": "cpu"}
+        assert skating["dataset"] == "fisv-tes" and "made_on" not in skating
+    assert check(course(tmp_path / "run", [row(7, 0.92)]), "--against", reference)[0] == 0
+
+
 def test_files_that_are_not_there_or_not_references_end_with_2(tmp_path):
     run = course(tmp_path / "run", FIVE)
     (tmp_path / "no.json").write_text("{}")
