@@ -195,8 +195,8 @@ def publish(profile: str, folder: Path | None, out: Path, solutions: bool) -> No
 @click.option(
     "--update",
     is_flag=True,
-    help="Write the reference from the RUNs instead: five seeds or more of every experiment; what it"
-    " holds of other datasets stays.",
+    help="Write the reference from the RUNs instead: five seeds or more of every experiment; what"
+    " it holds of other datasets stays.",
 )
 def check(runs: tuple[Path, ...], against: Path | None, update: bool) -> None:
     """Compare a course run's results with the reference of its profile.
