@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike
 from corelib.figures.style import (
     BLACK,
     BLUE,
-    GROUP_COLOURS,
     PALE,
     identity_line,
     limits,
+    line_colour,
     numbers,
     one_for_one,
     panels,
@@ -98,7 +98,7 @@ def judges_worth(
     axis.plot(judges, rho, color=BLACK, label="panels of judges")
     axis.axvline(1, color=PALE, linewidth=1, zorder=0)
     for number, (name, reached) in enumerate(models.items()):
-        colour = GROUP_COLOURS[number % len(GROUP_COLOURS)]
+        colour = line_colour(name, number)
         worth = judges_of(judges, rho, reached)
         told = f"{name}: rho {reached:.3f}" + (f", {worth:.2g} judges" if worth == worth else "")
         axis.axhline(reached, color=colour, linewidth=1, linestyle="--")

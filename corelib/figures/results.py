@@ -14,9 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from corelib.figures.style import (
     BLACK,
     BLUE,
-    GROUP_COLOURS,
-    SYSTEM_COLOURS,
     legend_below,
+    line_colour,
     panels,
     require,
     styled,
@@ -47,8 +46,7 @@ def learning_curves(
     rings, ring = [], {"marker": "o", "linestyle": "", "markersize": 12, "fillstyle": "none"}
     for number, (name, history) in enumerate(histories.items()):
         require(history, ("epoch", *CURVES), f"the history {name!r}")
-        known = [system for system, word in SYSTEMS.items() if name.startswith(word)]
-        colour = SYSTEM_COLOURS[known[0]] if known else GROUP_COLOURS[number % len(GROUP_COLOURS)]
+        colour, known = line_colour(name, number), name.startswith(tuple(SYSTEMS.values()))
         look = {"color": colour, "linestyle": "--" if known and "dd" not in name.lower() else "-"}
         for axis, column in zip(axes, CURVES, strict=True):
             judged = history[history[column].notna()]
@@ -150,7 +148,7 @@ def spread_curves(
     figure, [axes] = panels(1, 2, size=(10.5, 4.2), title=title)
     several = rows.groupby([x, by] if by else x, sort=False).size().max() > 1
     for line, (name, part) in enumerate(rows.groupby(by, sort=False) if by else [("", rows)]):
-        colour = GROUP_COLOURS[line % len(GROUP_COLOURS)] if by else BLUE
+        colour = line_colour(name, line) if by else BLUE
         means = {"color": colour, "capsize": 4, "label": name, "marker": "D" * bool(several)}
         dots = {"color": colour, "markersize": 4, "alpha": 0.45}
         for axis, column in zip(axes, ("spearman", "rl2_x100"), strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import re
 from collections.abc import Callable, Iterable, Sized
 from pathlib import Path
 
@@ -154,3 +155,11 @@ def system_look(system: str, with_difficulty: bool) -> tuple[str, str]:
     """(label, colour) of a system, as in the paper's tables: CoRe, CoRe (w/ DD), I3D+MLP ..."""
     label = SYSTEMS.get(system, system) + (" (w/ DD)" if with_difficulty else "")
     return label, SYSTEM_COLOURS.get(system, GREEN)
+
+
+def line_colour(name: str, place: int) -> str:
+    """The colour of a line: a system's own where that is its name ("CoRe", "CoRe, seed 0",
+    "CoRe (w/ DD)"), else that of its place."""
+    first = re.split(r",| \(", str(name))[0]
+    own = [SYSTEM_COLOURS[system] for system, word in SYSTEMS.items() if word == first]
+    return own[0] if own else GROUP_COLOURS[place % len(GROUP_COLOURS)]

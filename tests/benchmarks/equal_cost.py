@@ -34,7 +34,7 @@ DIVES = (50, 100, 200, 450)
 WAYS = {  # of the part `dives`: recipe and system
     "I3D+MLP": ("features", "mlp"),
     "CoRe": ("features", "core"),
-    "kernel ridge": ("features", "kernel"),
+    "Kernel ridge": ("features", "kernel"),
     "CoRe on likeness": ("likeness", "core"),
 }
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from corelib.figures import plots
+from corelib.figures.style import GROUP_COLOURS, SYSTEM_COLOURS, line_colour
 
 EDGES = np.array([0, 1.0, 2.5, 30])
 LEFT, RIGHT = np.array([-30, -4, 0, 4.0]), np.array([-4, 0, 4, 30.0])
@@ -434,6 +435,16 @@ def test_learning_curves_skip_unjudged_epochs_and_ring_the_best():
     assert core.get_linestyle() != core_dd.get_linestyle()
     with pytest.raises(ValueError, match="no column loss"):
         plots.learning_curves({"core": history(3).drop(columns="loss")})
+
+
+def test_a_line_has_its_systems_colour_where_it_bears_its_name():
+    names = ("I3D+MLP", "CoRe, seed 0", "CoRe (w/ DD)", "Kernel ridge", "CoRe on likeness", "")
+    found = [line_colour(name, place) for place, name in enumerate(names)]
+    own = [SYSTEM_COLOURS[system] for system in ("mlp", "core", "core", "kernel")]
+    assert found == [*own, *GROUP_COLOURS[4:6]]
+    figure = plots.judges_worth([1, 2], [0.8, 0.9], {"I3D+MLP": 0.85, "CoRe": 0.86})
+    told = {line.get_label().split(":")[0]: line.get_color() for line in figure.axes[0].lines}
+    assert told["CoRe"] == SYSTEM_COLOURS["core"] and told["I3D+MLP"] == SYSTEM_COLOURS["mlp"]
 
 
 def test_judges_worth_says_at_which_size_a_panel_is_as_good():
