@@ -14,6 +14,7 @@ LOCAL = {
     "03": "W k p w x",
     "04": "delta",
     "06": "k p",
+    "08": "p w",
     "08b": "A alpha z",
     "09": "a b",
     "10": "C k w",
@@ -22,7 +23,8 @@ LOCAL = {
 WORDS = r"\\(?:text|mathrm|operatorname|begin|end)\{[^{}]*\}"
 LAYOUT = (
     "hat frac tfrac big Big bigg left right underbrace qquad quad cdot dots le ge sum int sqrt"
-    " partial log max min tanh arctanh exp lfloor rfloor times infty in bmod ell ne to"
+    " partial log max min tanh arctanh exp lfloor rfloor lceil rceil pm times infty in bmod ell ne"
+    " to"
 ).split()
 SYMBOL = re.compile(r"\\([A-Za-z]+)|([A-Za-z])")
 
