@@ -45,6 +45,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = ROOT / "weights" / "i3d_kinetics_scratch.safetensors"
 MEASURED = ROOT / "notebooks" / "measured" / "coverage.json"
 LEVELS = tuple(round(level / 10, 1) for level in range(1, 10))
+WAYS = {"split": "the kit's split", "redivided": "redivided", "afar": "filmed from afar"}
 SIZE, SNIPPETS, SEEDS, DIVISIONS = 112, (5, 16), range(5), 200
 AFAR = {"view": 1.2, "azimuth": -0.3}  # metres more in the picture; radians towards the side
 
@@ -126,15 +127,16 @@ def rows_of(what: str, run: Run, far: SampleTable | None) -> list[dict]:
     return found
 
 
-def print_table(rows: list[dict]) -> None:
+def table(rows: list[dict]) -> list[str]:
     """Coverage in % and width at 50, 80 and 90 %, mean and deviation over the seeds."""
-    shown = [LEVELS.index(level) for level in (0.5, 0.8, 0.9)]
+    shown, found = [LEVELS.index(level) for level in (0.5, 0.8, 0.9)], []
     for (what, way, kind), part in pd.DataFrame(rows).groupby(["what", "way", "kind"], sort=False):
         inside, width = (np.array(part[name].tolist())[:, shown] for name in ("inside", "width"))
         share = zip(100 * inside.mean(axis=0), 100 * inside.std(axis=0, ddof=1), strict=True)
         cells = [f"{mean:.1f} ± {spread:.1f}" for mean, spread in share]
         cells += [" / ".join(f"{value:.1f}" for value in width.mean(axis=0))]
-        print("| " + " | ".join([what, way, kind, *cells]) + " |")
+        found.append("| " + " | ".join([what, kind, WAYS[way], *cells]) + " |")
+    return found
 
 
 @click.command(help=__doc__.splitlines()[0])
@@ -167,7 +169,7 @@ def main(work: Path, datasets: Path) -> None:
     head = json.dumps(stated, indent=1)[:-2]
     lines = ",\n  ".join(json.dumps(row) for row in rows)
     MEASURED.write_text(f'{head},\n "rows": [\n  {lines}\n ]\n}}\n', encoding="utf-8")
-    print_table(rows)
+    print("\n".join(table(rows)))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+import pandas as pd
 
 from corelib.data.samples import SampleTable
 from corelib.machine.devices import pick_device
@@ -67,6 +68,20 @@ def _result(run) -> dict:
     return {"spearman": run.metrics[0]["spearman"], "rl2_x100": run.metrics[0]["rl2_x100"]}
 
 
+def table(rows: list[dict]) -> list[str]:
+    """A line a system: rho, mean and deviation over the seeds, and R-l2 x100 at each point."""
+    runs, found = pd.DataFrame(rows), []
+    point = "dives" if "dives" in runs else "clips"
+    for (dd, way), part in runs.groupby(["with_difficulty", "way"], sort=False):
+        cells = [way + " (w/ DD)" * dd]
+        for _, seeds in part.groupby(point):
+            rho, distance = seeds["spearman"], seeds["rl2_x100"]
+            values = f"{rho.mean():.3f}", f"{rho.std():.3f}", f"{distance.mean():.2f}"
+            cells.append("{} ± {}, {}".format(*(value.removeprefix("0") for value in values)))
+        found.append("| " + " | ".join(cells) + " |")
+    return found
+
+
 @click.command(help=__doc__.splitlines()[0])
 @click.argument("part", type=click.Choice(["clips", "dives"]))
 @click.option("--dataset", default="datasets/dives", show_default=True, type=click.Path())
@@ -94,7 +109,7 @@ def main(part: str, dataset: str, seeds: str, difficulty: str, runs: str) -> Non
     }
     out = MEASURED / f"equal_{part}.json"
     out.write_text(json.dumps(stated | {"rows": rows}, indent=1) + "\n", encoding="utf-8")
-    print(f"{out}: written")
+    print(*table(rows), f"{out}: written", sep="\n")
 
 
 if __name__ == "__main__":
