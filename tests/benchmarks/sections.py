@@ -59,10 +59,11 @@ def main(runs: list[Path]) -> None:
     names = [f"run, {run.name} (min)" for run in runs]
     print("| notebook | section | read (min) |", " | ".join(names), "| solve (min) |")
     print("|---|---|", *["---|"] * (len(runs) + 2), sep="")
-    for path in sorted((TREE / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+    for path in sorted((TREE / "notebooks").glob("[0-9]*.ipynb")):
         for heading, count, took, solve in sections(path, runs):
             minutes = [f"{count / WORDS_A_MINUTE:.1f}", *(f"{one / 60:.1f}" for one in took)]
-            print(f"| {path.stem[:2]} | {heading} | {' | '.join(minutes)} | {solve or '-'} |")
+            number = path.stem.partition("_")[0]
+            print(f"| {number} | {heading} | {' | '.join(minutes)} | {solve or '-'} |")
 
 
 if __name__ == "__main__":
