@@ -26,5 +26,5 @@ def test_a_stored_table_says_how_on_what_and_from_what_it_was_made(path):
 def test_the_page_of_results_has_its_rows(name):
     stored = json.loads((ROOT / "notebooks" / "measured" / f"{name}.json").read_text("utf-8"))
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").splitlines()
-    lines = TABLES[name].table(stored["rows"])
+    lines = TABLES[name].lines_of(stored["rows"])
     assert len(lines) >= 2 and [line for line in lines if line not in page] == []

@@ -127,7 +127,7 @@ def rows_of(what: str, run: Run, far: SampleTable | None) -> list[dict]:
     return found
 
 
-def table(rows: list[dict]) -> list[str]:
+def lines_of(rows: list[dict]) -> list[str]:
     """Coverage in % and width at 50, 80 and 90 %, mean and deviation over the seeds."""
     shown, found = [LEVELS.index(level) for level in (0.5, 0.8, 0.9)], []
     for (what, way, kind), part in pd.DataFrame(rows).groupby(["what", "way", "kind"], sort=False):
@@ -169,7 +169,7 @@ def main(work: Path, datasets: Path) -> None:
     head = json.dumps(stated, indent=1)[:-2]
     lines = ",\n  ".join(json.dumps(row) for row in rows)
     MEASURED.write_text(f'{head},\n "rows": [\n  {lines}\n ]\n}}\n', encoding="utf-8")
-    print("\n".join(table(rows)))
+    print("\n".join(lines_of(rows)))
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def _result(run) -> dict:
     return {"spearman": run.metrics[0]["spearman"], "rl2_x100": run.metrics[0]["rl2_x100"]}
 
 
-def table(rows: list[dict]) -> list[str]:
+def lines_of(rows: list[dict]) -> list[str]:
     """A line a system: rho, mean and deviation over the seeds, and R-l2 x100 at each point."""
     runs, found = pd.DataFrame(rows), []
     point = "dives" if "dives" in runs else "clips"
@@ -89,7 +89,7 @@ def table(rows: list[dict]) -> list[str]:
 @click.option("--difficulty", default="both", type=click.Choice(["both", "unknown", "known"]))
 @click.option("--runs", default="runs/equal_cost", show_default=True, type=click.Path())
 def main(part: str, dataset: str, seeds: str, difficulty: str, runs: str) -> None:
-    table, rows = SampleTable.load(dataset), []
+    samples, rows = SampleTable.load(dataset), []
     known = {"both": (False, True), "unknown": (False,), "known": (True,)}[difficulty]
     tried = [(way, dives) for way in WAYS for dives in DIVES]
     if part == "clips":
@@ -98,18 +98,18 @@ def main(part: str, dataset: str, seeds: str, difficulty: str, runs: str) -> Non
     for dd in known:
         for seed in parse_seeds(seeds):
             for way, point in tried:
-                told = measure(table, Path(runs) / part, seed, way, dd, point)
+                told = measure(samples, Path(runs) / part, seed, way, dd, point)
                 rows.append({"with_difficulty": dd, "seed": seed} | told)
                 print(rows[-1], flush=True)
     command = "tests/benchmarks/equal_cost.py"
     stated = {
         "command": f"{command} {part} --difficulty {difficulty} --seeds {seeds}",
         "made_on": machine(pick_device("cpu")),
-        "table_sha256": table.table_sha256,
+        "table_sha256": samples.table_sha256,
     }
     out = MEASURED / f"equal_{part}.json"
     out.write_text(json.dumps(stated | {"rows": rows}, indent=1) + "\n", encoding="utf-8")
-    print(*table(rows), f"{out}: written", sep="\n")
+    print(*lines_of(rows), f"{out}: written", sep="\n")
 
 
 if __name__ == "__main__":

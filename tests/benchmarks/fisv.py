@@ -70,7 +70,7 @@ def cross_validate(table: SampleTable, recipe: str, system: str, exemplars) -> t
     return tuple(np.mean(values, axis=0))
 
 
-def table(rows: list[dict]) -> list[str]:
+def lines_of(rows: list[dict]) -> list[str]:
     """A line a way: rho and R-l2 x100 of TES, then of PCS; no deviation where seeds are alike."""
     runs, found = pd.DataFrame(rows), []
     for way, part in runs.groupby("way", sort=False):
@@ -116,7 +116,7 @@ def main(datasets: Path, seeds: str, runs: Path, validating: bool) -> None:
     stated = {"command": "tests/benchmarks/fisv.py", "made_on": machine(pick_device("cpu"))}
     text = json.dumps(stated | {"table_sha256": digests, "rows": rows}, indent=1)
     MEASURED.write_text(text + "\n", encoding="utf-8")
-    print(*table(rows), sep="\n")
+    print(*lines_of(rows), sep="\n")
 
 
 if __name__ == "__main__":
