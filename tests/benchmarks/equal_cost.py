@@ -15,21 +15,18 @@ What is trained already is kept in --runs. The table goes to notebooks/measured/
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import click
 import numpy as np
 import pandas as pd
+from stored import store
 
 from corelib.data.samples import SampleTable
-from corelib.machine.devices import pick_device
 from corelib.recipe import SYSTEMS, named
 from corelib.runs.fit import fit
 from corelib.runs.options import parse_seeds
-from corelib.runs.records import machine
 
-MEASURED = Path(__file__).resolve().parents[2] / "notebooks" / "measured"
 EPOCHS = {"core": (3, 6, 12), "mlp": (6, 12, 24)}  # of about equally many encoded clips
 DIVES = (50, 100, 200, 450)
 WAYS = {  # of the part `dives`: recipe and system
@@ -101,14 +98,8 @@ def main(part: str, dataset: str, seeds: str, difficulty: str, runs: str) -> Non
                 told = measure(samples, Path(runs) / part, seed, way, dd, point)
                 rows.append({"with_difficulty": dd, "seed": seed} | told)
                 print(rows[-1], flush=True)
-    command = "tests/benchmarks/equal_cost.py"
-    stated = {
-        "command": f"{command} {part} --difficulty {difficulty} --seeds {seeds}",
-        "made_on": machine(pick_device("cpu")),
-        "table_sha256": samples.table_sha256,
-    }
-    out = MEASURED / f"equal_{part}.json"
-    out.write_text(json.dumps(stated | {"rows": rows}, indent=1) + "\n", encoding="utf-8")
+    command = f"tests/benchmarks/equal_cost.py {part} --difficulty {difficulty} --seeds {seeds}"
+    out = store(f"equal_{part}", command, samples.table_sha256, rows)
     print(*lines_of(rows), f"{out}: written", sep="\n")
 
 

@@ -11,7 +11,6 @@ choice may rest on: five folds of the training split in three partitions, seed 0
 from __future__ import annotations
 
 import dataclasses
-import json
 import tempfile
 from pathlib import Path
 
@@ -19,16 +18,14 @@ import click
 import numpy as np
 import pandas as pd
 import torch
+from stored import store
 
 from corelib import metrics
 from corelib.data.samples import SampleTable
-from corelib.machine.devices import pick_device
 from corelib.recipe import named
 from corelib.runs.fit import find_or_train, fit
 from corelib.runs.options import parse_seeds
-from corelib.runs.records import machine
 
-MEASURED = Path(__file__).resolve().parents[2] / "notebooks" / "measured" / "fisv.json"
 # a row of the table: recipe and system, and how many exemplars vote
 WAYS = {
     "MLP": ("features", "mlp", None),
@@ -113,9 +110,7 @@ def main(datasets: Path, seeds: str, runs: Path, validating: bool) -> None:
                 row = {"score": score, "way": way, "system": system, "seed": seed}
                 rows.append(row | {key: found[key] for key in ("spearman", "rl2_x100")})
                 print(rows[-1], flush=True)
-    stated = {"command": "tests/benchmarks/fisv.py", "made_on": machine(pick_device("cpu"))}
-    text = json.dumps(stated | {"table_sha256": digests, "rows": rows}, indent=1)
-    MEASURED.write_text(text + "\n", encoding="utf-8")
+    store("fisv", "tests/benchmarks/fisv.py", digests, rows)
     print(*lines_of(rows), sep="\n")
 
 

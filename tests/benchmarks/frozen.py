@@ -10,27 +10,23 @@ notebooks/measured/frozen.json, which notebook 07 draws.
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import click
 import numpy as np
 import torch
+from stored import ROOT, store
 
 from corelib import metrics
 from corelib.data.banks import FeatureSteps
 from corelib.data.samples import SampleTable
-from corelib.machine.devices import pick_device
 from corelib.recipe import named
 from corelib.runs.features import frozen_weights, write_features
 from corelib.runs.fit import fit
-from corelib.runs.records import machine
 from data_scripts.dives.dataset import find_or_make_dives
 
-ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = ROOT / "weights" / "i3d_kinetics_scratch.safetensors"
-TABLE = ROOT / "notebooks" / "measured" / "frozen.json"
 ENCODERS, SIZES, SEEDS = {"Kinetics": WEIGHTS, "random": ""}, (72, 112), range(5)
 STEPS = {"stretches": 5}  # the recipe frozen's, of five snippets
 PENALTIES = 10.0 ** np.arange(-6, 3.5, 0.5)
@@ -112,15 +108,10 @@ def main(work, jobs):
             f"{name}  rho {np.nanmean(rho):.3f}{spread}  R-l2 x100 {distance.mean():.2f}{undefined}"
         )
     dives = SampleTable.load(work / f"dives{SIZES[0]}")
-    stated = {
-        "command": "tests/benchmarks/frozen.py",
-        "made_on": machine(pick_device("cpu")),
-        "table_sha256": dives.table_sha256,
-        "weights": SampleTable.load(work / f"Kinetics{SIZES[0]}").info["encoder_sha256"],
-        "seeds": list(SEEDS),
-    }
-    TABLE.write_text(json.dumps(stated | {"rows": rows}, indent=1) + "\n", encoding="utf-8")
-    print(f"{TABLE}: written")
+    weights = SampleTable.load(work / f"Kinetics{SIZES[0]}").info["encoder_sha256"]
+    stated = {"weights": weights, "seeds": list(SEEDS)}
+    out = store("frozen", "tests/benchmarks/frozen.py", dives.table_sha256, rows, **stated)
+    print(f"{out}: written")
 
 
 if __name__ == "__main__":

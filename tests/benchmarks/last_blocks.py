@@ -10,7 +10,6 @@ fixed. FOLDER may be that of tests/benchmarks/frozen.py, whose dives are then ta
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,26 +17,25 @@ from types import SimpleNamespace
 import click
 import numpy as np
 import torch
-from frozen import ROOT, WEIGHTS
+from frozen import WEIGHTS
+from stored import store
 from torch import Tensor, nn
 from tqdm import tqdm
 
 import corelib.models
-import corelib.runs.fit
+import corelib.runs.loop
 from corelib import training
 from corelib.data.banks import write_bank
 from corelib.data.rows import BANK
 from corelib.data.samples import SampleTable, new_dataset, write_table
 from corelib.features import StepProjection
 from corelib.i3d import I3D
-from corelib.machine.devices import pick_device
 from corelib.models import build_encoder
 from corelib.recipe import named
 from corelib.runs.features import frozen_weights
-from corelib.runs.records import machine
+from corelib.runs.fit import fit
 from data_scripts.dives.dataset import find_or_make_dives
 
-TABLE = ROOT / "notebooks" / "measured" / "last_blocks.json"
 SIZE, LAST = 112, ("mixed_5b", "mixed_5c")
 RECIPE = {"stretches": 5, "batchnorm": "frozen", "encoder_rate_factor": 0.1}
 RECIPE |= {"epochs": 15, "validate_every": 3}
@@ -98,11 +96,11 @@ def learn(maps: Path, system: str, with_difficulty: bool, seed: int) -> tuple[fl
     """(rho, R-l2 x100, seconds) of one training, at the epoch chosen on val."""
     torch.set_num_threads(1)
     corelib.models.build_encoder = lambda recipe, in_features: LastBlocks(recipe)
-    corelib.runs.fit.make_optimizer = optimizer_of
+    corelib.runs.loop.make_optimizer = optimizer_of
     stated = {"system": system, "with_difficulty": with_difficulty, "seed": seed}
     recipe = named("features", **stated, **RECIPE)
     out = maps.parent / "runs" / f"last-{system}{'-dd' * with_difficulty}-{seed}"
-    run = corelib.runs.fit.fit(SampleTable.load(maps), recipe, out, device="cpu", progress=False)
+    run = fit(SampleTable.load(maps), recipe, out, device="cpu", progress=False)
     row = run.metrics[0]
     return row["spearman"], row["rl2_x100"], row["seconds"]
 
@@ -125,15 +123,9 @@ def main(work, seeds, jobs):
                 rows.append({"system": system, "with_difficulty": bool(dd), "seconds": seconds})
                 rows[-1] |= {"spearman": rho, "rl2_x100": distance}
                 print(rows[-1], flush=True)
-    stated = {
-        "command": "tests/benchmarks/last_blocks.py",
-        "made_on": machine(pick_device("cpu")),
-        "table_sha256": SampleTable.load(maps).table_sha256,
-        "size": SIZE,
-        "recipe": RECIPE,
-        "seeds": list(range(seeds)),
-    }
-    TABLE.write_text(json.dumps(stated | {"rows": rows}, indent=1) + "\n", encoding="utf-8")
+    stated = {"size": SIZE, "recipe": RECIPE, "seeds": list(range(seeds))}
+    table = SampleTable.load(maps)
+    store("last_blocks", "tests/benchmarks/last_blocks.py", table.table_sha256, rows, **stated)
 
 
 if __name__ == "__main__":

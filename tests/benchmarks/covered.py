@@ -1,6 +1,6 @@
 """Do intervals cover what they promise? Dives and Fis-V, three kinds, five seeds.
 
-    .venv/bin/python tests/benchmarks/coverage.py --work FOLDER [--datasets datasets]
+    .venv/bin/python tests/benchmarks/covered.py --work FOLDER [--datasets datasets]
 
 CoRe on the dives' frozen features (frozen.py's bank, made in FOLDER if it is not there), without
 difficulty and with it, and on Fis-V's by the recipe likeness. How often the true score lies in the
@@ -17,7 +17,6 @@ notebook 08 draws, and are printed as docs/results.md has them.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,25 +24,22 @@ import click
 import numpy as np
 import pandas as pd
 import torch
+from frozen import WEIGHTS
+from stored import store
 
 from corelib.data.banks import FeatureSteps, write_bank
 from corelib.data.rows import BANK
 from corelib.data.samples import SampleTable, new_dataset, write_table
 from corelib.data.video import write_video
 from corelib.intervals import KINDS, coverage
-from corelib.machine.devices import pick_device
 from corelib.recipe import named
 from corelib.runs.features import frozen_weights, write_features
 from corelib.runs.fit import find_or_train
-from corelib.runs.records import machine
 from corelib.runs.run import Run
 from data_scripts.dives.camera import render_dive
 from data_scripts.dives.dataset import find_or_make_dives, redraw_dive
 from data_scripts.dives.motion import CLIP_SECONDS
 
-ROOT = Path(__file__).resolve().parents[2]
-WEIGHTS = ROOT / "weights" / "i3d_kinetics_scratch.safetensors"
-MEASURED = ROOT / "notebooks" / "measured" / "coverage.json"
 LEVELS = tuple(round(level / 10, 1) for level in range(1, 10))
 WAYS = {"split": "the kit's split", "redivided": "redivided", "afar": "filmed from afar"}
 SIZE, SNIPPETS, SEEDS, DIVISIONS = 112, (5, 16), range(5), 200
@@ -105,20 +101,18 @@ def redivided(judged: pd.DataFrame, limits, kind: str) -> np.ndarray:
 
 def rows_of(what: str, run: Run, far: SampleTable | None) -> list[dict]:
     """All measurements of one run."""
-    groups = run.table.samples.set_index("id")["group"] if "group" in run.table.samples else None
-
-    def grouped(predictions: pd.DataFrame) -> pd.DataFrame:
-        return predictions if groups is None else predictions.assign(
-            group=predictions["id"].map(groups)
-        )  # fmt: skip
-
-    held, judged = grouped(run.validation), grouped(run.predictions)
     limits, found = run.table.info["score_range"], []
-    for kind in KINDS if groups is not None else KINDS[:2]:
+    held, judged = run.validation, run.predictions
+    moved = Run.load(run.folder, table=far).evaluate().predictions if far else None
+    kinds = KINDS[:2]
+    if "group" in run.table.samples:
+        kinds, groups = KINDS, run.table.samples.set_index("id")["group"]
+        for part in (held, judged) + (moved,) * bool(far):
+            part["group"] = part["id"].map(groups)
+    for kind in kinds:
         ways = {"split": measure(held, judged, limits, kind)}
         ways["redivided"] = redivided(judged, limits, kind)
-        if far is not None:
-            moved = grouped(Run.load(run.folder, table=far).evaluate().predictions)
+        if far:
             ways["afar"] = measure(held, moved, limits, kind)
         for way, values in ways.items():
             row = {"what": what, "seed": run.recipe.seed, "kind": kind, "way": way}
@@ -158,17 +152,9 @@ def main(work: Path, datasets: Path) -> None:
             run = find_or_train(table, recipe.replace(seed=seed), work / "runs", progress=False)
             rows += rows_of(what, run, moved)
             print(what, seed, flush=True)
-    stated = {
-        "command": "tests/benchmarks/coverage.py",
-        "made_on": machine(pick_device("cpu")),
-        "table_sha256": {"dives": near.table_sha256} | {
-            table.name: table.table_sha256 for table, moved, _ in asked.values() if not moved
-        },
-        "levels": list(LEVELS),
-    }  # fmt: skip
-    head = json.dumps(stated, indent=1)[:-2]
-    lines = ",\n  ".join(json.dumps(row) for row in rows)
-    MEASURED.write_text(f'{head},\n "rows": [\n  {lines}\n ]\n}}\n', encoding="utf-8")
+    digests = {table.name: table.table_sha256 for table, moved, _ in asked.values() if not moved}
+    digests["dives"] = near.table_sha256
+    store("coverage", "tests/benchmarks/covered.py", digests, rows, levels=list(LEVELS))
     print("\n".join(lines_of(rows)))
 
 
